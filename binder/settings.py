@@ -1,0 +1,138 @@
+"""The operator's manual of settings: each with its purpose, unit, default and consequence.
+
+Each is read once from the environment, under its name in capitals behind `BINDER_` (`BINDER_STATE_DIR`). Faults are
+reported all together, each with the name of its setting. Secrets are masked wherever the settings are printed.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from binder.errors import OperatorFault
+
+
+def _default_home(kind: Literal["state", "cache"]) -> Path:
+    """Root's service keeps to the system's folders, anybody else's to their own (FHS 3.0; XDG Base Directory)."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/binder") if kind == "state" else Path("/var/cache/binder")
+    variable, below = ("XDG_STATE_HOME", ".local/state") if kind == "state" else ("XDG_CACHE_HOME", ".cache")
+    return Path(os.environ.get(variable) or Path.home() / below) / "binder"
+
+
+class Settings(BaseSettings):
+    """All settings of one process."""
+
+    model_config = SettingsConfigDict(env_prefix="BINDER_", frozen=True, extra="ignore", validate_default=True)
+
+    state_dir: Path = Field(default_factory=lambda: _default_home("state"))
+    """Folder for the store, the logs of builds and the sockets. To be backed up. One service at a time uses it."""
+
+    cache_dir: Path = Field(default_factory=lambda: _default_home("cache"))
+    """Folder for images, locks, git objects and downloaded packages. Several services may share it; all in it can be
+    made again, so that deleting it costs only time. Needs some GB and a file system that overlayfs can lie on."""
+
+    url: str = "http://127.0.0.1:8585"
+    """Where visitors and GitHub reach this service, without a slash at the end. It stands in every link and badge."""
+
+    listen: str = "127.0.0.1:8585"
+    """Address and port on which HAProxy listens."""
+
+    database_url: str = ""
+    """SQLAlchemy's address of the store. Empty: an SQLite file in the state folder."""
+
+    build_account: str = "binder-build"
+    """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""
+
+    debian_suite: str = "bookworm"
+    """The Debian release of the base image. Changing it rebuilds every environment."""
+
+    builds_at_once: int = Field(default=2, ge=1, le=64)
+    """How many builds run side by side; the others wait in the queue."""
+
+    fetch_timeout_seconds: float = Field(default=300, gt=0)
+    """How long fetching a commit may take before the build fails."""
+
+    build_timeout_seconds: float = Field(default=1800, gt=0)
+    """How long making one layer may take before the build fails."""
+
+    build_log_bytes: int = Field(default=16 * 2**20, ge=2**16)
+    """How much of a build's log is kept. What comes after it is dropped, and the log says so."""
+
+    start_timeout_seconds: float = Field(default=60, gt=0)
+    """How long a notebook server may take until a kernel of it has answered."""
+
+    session_memory_bytes: int = Field(default=2 * 2**30, ge=256 * 2**20)
+    """Memory that a session may use; a session that wants more loses the process that asked."""
+
+    session_cpus: float = Field(default=1.0, gt=0)
+    """Processors that a session may use when others want them too."""
+
+    session_pids: int = Field(default=1024, ge=64)
+    """Processes and threads that a session may have."""
+
+    sessions_at_most: int = Field(default=50, ge=1)
+    """Sessions that run at the same time, standbys included. A click beyond it waits in a queue."""
+
+    session_idle_seconds: float = Field(default=1800, ge=60)
+    """How long an open session may be without activity before it is ended."""
+
+    github_url: str = "https://github.com"
+    """Where GitHub's pages and repositories are; another address for GitHub Enterprise Server."""
+
+    github_api_url: str = "https://api.github.com"
+    """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
+
+    github_app_id: int | None = None
+    """The App's id. Without it the service does not talk to GitHub: links open, deliveries are refused."""
+
+    github_private_key_file: Path | None = None
+    """The App's private key, a PEM file that only the service's account can read."""
+
+    github_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Secrets that a delivery may be signed with, separated by commas: the current one, and those being retired."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important events that are logged."""
+
+    log_json: bool = True
+    """One JSON object a line; otherwise coloured text for people."""
+
+    @field_validator("url", "github_url", "github_api_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("must be an address and a port, like 127.0.0.1:8585")
+        return value
+
+    @field_validator("github_webhook_secrets", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy's address of the store."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.state_dir / 'binder.db'}"
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment; `overrides` win.
+
+    Raises: OperatorFault, with every fault and the name of its setting.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = [f"BINDER_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise OperatorFault("Settings are wrong: " + "; ".join(faults)) from error

@@ -1,0 +1,152 @@
+"""The shared record: the engine, its transactions, and the leases on its rows.
+
+Packages meet here and only here. Each of them writes the queries that are its own; what several need stands in
+`binder.store.queries`.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import ColumnElement, Connection, event, or_, select, update
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from binder.errors import StoreUnavailableError
+from binder.loop import Hint
+from binder.store.tables import Build, Delivery, Report, Row, Session
+
+LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
+
+_LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
+
+
+class Store:
+    """A relational store; `changed` is given after every write, so that loops look again at once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.changed = Hint()
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if url.startswith("sqlite"):
+            _set_up_sqlite(self._engine)
+        self._reading = self._engine.execution_options(binder_reading=True)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Give a transaction that only reads. Its rows may be kept: they do not expire.
+
+        Raises: StoreUnavailableError.
+        """
+        with _store_errors():
+            async with AsyncSession(self._reading, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Give a transaction that may write, and hint at the change once it is committed.
+
+        Raises: StoreUnavailableError.
+        """
+        with _store_errors():
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        self.changed.give()
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date."""
+        with _store_errors():
+            await asyncio.to_thread(_upgrade, self.url)
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+    async def claim(
+        self, kind: type[LeasedRow], *where: ColumnElement[bool], now: datetime, lease_seconds: float
+    ) -> LeasedRow | None:
+        """Take the oldest row of `kind` that fits and that nobody holds, or return None."""
+        free = or_(kind.lease_until.is_(None), kind.lease_until < now)
+        until = now + timedelta(seconds=lease_seconds)
+        oldest = select(kind.id).where(free, *where).order_by(kind.id).limit(1)
+        async with self.read() as session:  # most looks find nothing, and those need no write lock
+            if (await session.execute(oldest)).first() is None:
+                return None
+        async with self.write() as session:
+            if self._engine.dialect.name == "postgresql":
+                oldest = oldest.with_for_update(skip_locked=True)
+            taken = update(kind).where(kind.id == oldest.scalar_subquery(), free)
+            rows = await session.scalars(taken.values(lease_owner=self.owner, lease_until=until).returning(kind))
+            return rows.one_or_none()
+
+    async def release_leases(self, *, of_host: str | None = None) -> None:
+        """Free what this process holds; with `of_host`, what any process of that host held, all known to be dead."""
+        prefix = f"{of_host}:" if of_host else self.owner
+        async with self.write() as session:
+            for kind in _LEASED:
+                held = kind.lease_owner.startswith(prefix, autoescape=True)
+                await session.execute(update(kind).where(held).values(lease_owner=None, lease_until=None))
+
+
+@asynccontextmanager
+async def open_store(url: str) -> AsyncIterator[Store]:
+    """Give the store at `url`, its schema up to date."""
+    store = Store(url)
+    try:
+        await store.migrate()
+        yield store
+    finally:
+        await store.close()
+
+
+class _store_errors:  # noqa: N801 - reads as a statement
+    """Turns what a driver raises when it cannot reach its database into our own error."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, (OperationalError, InterfaceError)) or (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):
+            raise StoreUnavailableError("The service's database does not answer. Please try again later.") from error
+
+
+def _upgrade(url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+
+
+def _set_up_sqlite(engine: AsyncEngine) -> None:
+    """Make SQLite durable, and its transactions begin when ours do.
+
+    Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later can find the file locked and no way to wait: lock at once.
+        reading = connection.get_execution_options().get("binder_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+__all__ = ["Row", "Store", "open_store"]

@@ -1,0 +1,96 @@
+"""What several packages ask of the store. All take the caller's transaction."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.errors import BinderError, RepositoryFault
+from binder.lifecycle import BuildState, SessionState, states_before_end, step
+from binder.store.tables import Build, Report, Repository, Session
+
+ACTIVE_BUILDS = states_before_end(BuildState)
+LIVE_SESSIONS = states_before_end(SessionState)
+
+
+async def find_repository(session: AsyncSession, *, host: str, owner: str, name: str) -> Repository | None:
+    """Return the repository of that name, in whatever case it is written."""
+    same = (func.lower(Repository.owner) == owner.lower(), func.lower(Repository.name) == name.lower())
+    return (await session.scalars(select(Repository).where(Repository.host == host, *same))).first()
+
+
+async def want_build(
+    session: AsyncSession, *, repository_id: int, sha: str, preview_id: int | None = None, again: bool = False
+) -> Build:
+    """Return the newest build of a commit, or queue one where there is none.
+
+    A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not.
+    """
+    same = (Build.repository_id == repository_id, Build.sha == sha)
+    newest = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+    kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
+    if newest and newest.state in kept:
+        if newest.preview_id is None:
+            newest.preview_id = preview_id
+        return newest
+    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id)
+    session.add(build)
+    await session.flush()
+    return build
+
+
+def advance_build(build: Build, state: BuildState, now: datetime) -> None:
+    """Move a build along its life cycle.
+
+    Raises: IllegalTransitionError.
+    """
+    build.state = step(build.state, state)
+    if state is BuildState.FETCHING:
+        build.started_at = now
+    if state not in ACTIVE_BUILDS:
+        build.finished_at = now
+        build.lease_owner = build.lease_until = None
+
+
+def fail_build(build: Build, error: BinderError, now: datetime) -> None:
+    """End a build with what was wrong."""
+    build.fault = {"party": error.party, "message": error.message, "file": None, "line": None, "step": None}
+    if isinstance(error, RepositoryFault):
+        build.fault |= {"file": error.file, "line": error.line, "step": error.step}
+    advance_build(build, BuildState.FAILED, now)
+
+
+def advance_session(row: Session, state: SessionState, now: datetime, *, reason: str | None = None) -> None:
+    """Move a session along its life cycle.
+
+    Raises: IllegalTransitionError.
+    """
+    row.state = step(row.state, state)
+    row.reason = reason
+    match state:
+        case SessionState.STANDBY:
+            row.ready_at = now
+        case SessionState.OPEN:
+            row.opened_at = row.activity_at = now
+        case SessionState.ENDED | SessionState.FAILED:
+            row.ended_at = now
+        case _:
+            pass
+    if state is not SessionState.STARTING:
+        row.lease_owner = row.lease_until = None
+
+
+async def want_report(
+    session: AsyncSession, *, repository_id: int, kind: str, subject: str, wanted: dict[str, Any]
+) -> None:
+    """Owe GitHub what it should show; what was owed before and not yet sent is replaced."""
+    same = (Report.repository_id == repository_id, Report.kind == kind, Report.subject == subject)
+    report = (await session.scalars(select(Report).where(*same))).one_or_none()
+    if report is None:
+        session.add(Report(repository_id=repository_id, kind=kind, subject=subject, wanted=wanted))
+    elif report.wanted != wanted:
+        report.wanted = wanted
+        report.owed = report.sent != wanted
+        report.attempts = 0
+        report.not_before = None

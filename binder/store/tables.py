@@ -1,0 +1,195 @@
+"""The rows of the store. All times are UTC; a lease says which worker is at a row, and until when."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from binder.lifecycle import BuildState, DeliveryState, SessionState
+
+
+def utc_now() -> datetime:
+    """Return the time: the one clock of the adapters and loops; pure functions are given `now`."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time that is always aware and always UTC; SQLite has no time zones of its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time of no zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone was given to the store")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give SQLite's times their zone back."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class StateType(TypeDecorator[Any]):
+    """A state, written as its word."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def __init__(self, kind: type[DeliveryState | BuildState | SessionState]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Return the state of that word."""
+        return None if value is None else self.kind(value)
+
+
+class Row(DeclarativeBase):
+    """What all rows share."""
+
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        DeliveryState: StateType(DeliveryState),
+        BuildState: StateType(BuildState),
+        SessionState: StateType(SessionState),
+    }
+
+
+class Leased:
+    """A row that a worker takes before it works on it."""
+
+    lease_owner: Mapped[str | None] = mapped_column(String(100))
+    lease_until: Mapped[datetime | None]
+
+
+class Repository(Row):
+    """A repository that a delivery or a link named. `external_id` is its host's number, which outlives a rename."""
+
+    __tablename__ = "repositories"
+    __table_args__ = (UniqueConstraint("host", "owner", "name"), UniqueConstraint("host", "external_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    external_id: Mapped[int | None] = mapped_column(BigInteger)
+    owner: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(100))
+    clone_url: Mapped[str] = mapped_column(String(1000))
+    default_branch: Mapped[str | None] = mapped_column(String(255))
+    private: Mapped[bool] = mapped_column(default=False)
+    installation_id: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+
+class Delivery(Row, Leased):
+    """A webhook's delivery, stored before it is answered. Two Apps can share one `guid`, so it is unique per App."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("host", "app_id", "guid"), Index("ix_deliveries_state", "state"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    app_id: Mapped[int] = mapped_column(BigInteger)
+    guid: Mapped[str] = mapped_column(String(100))
+    event: Mapped[str] = mapped_column(String(50))
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.STORED)
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    attempts: Mapped[int] = mapped_column(default=0)
+    received_at: Mapped[datetime] = mapped_column(default=utc_now)
+    acted_at: Mapped[datetime | None]
+
+
+class Preview(Row):
+    """A branch or pull request that is kept live. `ref` is the branch's name, or the pull request's number."""
+
+    __tablename__ = "previews"
+    __table_args__ = (UniqueConstraint("repository_id", "kind", "ref"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
+    kind: Mapped[str] = mapped_column(String(8))
+    ref: Mapped[str] = mapped_column(String(255))
+    head_sha: Mapped[str] = mapped_column(String(40))
+    live: Mapped[bool] = mapped_column(default=True)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class Build(Row, Leased):
+    """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
+
+    `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}), `seconds`
+    (phase → s). `fault` holds {party, message, file, line, step}.
+    """
+
+    __tablename__ = "builds"
+    __table_args__ = (Index("ix_builds_state", "state"), Index("ix_builds_commit", "repository_id", "sha"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
+    preview_id: Mapped[int | None] = mapped_column(ForeignKey("previews.id"))
+    sha: Mapped[str] = mapped_column(String(40))
+    state: Mapped[BuildState] = mapped_column(default=BuildState.QUEUED)
+    result: Mapped[dict[str, Any] | None]
+    fault: Mapped[dict[str, Any] | None]
+    queued_at: Mapped[datetime] = mapped_column(default=utc_now)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Session(Row, Leased):
+    """One running binder, for one visitor; a standby until it is claimed. `target` is its upstream, `host:port`.
+
+    `activity_at` is the last time that somebody used it, by the proxy's account or Jupyter's, whichever is later.
+    """
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_state", "state"), Index("ix_sessions_build", "build_id"))
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
+    build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
+    image: Mapped[str] = mapped_column(String(255))
+    token: Mapped[str] = mapped_column(String(43))
+    state: Mapped[SessionState] = mapped_column(default=SessionState.WANTED)
+    target: Mapped[str | None] = mapped_column(String(100))
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ready_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    activity_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Report(Row, Leased):
+    """What GitHub should show (`wanted`) and what it was last told (`sent`): owed while they differ.
+
+    `kind` is `status` (`subject`: the sha) or `comment` (`subject`: the pull request's number). `remote_id` is
+    GitHub's number of a comment.
+    """
+
+    __tablename__ = "reports"
+    __table_args__ = (UniqueConstraint("repository_id", "kind", "subject"), Index("ix_reports_owed", "owed"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    subject: Mapped[str] = mapped_column(String(40))
+    wanted: Mapped[dict[str, Any]]
+    sent: Mapped[dict[str, Any] | None]
+    owed: Mapped[bool] = mapped_column(default=True)
+    remote_id: Mapped[int | None] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
