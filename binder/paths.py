@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from binder.names import digest_of
 from binder.process import Account
 
 
@@ -13,6 +14,11 @@ class Paths:
 
     state: Path
     cache: Path
+
+    @property
+    def instance(self) -> str:
+        """A short name for this service among those that share the cache folder."""
+        return digest_of(str(self.state.resolve()))[:8]
 
     @property
     def build_logs(self) -> Path:
@@ -30,12 +36,12 @@ class Paths:
 
     @property
     def engine(self) -> Path:
-        """Folder of the images and containers; belongs to the build account, as do the following ones."""
+        """Folder of the images and containers; belongs to the build account."""
         return self.cache / "engine"
 
     @property
     def git(self) -> Path:
-        """Folder of git objects, one bare repository for each that was fetched."""
+        """Folder of git objects, one bare repository for each that was fetched; belongs to the build account."""
         return self.cache / "git"
 
     @property
@@ -45,7 +51,7 @@ class Paths:
 
     @property
     def packages(self) -> Path:
-        """Folder of packages that were downloaded and not built here."""
+        """Folder of packages that were downloaded and not built here; belongs to the build account."""
         return self.cache / "packages"
 
     @property
@@ -53,15 +59,20 @@ class Paths:
         """Folder of what one build needs while it runs; below it, one for each build."""
         return self.cache / "work"
 
+    @property
+    def tools(self) -> Path:
+        """Folder of what every build is given: the host's settings, and our uv."""
+        return self.state / "tools"
+
     def make(self, account: Account) -> None:
-        """Make all folders, private to those who need them."""
-        for folder in (self.state, self.build_logs, self.run):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # HAProxy, under an account of its own, must get to the sockets, and to nothing else.
-        self.state.chmod(0o711)
-        self.run.chmod(0o711)
-        self.cache.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self.engine, self.git, self.locks, self.packages, self.work):
+        """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
+        # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
+        for folder in (self.state, self.run, self.tools, self.cache, self.locks, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o711)
+        self.build_logs.mkdir(exist_ok=True)
+        self.build_logs.chmod(0o700)
+        for folder in (self.engine, self.git, self.packages):
             folder.mkdir(mode=0o700, exist_ok=True)
             if account.is_other:
                 os.chown(folder, account.uid, account.gid)

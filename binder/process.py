@@ -96,6 +96,10 @@ class TimedOutError(Exception):
         self.output = output
 
 
+class OutputTooLongError(Exception):
+    """A child printed more than its caller can use, and was ended."""
+
+
 def arguments_of(command: Command) -> list[str]:
     """Return what is really run: the command behind what ties it to us and takes its rights away."""
     argv = ["setpriv"]
@@ -214,6 +218,24 @@ async def run(
             return Completed(await process.wait(), "\n".join(kept))
     except TimeoutError as error:
         raise TimedOutError(timeout_seconds, "\n".join(kept)) from error
+
+
+async def capture(command: Command, *, timeout_seconds: float, most_bytes: int) -> tuple[int, bytes]:
+    """Run a child to its end and return its return code and all that it printed, as it is.
+
+    Raises: TimedOutError; OutputTooLongError; OperatorFault, where the tool is not there.
+    """
+    output = bytearray()
+    try:
+        async with asyncio.timeout(timeout_seconds), spawn(command) as process:
+            assert process.stdout  # noqa: S101 - we asked for a pipe
+            while piece := await process.stdout.read(_LONGEST_LINE_BYTES):
+                output += piece
+                if len(output) > most_bytes:
+                    raise OutputTooLongError
+            return await process.wait(), bytes(output)
+    except TimeoutError as error:
+        raise TimedOutError(timeout_seconds, output[-2000:].decode(errors="replace")) from error
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:

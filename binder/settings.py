@@ -7,6 +7,7 @@ reported all together, each with the name of its setting. Secrets are masked whe
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -119,6 +120,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @property
+    def github_host(self) -> str:
+        """The name under which the store knows GitHub's repositories and deliveries: `github.com`."""
+        return urlsplit(self.github_url).hostname or ""
 
     @property
     def store_url(self) -> str:

@@ -43,6 +43,11 @@ def render(name: str, **values: object) -> str:
     return _environment().get_template(name).render(**values)
 
 
+def source_path(name: str) -> Path:
+    """Return where the template `name` lies, for one that is used as it is."""
+    return _ROOT / name
+
+
 @cache
 def _json_template(name: str) -> str:
     return (_ROOT / name).read_text(encoding="utf-8")

@@ -1,0 +1,127 @@
+"""Where Buildah and podman keep what they have, and all of the settings that they read.
+
+Both share one storage, and neither reads the system's or a user's configuration: what holds here holds on every
+machine. Everything lies in `Paths.engine` and is only ever written as the account that it belongs to. How images are
+made is `build`'s, how they run is `deploy`'s.
+"""
+
+import json
+
+from binder.errors import OperatorFault
+from binder.paths import Paths
+from binder.process import Account, Command, TimedOutError, run
+
+_PREPARE_TIMEOUT_SECONDS = 60.0
+_LONGEST_SESSION_LOG_BYTES = 2**20
+
+# What lies in `run` is true of one boot only: the tools would take it for the present state of mounts and processes.
+# Several services may share the folder, and start at the same time.
+_PREPARE = """
+set -eu
+umask 077
+exec 9>lock
+flock 9
+boot=$(cat /proc/sys/kernel/random/boot_id)
+if [ "$(cat run/boot 2>/dev/null)" != "$boot" ]; then
+    rm -rf run
+    mkdir run
+    echo "$boot" >run/boot
+fi
+mkdir -p storage tmp home/.config/containers
+while [ $# -gt 0 ]; do
+    printf '%s\\n' "$2" >"$1.new"
+    mv "$1.new" "$1"
+    shift 2
+done
+"""
+
+
+def engine_environment(paths: Paths, account: Account) -> dict[str, str]:
+    """Return the environment in which Buildah and podman find our storage and settings, and nobody else's.
+
+    It holds for a child that runs as `account`, and for one that is sandboxed.
+    """
+    home = paths.engine / "home"
+    return {
+        # The signature policy, caches and credentials are looked for below it; no variable names them.
+        "HOME": str(home),
+        "USER": account.name,
+        "XDG_RUNTIME_DIR": str(paths.engine / "run"),
+        "TMPDIR": str(paths.engine / "tmp"),
+        "CONTAINERS_CONF": str(home / "containers.conf"),
+        "CONTAINERS_STORAGE_CONF": str(home / "storage.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(home / "registries.conf"),
+    }
+
+
+async def prepare_engine(paths: Paths, account: Account) -> None:
+    """Make the engine's folders and settings; nothing that runs is disturbed. Wants `Paths.make` to have been called.
+
+    Raises: OperatorFault.
+    """
+    files = [part for name, text in engine_settings(paths).items() for part in (f"home/{name}", text)]
+    command = Command(
+        ["sh", "-c", _PREPARE, "sh", *files],
+        env=engine_environment(paths, account),
+        cwd=paths.engine,
+        account=account,
+        sandboxed=True,
+    )
+    try:
+        done = await run(command, timeout_seconds=_PREPARE_TIMEOUT_SECONDS)
+    except TimedOutError as error:
+        raise OperatorFault(f"Another service has held {paths.engine / 'lock'} for too long.") from error
+    if not done.ok:
+        raise OperatorFault(f"The folder {paths.engine} cannot be prepared for containers: {done.output}")
+
+
+def engine_settings(paths: Paths) -> dict[str, str]:
+    """Return the settings of Buildah and podman: path below their home → text.
+
+    Source: containers.conf(5), containers-storage.conf(5), containers-registries.conf(5), containers-policy.json(5).
+    """
+    return {
+        "containers.conf": _containers_conf(paths),
+        "storage.conf": _toml(
+            storage={
+                "driver": "overlay",
+                "graphroot": str(paths.engine / "storage"),
+                # The same, for whoever is not root and not in a namespace of its own.
+                "rootless_storage_path": str(paths.engine / "storage"),
+                "runroot": str(paths.engine / "run/containers"),
+            }
+        ),
+        # A name without a host is never looked for anywhere.
+        "registries.conf": 'unqualified-search-registries = []\nshort-name-mode = "disabled"',
+        # Nothing of ours is signed yet, and nothing is pulled that was not named by its host or made here.
+        ".config/containers/policy.json": json.dumps({"default": [{"type": "insecureAcceptAnything"}]}),
+        "mounts.conf": "",
+    }
+
+
+def _containers_conf(paths: Paths) -> str:
+    return _toml(
+        containers={
+            # The distribution's list would mount the host's secrets into every container.
+            "default_mounts_file": str(paths.engine / "home/mounts.conf"),
+            "log_driver": "k8s-file",
+            "log_size_max": _LONGEST_SESSION_LOG_BYTES,
+        },
+        engine={
+            "runtime": "runc",
+            "cgroup_manager": "cgroupfs",
+            "events_logger": "none",
+            "hooks_dir": [],
+            # Locks in shared memory are one set for an account: two storages would take each other's.
+            "lock_type": "file",
+            "tmp_dir": str(paths.engine / "run/libpod"),
+        },
+    )
+
+
+def _toml(**tables: dict[str, str | int | list[str]]) -> str:
+    # JSON's strings, numbers and lists are TOML's as well.
+    lines = []
+    for table, values in tables.items():
+        lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    return "\n".join(lines)

@@ -1,0 +1,229 @@
+"""The loop of builds: takes what is queued, a few at a time, and sees each through to an image or a fault.
+
+A build whose row was ended by somebody else (superseded, cancelled) is stopped at once. One whose worker died is
+queued again: what it had made is found by its keys.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import or_, select, update
+
+from binder.errors import BinderError, OperatorFault, WorldFault
+from binder.lifecycle import BuildState, is_final
+from binder.log import logger
+from binder.paths import Paths
+from binder.process import Account
+from binder.store import Store
+from binder.store.queries import advance_build, fail_build
+from binder.store.tables import Build, Repository, utc_now
+from build.buildah import Buildah
+from build.git import Source
+from build.log import BuildLog
+from build.pipeline import Built, Job, Pipeline
+
+log = logger(__name__)
+
+_LEASE_SECONDS = 30.0
+_PAUSES_SECONDS = (1.0, 4.0)
+_IN_WORK = (BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING)
+
+
+class Sources(Protocol):
+    """Knows where a repository is fetched from, and by which right."""
+
+    async def source_of(self, repository: Repository) -> Source:
+        """Return the source; its token, where there is one, is good for this repository only."""
+        ...
+
+
+class BuildWorker:
+    """Runs builds of one store on one engine's storage."""
+
+    def __init__(
+        self,
+        store: Store,
+        pipeline: Pipeline,
+        sources: Sources,
+        buildah: Buildah,
+        account: Account,
+        *,
+        at_once: int,
+        log_bytes: int,
+        secrets: frozenset[str],
+    ) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._sources = sources
+        self._buildah = buildah
+        self._paths: Paths = buildah.paths
+        self._account = account
+        self._at_once = at_once
+        self._log_bytes = log_bytes
+        self._secrets = secrets
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def step(self) -> bool:
+        """Stop what was ended, queue again what lost its worker, and start what waits."""
+        await self._stop_ended()
+        await self._queue_orphans()
+        if len(self._tasks) >= self._at_once:
+            return False
+        queued = Build.state == BuildState.QUEUED
+        build = await self._store.claim(Build, queued, now=utc_now(), lease_seconds=_LEASE_SECONDS)
+        if build is None:
+            return False
+        task = asyncio.create_task(self._run(build), name=f"build-{build.id}")
+        self._tasks[build.id] = task
+        task.add_done_callback(lambda _: self._forget(build.id))
+        return True
+
+    async def close(self) -> None:
+        """Stop all builds; their rows stay as they are, for whoever comes next."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _forget(self, build_id: int) -> None:
+        self._tasks.pop(build_id, None)
+        self._store.changed.give()
+
+    async def _stop_ended(self) -> None:
+        if not self._tasks:
+            return
+        async with self._store.read() as session:
+            rows = await session.execute(select(Build.id, Build.state).where(Build.id.in_(self._tasks)))
+            ended = [build_id for build_id, state in rows if is_final(state)]
+        for build_id in ended:
+            if task := self._tasks.get(build_id):
+                task.cancel()
+
+    async def _queue_orphans(self) -> None:
+        free = or_(Build.lease_until.is_(None), Build.lease_until < utc_now())
+        orphans = select(Build).where(Build.state.in_(_IN_WORK), free, Build.id.not_in(self._tasks))
+        async with self._store.read() as session:
+            if (await session.scalars(orphans)).first() is None:
+                return
+        async with self._store.write() as session:
+            for build in await session.scalars(orphans):
+                log.warning("build_queued_again", build=build.id, was=build.state)
+                advance_build(build, BuildState.QUEUED, utc_now())
+                build.lease_owner = build.lease_until = None
+
+    async def _run(self, build: Build) -> None:
+        async with self._store.read() as session:
+            repository = await session.get_one(Repository, build.repository_id)
+        bound = log.bind(build=build.id, repository=repository.full_name, commit=build.sha)
+        bound.info("build_started")
+        path = self._paths.build_log(build.id)
+        notes = BuildLog(path, secrets=self._secrets, most_bytes=self._log_bytes)
+        try:
+            async with self._lease(build.id), self._folder(build.id) as work:
+                built = await self._attempts(build, repository, notes, work)
+                await self._finish(build.id, built)
+            bound.info("build_made", way=built.way, seconds=built.seconds)
+        except asyncio.CancelledError:
+            notes.heading("The build was stopped")
+            raise
+        except BinderError as error:
+            bound.warning("build_failed", party=error.party, reason=error.message)
+            await self._fail(build.id, error, notes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the commit must not stay pending
+            bound.exception("build_broke")
+            fault = OperatorFault("Something went wrong in this service while it built; its log says more.")
+            fault.__cause__ = error
+            await self._fail(build.id, fault, notes)
+        finally:
+            notes.close()
+
+    async def _attempts(self, build: Build, repository: Repository, notes: BuildLog, work: Path) -> Built:
+        """Build, and try again where the world, not the repository, was at fault."""
+        for attempt, pause in enumerate((*_PAUSES_SECONDS, None)):
+            folder = work / str(attempt)
+            folder.mkdir(mode=0o711)
+            try:
+                source = await self._sources.source_of(repository)
+                if source.token:
+                    notes.add_secret(source.token)
+                return await self._pipeline.build(
+                    Job(source, build.sha, notes, folder, lambda state: self._enter(build.id, state))
+                )
+            except WorldFault as error:
+                if pause is None:
+                    raise
+                notes.heading(f"{error.message} Trying again in {pause:g} s")
+                await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _enter(self, build_id: int, state: BuildState) -> None:
+        async with self._store.write() as session:
+            build = await session.get_one(Build, build_id)
+            if is_final(build.state):
+                raise asyncio.CancelledError
+            if build.state is not state and not (state is BuildState.FETCHING and build.started_at):
+                advance_build(build, state, utc_now())
+
+    async def _finish(self, build_id: int, built: Built) -> None:
+        async with self._store.write() as session:
+            build = await session.get_one(Build, build_id)
+            if is_final(build.state):
+                return
+            build.result = {
+                "image": built.image,
+                "digest": built.digest,
+                "way": built.way,
+                "layers": [{"kind": layer.kind, "key": layer.key, "reused": reused} for layer, reused in built.layers],
+                "seconds": built.seconds,
+            }
+            advance_build(build, BuildState.CHECKING, utc_now())
+            build.lease_owner = build.lease_until = None
+
+    async def _fail(self, build_id: int, error: BinderError, notes: BuildLog) -> None:
+        notes.heading(f"Failed: {error.message}")
+        async with self._store.write() as session:
+            build = await session.get_one(Build, build_id)
+            if not is_final(build.state):
+                fail_build(build, error, utc_now())
+
+    @asynccontextmanager
+    async def _lease(self, build_id: int) -> AsyncIterator[None]:
+        """Keep the build's row ours while the block runs."""
+        keeping = asyncio.create_task(self._renew(build_id))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeping
+
+    async def _renew(self, build_id: int) -> None:
+        while True:
+            await asyncio.sleep(_LEASE_SECONDS / 3)
+            until = utc_now() + timedelta(seconds=_LEASE_SECONDS)
+            mine = (Build.id == build_id, Build.lease_owner == self._store.owner)
+            async with self._store.write() as session:
+                await session.execute(update(Build).where(*mine).values(lease_until=until))
+
+    @asynccontextmanager
+    async def _folder(self, build_id: int) -> AsyncIterator[Path]:
+        """Give an empty folder that is gone after the block."""
+        folder = self._paths.work / f"{self._paths.instance}-{build_id}"
+        await self._remove(folder)
+        folder.mkdir(mode=0o711)
+        try:
+            yield folder
+        finally:
+            await self._remove(folder)
+
+    async def _remove(self, folder: Path) -> None:
+        if self._account.is_other:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            # Some of what is in it belongs to ids that only a namespace of ours can act for.
+            await self._buildah.run_script('rm -rf -- "$1"', str(folder), step="clean-up", take=None)
