@@ -1,0 +1,50 @@
+# Every command of this project; CI calls the same ones.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: help set-up demo test test-fast lint format types bench clean lock
+
+help: ## list the commands
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+set-up: ## install what this machine lacks
+	@scripts/set-up
+
+demo: set-up ## the main job, live on this machine (ARGS=--once: check it and end)
+	@.venv/bin/binder demo $(ARGS)
+
+test: ## every check and every test
+	@scripts/set-up chromium fonts-dejavu-core
+	@$(MAKE) --no-print-directory lint types
+	@$(PYTHON) -m pytest $(ARGS)
+
+test-fast: set-up ## the tests that start no container, proxy or browser
+	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)
+
+lint: set-up ## formatter, linter, and who may import whom
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/lint-imports --no-logo
+
+format: set-up ## write the code as the formatter wants it
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+types: set-up ## strict types
+	@.venv/bin/mypy
+
+bench: set-up ## all benchmarks, as a table
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+bench-%: set-up ## one benchmark
+	@$(PYTHON) -m tests.bench $* $(ARGS)
+
+lock: set-up ## resolve the versions in requirements.lock anew
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-annotate --no-header \
+		--generate-hashes --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
+
+clean: ## remove what the commands above left in this folder
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find . -name __pycache__ -prune -exec rm -rf {} +
