@@ -104,6 +104,9 @@ def _containers_conf(paths: Paths) -> str:
         containers={
             # The distribution's list would mount the host's secrets into every container.
             "default_mounts_file": str(paths.engine / "home/mounts.conf"),
+            # A container learns no names and addresses of the host.
+            "base_hosts_file": "none",
+            "host_containers_internal_ip": "none",
             "log_driver": "k8s-file",
             "log_size_max": _LONGEST_SESSION_LOG_BYTES,
         },

@@ -1,0 +1,90 @@
+"""What an operator types. Each command imports what it needs when it runs, so that help comes at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from binder import __version__
+
+app = typer.Typer(
+    name="binder",
+    help="Opens the notebooks of a repository live, for every commit.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+EXIT_CODES = {"visitor": 2, "repository": 3, "operator": 4, "world": 5}
+"""What `binder` exits with, by the party at fault."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"binder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _binder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def serve(
+    ephemeral: Annotated[bool, typer.Option(help="End all sessions when the service stops.")] = False,
+) -> None:
+    """Run the service: deliveries in, builds, sessions, pages and reports out. Settings: `BINDER_…` variables."""
+    from binder.cli.serve import serve_until_stopped  # noqa: PLC0415
+
+    serve_until_stopped(ephemeral=ephemeral)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option(help="Check everything as a client would, then stop and remove it.")] = False,
+    port: Annotated[int, typer.Option(help="Where visitors reach the service; 0 takes any free port.")] = 8585,
+    github_port: Annotated[int, typer.Option(help="Where the stand-in for GitHub listens; 0 takes any.")] = 8586,
+) -> None:
+    """Run the main job here, with a stand-in for GitHub: a push becomes a link that opens a live notebook."""
+    from binder.cli.demo import run_demo  # noqa: PLC0415
+
+    run_demo(once=once, port=port, github_port=github_port)
+
+
+@app.command()
+def preview(
+    repository: Annotated[str, typer.Argument(help="A folder with a git repository, or the address of one.")],
+    ref: Annotated[str, typer.Option(help="A branch, a tag or a commit.")] = "HEAD",
+    port: Annotated[int, typer.Option(help="Where the notebook is reached; 0 takes any free port.")] = 8585,
+    once: Annotated[bool, typer.Option(help="Stop as soon as the notebook has answered.")] = False,
+) -> None:
+    """Build a repository of your own and open it, with no GitHub at all.
+
+    Example: `binder preview . --ref main`
+    """
+    from binder.cli.preview import run_preview  # noqa: PLC0415
+
+    run_preview(repository, ref=ref, port=port, once=once)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what this machine lacks, and the command that mends it."""
+    from binder.cli.doctor import examine  # noqa: PLC0415
+
+    examine()
+
+
+def main() -> None:
+    """Run the command line; a fault is one sentence, and an exit code that says whose it is."""
+    from binder.errors import BinderError  # noqa: PLC0415
+
+    try:
+        app()
+    except BinderError as error:
+        typer.secho(f"binder: {error.message}", fg=typer.colors.RED, err=True)
+        sys.exit(EXIT_CODES[error.party])

@@ -1,0 +1,222 @@
+"""The process that wires everything: the only place where adapters are chosen.
+
+Owns the order in which parts start and stop, and the locks that keep two services from one state. What the parts do is
+theirs.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.keeper import Keeper
+from deploy.podman import PodmanEngine
+from starlette.applications import Starlette
+
+from binder.containers import prepare_engine
+from binder.errors import OperatorFault
+from binder.log import logger
+from binder.loop import run_loop
+from binder.paths import Paths
+from binder.process import Account, find_account
+from binder.service.machine import check_machine
+from binder.service.sources import PublicRefs, RepositorySources
+from binder.service.web import serving
+from binder.settings import Settings
+from binder.store import Store, open_store
+from build.buildah import Buildah
+from build.git import Git
+from build.host import HostSettings, find_host_settings, write_host_folder
+from build.pipeline import Pipeline
+from build.worker import BuildWorker
+from githubapp.client import GitHubClient
+from githubapp.inbox import webhook_route
+from githubapp.previews import DeliveryWorker
+from githubapp.reporter import Reporter
+from proxy.context import ProxyContext
+from proxy.haproxy import run_haproxy, service_socket
+from proxy.pages import routes
+from proxy.routes import RouteKeeper, stored_routes
+
+log = logger(__name__)
+
+_POLL_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that runs: what whoever started it may use."""
+
+    store: Store
+    paths: Paths
+    git: Git
+    loops: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def until_broken_or(self, stopping: asyncio.Event) -> None:
+        """Wait until `stopping` is set, or a loop ends, which none may.
+
+        Raises: what ended the loop.
+        """
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            done, _ = await asyncio.wait({stop, *self.loops}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                await task
+        finally:
+            stop.cancel()
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """What builds are made with."""
+
+    account: Account
+    buildah: Buildah
+    git: Git
+    host: HostSettings
+    pipeline: Pipeline
+
+
+@asynccontextmanager
+async def running_service(settings: Settings, *, ephemeral: bool = False) -> AsyncIterator[Service]:
+    """Run a service while the block runs; with `ephemeral`, its sessions end with it.
+
+    Raises: OperatorFault, where this machine or its settings do not allow it.
+    """
+    account = find_account(settings.build_account)
+    check_machine(account, settings.cache_dir)
+    paths = Paths(settings.state_dir, settings.cache_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        _make_folders(paths, account)
+        stack.enter_context(_alone_in(paths.state))
+        builder = await stack.enter_async_context(_builder(settings, paths, account))
+        store = await stack.enter_async_context(open_store(settings.store_url))
+        await store.release_leases(of_host=socket.gethostname())
+        github = stack.enter_context(_github(settings))
+        engine = PodmanEngine(paths, account)
+        service = Service(store, paths, builder.git)
+        await _start(stack, service, settings, builder, engine, github)
+        try:
+            yield service
+        finally:
+            await _stop(service)
+            if ephemeral:
+                await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
+
+
+async def _start(
+    stack: contextlib.AsyncExitStack,
+    service: Service,
+    settings: Settings,
+    builder: _Builder,
+    engine: PodmanEngine,
+    github: GitHubClient | None,
+) -> None:
+    """Start all parts, those first that others need."""
+    store, paths = service.store, service.paths
+    haproxy = await stack.enter_async_context(run_haproxy(settings, paths, lambda: stored_routes(store)))
+    keeper = RouteKeeper(store, haproxy.runtime)
+    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git))
+    app = Starlette(routes=[webhook_route(store, settings), *routes(context)])
+    await stack.enter_async_context(serving(app, service_socket(paths)))
+    builds = BuildWorker(
+        store,
+        builder.pipeline,
+        RepositorySources(github),
+        builder.buildah,
+        builder.account,
+        at_once=settings.builds_at_once,
+        log_bytes=settings.build_log_bytes,
+        secrets=builder.host.secrets,
+    )
+    stack.push_async_callback(builds.close)
+    sessions = Keeper(store, engine, settings)
+    stack.push_async_callback(sessions.close)
+    _run(service, "builds", builds.step)
+    _run(service, "sessions", sessions.step)
+    _run(service, "routes", keeper.step)
+    if github:
+        _run(service, "deliveries", DeliveryWorker(store, github, settings).step)
+        _run(service, "reports", Reporter(store, github, settings).step)
+
+
+def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]]) -> None:
+    loop = run_loop(name, step, service.store.changed, poll_seconds=_POLL_SECONDS)
+    service.loops.append(asyncio.create_task(loop, name=name))
+
+
+async def _stop(service: Service) -> None:
+    for task in service.loops:
+        task.cancel()
+    await asyncio.gather(*service.loops, return_exceptions=True)
+
+
+def _make_folders(paths: Paths, account: Account) -> None:
+    try:
+        paths.make(account)
+    except OSError as error:
+        raise OperatorFault(
+            f"{error.filename} cannot be made: {error.strerror}. "
+            "Set BINDER_STATE_DIR and BINDER_CACHE_DIR to folders that this account can write to."
+        ) from error
+
+
+@asynccontextmanager
+async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[_Builder]:
+    """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
+    await prepare_engine(paths, account)
+    host = await find_host_settings()
+    await asyncio.to_thread(write_host_folder, host, paths.tools)
+    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    git = Git(paths, account, host.certificates, timeout_seconds=settings.fetch_timeout_seconds)
+    pipeline = Pipeline(paths, account, buildah, git, host, suite=settings.debian_suite)
+    with _open_lock(paths.cache / "in-use") as descriptor:
+        if _try_lock(descriptor):
+            await buildah.remove_leftovers()
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
+        await pipeline.prepare()
+        yield _Builder(account, buildah, git, host, pipeline)
+
+
+@contextmanager
+def _github(settings: Settings) -> Iterator[GitHubClient | None]:
+    """Give the App's client, or None where the settings name no App."""
+    if settings.github_app_id is None:
+        yield None
+        return
+    client = GitHubClient.from_settings(settings)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def _alone_in(state: Path) -> Iterator[None]:
+    """See that no other service uses the folder meanwhile."""
+    with _open_lock(state / "lock") as descriptor:
+        if not _try_lock(descriptor):
+            raise OperatorFault(f"Another service already runs on {state}. Stop it, or set BINDER_STATE_DIR.")
+        yield
+
+
+@contextmanager
+def _open_lock(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
