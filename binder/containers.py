@@ -11,7 +11,7 @@ from binder.errors import OperatorFault
 from binder.paths import Paths
 from binder.process import Account, Command, TimedOutError, run
 
-_PREPARE_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _LONGEST_SESSION_LOG_BYTES = 2**20
 
 # What lies in `run` is true of one boot only: the tools would take it for the present state of mounts and processes.
@@ -33,6 +33,14 @@ while [ $# -gt 0 ]; do
     mv "$1.new" "$1"
     shift 2
 done
+"""
+
+# Podman keeps a process that holds its namespaces open; "migrate" ends it, with all containers that there are.
+_RELEASE = """
+set -eu
+[ -e run/libpod/pause.pid ] || exit 0
+containers=$(podman --log-level error ps --all --quiet)
+[ -n "$containers" ] || podman --log-level error system migrate
 """
 
 
@@ -60,19 +68,32 @@ async def prepare_engine(paths: Paths, account: Account) -> None:
     Raises: OperatorFault.
     """
     files = [part for name, text in engine_settings(paths).items() for part in (f"home/{name}", text)]
+    await _run_script(paths, account, _PREPARE, *files, sandboxed=True)
+
+
+async def release_engine(paths: Paths, account: Account) -> None:
+    """Leave nothing of the engine running, if no container is left; to be called by the last one who uses the folder.
+
+    Raises: OperatorFault.
+    """
+    await _run_script(paths, account, _RELEASE, sandboxed=False)
+
+
+async def _run_script(paths: Paths, account: Account, script: str, *argv: str, sandboxed: bool) -> None:
     command = Command(
-        ["sh", "-c", _PREPARE, "sh", *files],
+        ["sh", "-c", script, "sh", *argv],
         env=engine_environment(paths, account),
         cwd=paths.engine,
         account=account,
-        sandboxed=True,
+        sandboxed=sandboxed,
+        outlives=not sandboxed,
     )
     try:
-        done = await run(command, timeout_seconds=_PREPARE_TIMEOUT_SECONDS)
+        done = await run(command, timeout_seconds=_TIMEOUT_SECONDS)
     except TimedOutError as error:
-        raise OperatorFault(f"Another service has held {paths.engine / 'lock'} for too long.") from error
+        raise OperatorFault(f"Something has held {paths.engine} for longer than {error.seconds:g} s.") from error
     if not done.ok:
-        raise OperatorFault(f"The folder {paths.engine} cannot be prepared for containers: {done.output}")
+        raise OperatorFault(f"The folder {paths.engine} cannot be used for containers: {done.output}")
 
 
 def engine_settings(paths: Paths) -> dict[str, str]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -143,35 +144,44 @@ async def spawn(
 
     Raises: OperatorFault, where the tool is not there.
     """
+    env = environment_of(command)
+    if shutil.which(command.argv[0], path=env["PATH"]) is None:
+        # Asked beforehand: what stands before it in the arguments would be found, and fail in its own words.
+        raise OperatorFault(f"{command.argv[0]} is not installed. Run `make set-up`.")
     try:
         process = await asyncio.create_subprocess_exec(
             *arguments_of(command),
             stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environment_of(command),
+            env=env,
             cwd=command.cwd,
             limit=_LONGEST_LINE_BYTES,
             start_new_session=True,
         )
     except FileNotFoundError as error:
-        raise OperatorFault(f"{command.argv[0]} cannot be started: {error.strerror}. Run `make set-up`.") from error
+        raise OperatorFault(f"{command.argv[0]} cannot be started: {error}. Run `make set-up`.") from error
     try:
         yield process
     finally:
-        await end_process(process)
+        try:
+            await end_process(process)
+        finally:
+            # Output that nobody read keeps its pipe open, and asyncio has no other word for letting go of it.
+            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 async def end_process(process: asyncio.subprocess.Process, *, grace_seconds: float = _GRACE_SECONDS) -> None:
     """End a child and its process group: a request first, then by force."""
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                await process.wait()
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGKILL)
-        await process.wait()
+    if process.returncode is not None:
+        return
+    _signal_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_seconds):
+            await process.wait()
+    # Where the child itself went at once, others of its group may not have.
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
@@ -181,6 +191,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 async def lines_of(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """Give the lines of a child's output as they come; one that is too long comes in pieces."""
+    cut = False
     while True:
         try:
             line = await stream.readuntil(b"\n")
@@ -189,8 +200,12 @@ async def lines_of(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             if not line:
                 return
         except asyncio.LimitOverrunError as error:
-            line = await stream.readexactly(error.consumed)
-        yield line.decode(errors="replace").rstrip("\r\n")
+            cut = True
+            yield (await stream.readexactly(error.consumed)).decode(errors="replace")
+            continue
+        if not (cut and line == b"\n"):
+            yield line.decode(errors="replace").rstrip("\r\n")
+        cut = False
 
 
 async def run(

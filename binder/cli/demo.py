@@ -7,7 +7,6 @@ for the next time.
 
 import asyncio
 import contextlib
-import secrets
 import shutil
 import signal
 import socket
@@ -20,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from binder.cli.child import running_child
+from binder.cli.registration import register
 from binder.cli.steps import Steps
 from binder.cli.story import PERSON, tell_story
 from binder.errors import OperatorFault
@@ -126,27 +126,9 @@ async def _folder(home: Path) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _service(place: Place, sandbox: Sandbox, steps: Steps) -> AsyncIterator[None]:
     """Run the service, registered as an App with the stand-in."""
-    secret = secrets.token_hex(20)
-    await sandbox.create_user(PERSON)
-    created = await sandbox.create_app(
-        webhook_url=f"{place.url}/webhooks/github", webhook_secret=secret, owner=PERSON, slug="binder"
+    environment = await register(
+        sandbox, owner=PERSON, port=place.port, home=place.home, cache=place.cache, account=place.account
     )
-    await sandbox.install(created.app_id, account=PERSON)
-    key = place.home / "app.pem"
-    key.touch(mode=0o600)
-    key.write_text(created.private_key_pem, encoding="utf-8")
-    environment = {
-        "BINDER_STATE_DIR": str(place.home / "service"),
-        "BINDER_CACHE_DIR": str(place.cache),
-        "BINDER_BUILD_ACCOUNT": place.account,
-        "BINDER_URL": place.url,
-        "BINDER_LISTEN": f"{_LOCALHOST}:{place.port}",
-        "BINDER_GITHUB_URL": sandbox.url,
-        "BINDER_GITHUB_API_URL": sandbox.api_url,
-        "BINDER_GITHUB_APP_ID": str(created.app_id),
-        "BINDER_GITHUB_PRIVATE_KEY_FILE": str(key),
-        "BINDER_GITHUB_WEBHOOK_SECRETS": secret,
-    }
     async with contextlib.AsyncExitStack() as stack:
         async with steps.step("The service and the stand-in for GitHub start"):
             child = running_child(place.url, environment, place.home / "service.log")

@@ -132,9 +132,8 @@ async def _mirror(folder: Path, ref: str, mirror: Path, account: Account, steps:
         steps.note("There are changes that are not committed: they are not part of the preview.")
     await git(top, "init", "--quiet", "--bare", str(mirror))
     giving = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
-    await git(
-        mirror, "fetch", "--quiet", "--depth=1", f"--upload-pack={giving}", f"file://{top}", f"{sha}:refs/heads/it"
-    )
+    fetch = ["fetch", "--quiet", "--depth=1", f"--upload-pack={giving}"]
+    await git(mirror, *fetch, f"file://{top}", f"{sha}:refs/heads/it")
     if account.is_other:
         await asyncio.to_thread(_give, mirror, account)
     return Subject(_slug(top.name), Source(f"file://{mirror}", local=True)), sha

@@ -109,7 +109,7 @@ async def _comment(sandbox: Sandbox, number: int, sha: str) -> None:
     """Wait for the preview's comment to speak of the commit."""
     async with asyncio.timeout(_LATER_SECONDS):
         repository = sandbox.world.repository(_REPOSITORY)
-        while not any(sha[:7] in one.body for one in sandbox.world.state.comments_of(repository, number)):
+        while not any(sha[:7] in one.body for one in sandbox.world.state.comments_of(repository, number)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

@@ -1,0 +1,35 @@
+"""Registers a service as an App with the stand-in for GitHub: what demo, tests and benchmarks begin with."""
+
+import secrets
+from pathlib import Path
+
+from githubapp.sandbox.sandbox import Sandbox
+
+_LOCALHOST = "127.0.0.1"
+
+
+async def register(sandbox: Sandbox, *, owner: str, port: int, home: Path, cache: Path, account: str) -> dict[str, str]:
+    """Register an App for a service at `port`, install it on all that `owner` has, and return the service's settings.
+
+    The App's key and the service's state go into the folder `home`; `account` runs its builds.
+    """
+    secret = secrets.token_hex(20)
+    url = f"http://{_LOCALHOST}:{port}"
+    await sandbox.create_user(owner)
+    app = await sandbox.create_app(webhook_url=f"{url}/webhooks/github", webhook_secret=secret, owner=owner)
+    await sandbox.install(app.app_id, account=owner)
+    key = home / "app.pem"
+    key.touch(mode=0o600)
+    key.write_text(app.private_key_pem, encoding="utf-8")
+    return {
+        "BINDER_STATE_DIR": str(home / "service"),
+        "BINDER_CACHE_DIR": str(cache),
+        "BINDER_BUILD_ACCOUNT": account,
+        "BINDER_URL": url,
+        "BINDER_LISTEN": f"{_LOCALHOST}:{port}",
+        "BINDER_GITHUB_URL": sandbox.url,
+        "BINDER_GITHUB_API_URL": sandbox.api_url,
+        "BINDER_GITHUB_APP_ID": str(app.app_id),
+        "BINDER_GITHUB_PRIVATE_KEY_FILE": str(key),
+        "BINDER_GITHUB_WEBHOOK_SECRETS": secret,
+    }

@@ -1,0 +1,63 @@
+"""What a visitor sees, in Debian's Chromium: from the commit's page to a cell that prints."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.stage import NOTEBOOK, REPOSITORY, Stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+_PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="package", loop_scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, without a window."""
+    assert _CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_FLAGS))
+        yield browser
+        await browser.close()
+
+
+async def test_from_the_commits_page_to_a_cell_that_prints(stage: Stage, browser: Browser) -> None:
+    sha = await stage.push({"index.ipynb": NOTEBOOK.replace("6 * 7", "6 * 9"), "postBuild": None})
+    assert (await stage.final_status(sha)).state == "success"
+    page = await browser.new_page()
+    await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/commit/{sha}")
+    await page.get_by_role("link", name="Details").click()
+    await expect(page).to_have_url(lambda url: "/s/" in url, timeout=_PATIENCE_MS)  # type: ignore[arg-type]
+    await page.get_by_text("index.ipynb").first.dblclick(timeout=_PATIENCE_MS)
+    await page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=_PATIENCE_MS)
+    await page.keyboard.press("Shift+Enter")
+    await expect(page.locator(".jp-OutputArea-output").first).to_have_text("54", timeout=_PATIENCE_MS)
+    await page.close()
+
+
+async def test_the_launch_page_shows_the_build_and_goes_on_to_the_notebook(stage: Stage, browser: Browser) -> None:
+    script = "#!/bin/sh\necho a step that takes its time\nsleep 3\n"
+    sha = await stage.push({"postBuild": script}, branch="slow", executable="postBuild")
+    page = await browser.new_page()
+    await page.goto(f"{stage.url}/v2/gh/{REPOSITORY}/{sha}?labpath=index.ipynb")
+    await expect(page.get_by_text("a step that takes its time")).to_be_visible(timeout=_PATIENCE_MS)
+    await page.wait_for_url("**/s/**", timeout=_PATIENCE_MS)
+    await expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=_PATIENCE_MS)
+    assert "token" not in page.url
+    await page.close()
+
+
+async def test_the_page_of_a_failed_build_names_the_line(stage: Stage, browser: Browser) -> None:
+    sha = await stage.push({"requirements.txt": "six\nnosuchpackage-for-browsers\n"}, branch="bad")
+    assert (await stage.final_status(sha)).state == "failure"
+    page = await browser.new_page()
+    await page.goto(f"{stage.url}/v2/gh/{REPOSITORY}/{sha}")
+    await expect(page.get_by_text("requirements.txt line 2").first).to_be_visible()
+    await page.close()
