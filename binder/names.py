@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"\A[A-Za-z0-9_-]{43}\Z")
 _OWNER = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?\Z")
 _REPOSITORY = re.compile(r"\A[A-Za-z0-9._-]{1,100}\Z")
 _SHA = re.compile(r"\A[0-9a-f]{40}\Z")
+_NEVER_IN_A_REF = " ~^:?*[\\\x7f"
 
 
 def new_session_id() -> str:
@@ -54,13 +55,18 @@ def is_ref(text: str) -> bool:
 
     Source: https://git-scm.com/docs/git-check-ref-format
     """
-    if not text or len(text.encode(errors="replace")) > 255 or text.startswith(("-", "/")) or text.endswith(("/", ".")):
+    if any(character in _NEVER_IN_A_REF or character < " " or _is_surrogate(character) for character in text):
         return False
-    if any(bad in text for bad in ("..", "//", "@{", "\\")) or text == "@":
+    if not text or len(text.encode()) > 255 or text.startswith(("-", "/")) or text.endswith(("/", ".")):
         return False
-    if any(character in " ~^:?*[\x7f" or character < " " for character in text):
+    if any(bad in text for bad in ("..", "//", "@{")) or text == "@":
         return False
     return not any(part.startswith(".") or part.endswith(".lock") for part in text.split("/"))
+
+
+def _is_surrogate(character: str) -> bool:
+    """Whether it stands for a byte that was no UTF-8, which no argument can hold."""
+    return "\ud800" <= character <= "\udfff"
 
 
 def is_inside(path: str) -> bool:

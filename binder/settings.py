@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8585"
     """Address and port on which HAProxy listens."""
 
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
     """SQLAlchemy's address of the store. Empty: an SQLite file in the state folder."""
 
     build_account: str = "binder-build"
@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     log_json: bool = True
     """One JSON object a line; otherwise coloured text for people."""
 
+    @field_validator("state_dir", "cache_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # Children run in folders of their own.
+        return value.expanduser().absolute()
+
     @field_validator("url", "github_url", "github_api_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
@@ -119,7 +125,7 @@ class Settings(BaseSettings):
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
-        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @property
     def github_host(self) -> str:

@@ -39,7 +39,7 @@ _INSIDE = "/run/binder"
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What was found on the host: pip's settings by option, apt's as it prints them, the environment, the certificates."""
+    """What was found on the host: pip's settings by option, apt's as it prints them, and certificates."""
 
     pip: Mapping[str, str]
     apt: str

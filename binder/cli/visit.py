@@ -6,9 +6,9 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
-from deploy.probe import run_cell
 
 from binder.errors import OperatorFault
+from deploy.probe import run_cell
 
 _POLL_SECONDS = 0.1
 

@@ -14,8 +14,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.keeper import Keeper
-from deploy.podman import PodmanEngine
 from starlette.applications import Starlette
 
 from binder.containers import prepare_engine
@@ -34,6 +32,9 @@ from build.git import Git
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.pipeline import Pipeline
 from build.worker import BuildWorker
+from deploy.cgroups import limits_for, read_cgroup_facts
+from deploy.keeper import Keeper
+from deploy.podman import PodmanEngine
 from githubapp.client import GitHubClient
 from githubapp.inbox import webhook_route
 from githubapp.previews import DeliveryWorker
@@ -98,7 +99,10 @@ async def running_service(settings: Settings, *, ephemeral: bool = False) -> Asy
         store = await stack.enter_async_context(open_store(settings.store_url))
         await store.release_leases(of_host=socket.gethostname())
         github = stack.enter_context(_github(settings))
-        engine = PodmanEngine(paths, account)
+        limits = limits_for(read_cgroup_facts())
+        if limits.explanation:
+            log.warning("limits_missing", explanation=limits.explanation)
+        engine = PodmanEngine(paths, account, limits)
         service = Service(store, paths, builder.git)
         await _start(stack, service, settings, builder, engine, github)
         try:

@@ -8,7 +8,7 @@ import pytest
 
 from binder.paths import Paths
 from binder.process import Account
-from deploy.cgroups import find_limits
+from deploy.cgroups import limits_for, read_cgroup_facts
 from deploy.podman import PodmanEngine
 from tests.processes import are_gone, are_there, new_marker, processes_with
 from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
@@ -29,7 +29,7 @@ async def _only_what_is_wanted_runs(stage: Stage, account: Account) -> None:
     live = "select id from sessions where state in ('wanted', 'starting', 'standby', 'open')"
     await stage.until("select 1 where not exists (select 1 from sessions where state in ('wanted', 'starting'))")
     paths = Paths(Path(stage.environment["BINDER_STATE_DIR"]), Path(stage.environment["BINDER_CACHE_DIR"]))
-    engine = PodmanEngine(paths, account, find_limits())
+    engine = PodmanEngine(paths, account, limits_for(read_cgroup_facts()))
     assert set(await engine.running()) == {str(row[0]) for row in stage.rows(live)}
     assert len(processes_with(str(paths.run / "haproxy" / "haproxy.cfg"))) == 1
 

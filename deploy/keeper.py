@@ -1,0 +1,206 @@
+"""The loop of sessions: looks at the store and the engine, decides (`deploy.pool`), and does it.
+
+Each session that something is done to has one task here. A session that is being started is held by a lease, so that
+whoever comes after us, however we ended, finds what was begun and takes it up again.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from binder.errors import BinderError, OperatorFault
+from binder.log import logger
+from binder.settings import Settings
+from binder.store import Store
+from binder.store.tables import Session, utc_now
+from deploy.engine import Engine, SessionSpec
+from deploy.facts import Ending, PoolFacts
+from deploy.jupyter import last_activity_of
+from deploy.pool import decide_pool
+from deploy.probe import Proof, proof_of, server_of
+from deploy.records import (
+    add_sessions,
+    end_session,
+    is_running,
+    judge_builds,
+    mark_failed,
+    mark_ready,
+    note_activity,
+    read_facts,
+    renew_lease,
+    session_of,
+    take_session,
+    want_again,
+)
+
+log = logger(__name__)
+
+_LEASE_SECONDS = 30.0
+_AT_ONCE = 4
+_LOOK_AT_ENGINE_SECONDS = 3.0
+
+
+class Keeper:
+    """Keeps the sessions of one store on one engine."""
+
+    def __init__(self, store: Store, engine: Engine, settings: Settings, proof: Proof = proof_of) -> None:
+        self._store = store
+        self._engine = engine
+        self._settings = settings
+        self._proof = proof
+        self._idle_after = timedelta(seconds=settings.session_idle_seconds)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._starting: set[str] = set()
+        self._removing = asyncio.Semaphore(_AT_ONCE)
+        self._looked_at = -_LOOK_AT_ENGINE_SECONDS
+
+    async def step(self) -> bool:
+        """Look, decide, and do what takes no time; what does is begun. Return whether there was anything to do."""
+        facts = await self._look()
+        plan = decide_pool(facts, utc_now())
+        if plan.succeed or plan.fail:
+            await judge_builds(self._store, plan.succeed, plan.fail)
+        if plan.want:
+            await add_sessions(self._store, plan.want)
+        ended = [ending for ending in plan.end if await end_session(self._store, ending)]
+        begun = [self._end(ending) for ending in ended]
+        begun += [self._begin(session_id, self._remove(session_id)) for session_id in plan.remove]
+        begun += [self._begin(session_id, self._prepare_again(session_id)) for session_id in plan.again]
+        begun += [self._begin(ending.session_id, self._end_if_unused(ending)) for ending in plan.idle]
+        begun += [self._begin_start(session_id) for session_id in plan.start]
+        return bool(plan.succeed or plan.fail or plan.want) or any(begun)
+
+    async def close(self) -> None:
+        """Give up what is being done; sessions that run go on, and rows stay as they are for whoever comes next."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _look(self) -> PoolFacts:
+        facts = await read_facts(
+            self._store,
+            pods=None,
+            sessions_at_most=self._settings.sessions_at_most,
+            idle_after=self._idle_after,
+            now=utc_now(),
+        )
+        if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
+            return facts
+        # After the store: a pod without a row is a leftover then, and a row without a pod has lost it.
+        facts = replace(facts, pods=await self._engine.running())
+        self._looked_at = time.monotonic()
+        return facts
+
+    def _begin(self, session_id: str, work: Coroutine[None, None, None]) -> bool:
+        """Do something to a session, unless something is being done to it already."""
+        if session_id in self._tasks:
+            work.close()
+            return False
+        task = asyncio.create_task(self._logged(session_id, work), name=f"session-{session_id}")
+        self._tasks[session_id] = task
+        task.add_done_callback(lambda _: self._forget(session_id))
+        return True
+
+    def _forget(self, session_id: str) -> None:
+        self._tasks.pop(session_id, None)
+        self._starting.discard(session_id)
+        self._store.changed.give()
+
+    async def _logged(self, session_id: str, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception:
+            # The row says what is to be done, and the next look finds it.
+            log.exception("session_work_failed", session=session_id)
+
+    def _begin_start(self, session_id: str) -> bool:
+        if len(self._starting) >= _AT_ONCE or session_id in self._tasks:
+            return False
+        self._starting.add(session_id)
+        return self._begin(session_id, self._start(session_id))
+
+    async def _start(self, session_id: str) -> None:
+        row = await take_session(self._store, session_id, lease_seconds=_LEASE_SECONDS)
+        if row is None:
+            return
+        try:
+            async with self._lease(session_id):
+                await self._bring_up(row)
+        finally:
+            if not await is_running(self._store, session_id):
+                await self._engine.stop(session_id)
+
+    async def _bring_up(self, row: Session) -> None:
+        """Start a session and make it a standby, or say what was wrong."""
+        spec = self._spec(row)
+        bound = log.bind(session=spec.id, build=row.build_id)
+        began = time.monotonic()
+        try:
+            target = await self._engine.start(spec)
+            timeout_seconds = self._settings.start_timeout_seconds
+            async with self._proof(self._engine, spec, target, timeout_seconds=timeout_seconds):
+                if await mark_ready(self._store, spec.id, target):
+                    bound.info("session_started", seconds=round(time.monotonic() - began, 3))
+        except BinderError as error:
+            bound.warning("session_failed", party=error.party, reason=error.message)
+            await mark_failed(self._store, spec.id, error)
+        except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
+            bound.exception("session_broke")
+            fault = OperatorFault("Something went wrong in this service while it started the session.")
+            await mark_failed(self._store, spec.id, fault)
+
+    def _spec(self, row: Session) -> SessionSpec:
+        return SessionSpec(
+            id=row.id,
+            image=row.image,
+            token=row.token,
+            memory_bytes=self._settings.session_memory_bytes,
+            cpus=self._settings.session_cpus,
+            pids=self._settings.session_pids,
+        )
+
+    @asynccontextmanager
+    async def _lease(self, session_id: str) -> AsyncIterator[None]:
+        """Keep the session's row ours while the block runs."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(_LEASE_SECONDS / 3)
+                await renew_lease(self._store, session_id, lease_seconds=_LEASE_SECONDS)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    def _end(self, ending: Ending) -> bool:
+        log.info("session_ended", session=ending.session_id, was=ending.was, now=ending.state, reason=ending.reason)
+        if task := self._tasks.get(ending.session_id):
+            task.cancel()  # it is being started, and removes what it started
+            return True
+        return self._begin(ending.session_id, self._remove(ending.session_id))
+
+    async def _remove(self, session_id: str) -> None:
+        async with self._removing:
+            await self._engine.stop(session_id)
+
+    async def _prepare_again(self, session_id: str) -> None:
+        log.warning("session_wanted_again", session=session_id)
+        await self._remove(session_id)
+        await want_again(self._store, session_id)
+
+    async def _end_if_unused(self, ending: Ending) -> None:
+        row = await session_of(self._store, ending.session_id)
+        server = server_of(row.id, row.target or "", row.token)
+        used_at = await last_activity_of(server)
+        oldest = utc_now() - self._idle_after
+        if used_at and used_at > oldest:
+            await note_activity(self._store, row.id, min(used_at, utc_now()))
+        elif await end_session(self._store, ending, unless_used_after=oldest):
+            log.info("session_ended", session=row.id, was=ending.was, now=ending.state, reason=ending.reason)
+            await self._remove(row.id)

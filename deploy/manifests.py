@@ -1,0 +1,66 @@
+"""What a session looks like to an engine: one Pod manifest for podman and Kubernetes alike, and how Jupyter is started.
+
+Pure. Which port it gets and where it runs is the engine's choice.
+"""
+
+from deploy.engine import SessionSpec
+from templates import Json, render_json
+
+SERVER_PORT = 8888
+
+# Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
+# format that none of those events has: without the package it leaves that check out. The repository's kernels are
+# processes of their own, and still have it. The repository's folder is where we are, and its modules are not Jupyter's.
+_LAUNCH = (
+    "import sys; sys.path[:] = filter(None, sys.path); sys.modules['rfc3987_syntax'] = None; "
+    "from jupyterlab.labapp import main; sys.exit(main())"
+)
+
+
+def base_path_of(session_id: str) -> str:
+    """Return the path that a session's notebook server answers under, in the container and on the proxy."""
+    return f"/s/{session_id}/"
+
+
+def server_arguments(session_id: str) -> list[str]:
+    """Return what the image's entry point is told to run. The token is no argument: every process could read it.
+
+    Source: https://jupyter-server.readthedocs.io/en/latest/other/full-config.html, `jupyter-lab --help-all`
+    """
+    return [
+        *("python", "-c", _LAUNCH),
+        "--no-browser",
+        "--ServerApp.ip=0.0.0.0",
+        f"--ServerApp.port={SERVER_PORT}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.base_url={base_path_of(session_id)}",
+        "--ServerApp.allow_remote_access=True",
+        "--ServerApp.trust_xheaders=True",
+        "--ServerApp.quit_button=False",
+        # Nothing is asked of the outside on a visitor's behalf.
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.news_url=None",
+        "--LabApp.extension_manager=readonly",
+    ]
+
+
+def pod_name(instance: str, session_id: str) -> str:
+    """Return the name of a session's pod; no other service on this machine makes the same."""
+    return f"binder-{instance}-{session_id}"
+
+
+def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Json:
+    """Return a session's Pod. Its server can be reached on the host's loopback at `host_port`."""
+    arguments: list[Json] = [*server_arguments(spec.id)]
+    port: Json = {"containerPort": SERVER_PORT, "hostIP": "127.0.0.1", "hostPort": host_port}
+    return render_json(
+        "manifests/session.json",
+        pod=pod_name(instance, spec.id),
+        instance=instance,
+        session=spec.id,
+        image=spec.image,
+        pull_policy="Never",
+        arguments=arguments,
+        token=spec.token,
+        ports=[port],
+    )

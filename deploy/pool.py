@@ -1,0 +1,185 @@
+"""Which sessions there should be, decided: from what the store and the engine have to the next things to do.
+
+Pure. Carrying it out is `deploy.keeper`'s; which free session a visitor gets is the proxy's.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from binder.lifecycle import BuildState, SessionState, is_final
+from deploy.engine import Running
+from deploy.facts import BuildFact, Ending, Kind, PoolFacts, PoolPlan, PreviewFact, SessionFact
+
+# Whoever asked for a session is about to claim it.
+CLAIM_WITHIN = timedelta(seconds=60)
+LINK_STANDBY_LASTS = timedelta(minutes=10)
+# An image whose sessions fail is tried again, but not in a circle.
+FIRST_PAUSE = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(minutes=10)
+
+_READY = frozenset({SessionState.STANDBY, SessionState.OPEN})
+_GIVEN_UP = frozenset({BuildState.FAILED, BuildState.SUPERSEDED, BuildState.CANCELLED})
+
+
+def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
+    """Return what to do next; once that is done and nothing else happened, there is nothing left to do."""
+    dead = _dead(facts)
+    live = _without(dead, [row for row in facts.sessions if not is_final(row.state)])
+    succeed, fail = _judged(facts, live)
+    checking = [build for build in facts.builds if _is_checked(build) and build.id not in {*succeed, *fail}]
+    kept = kept_builds(facts.previews, facts.builds)
+    surplus = _surplus(facts.builds, live, {build.kind for build in (*checking, *kept)}, now)
+    live = _without(surplus, live)
+    # One place is left to visitors of what the pool has no standby for.
+    room = facts.sessions_at_most - min(1, facts.sessions_at_most - 1) - len(live)
+    free = {row.kind for row in live if row.state is not SessionState.OPEN}
+    needed = _missing(checking, free)
+    spare = _missing(_worth_trying(kept, facts.sessions, now), free | {build.kind for build in needed})
+    return PoolPlan(
+        succeed=tuple(succeed),
+        fail=fail,
+        want=(*needed, *spare[: max(0, room - len(needed))]),
+        start=tuple(_startable(live, facts.sessions_at_most)),
+        again=tuple(row.id for row in live if row.state is SessionState.STARTING and not row.is_held),
+        end=(*dead, *surplus, *_crowding(live, -room, now)),
+        idle=_idle(live, facts.idle_after, now),
+        remove=_orphans(facts),
+    )
+
+
+def kept_builds(previews: Iterable[PreviewFact], builds: Iterable[BuildFact]) -> list[BuildFact]:
+    """Return the build that each live preview shows: that of its head, or else its newest, if it succeeded.
+
+    The head may have been built for another preview: a branch and its pull request share a commit.
+    """
+    ready = sorted((one for one in builds if one.state is BuildState.SUCCEEDED and one.image), key=lambda one: one.id)
+    kept: dict[Kind, BuildFact] = {}
+    for preview in previews:
+        at_head = [one for one in ready if (one.repository_id, one.sha) == (preview.repository_id, preview.head_sha)]
+        own = [one for one in ready if one.preview_id == preview.id]
+        for build in (at_head or own)[-1:]:
+            kept[build.kind] = build
+    return list(kept.values())
+
+
+def may_try_again(failures: Sequence[datetime], now: datetime) -> bool:
+    """Whether it is time to start another session of a kind, others of which failed at these times."""
+    if not failures:
+        return True
+    pause: timedelta = min(FIRST_PAUSE * 2 ** min(len(failures) - 1, 10), LONGEST_PAUSE)
+    return now - max(failures) >= pause
+
+
+def _is_checked(build: BuildFact) -> bool:
+    return build.state is BuildState.CHECKING and build.image is not None
+
+
+def _without(endings: Iterable[Ending], rows: Iterable[SessionFact]) -> list[SessionFact]:
+    gone = {ending.session_id for ending in endings}
+    return [row for row in rows if row.id not in gone]
+
+
+def _judged(facts: PoolFacts, live: Iterable[SessionFact]) -> tuple[list[int], dict[int, str]]:
+    """Return the builds being checked of which a session works, and those of which one failed: id → its reason."""
+    working = {row.kind for row in live if row.state in _READY}
+    failed = {row.build_id: row.reason or "" for row in facts.sessions if row.state is SessionState.FAILED}
+    checked = [build for build in facts.builds if _is_checked(build)]
+    succeed = [build.id for build in checked if build.kind in working]
+    return succeed, {one.id: failed[one.id] for one in checked if one.id in failed and one.id not in succeed}
+
+
+def _missing(builds: Iterable[BuildFact], there: Collection[Kind]) -> list[BuildFact]:
+    """Return a build of each kind that is not there, the newest first."""
+    found = {build.kind: build for build in sorted(builds, key=lambda one: one.id) if build.kind not in there}
+    return sorted(found.values(), key=lambda build: -build.id)
+
+
+def _worth_trying(builds: Iterable[BuildFact], sessions: Iterable[SessionFact], now: datetime) -> list[BuildFact]:
+    failures: dict[Kind, list[datetime]] = defaultdict(list)
+    for row in sessions:
+        if row.state is SessionState.FAILED and row.ended_at:
+            failures[row.kind].append(row.ended_at)
+    return [build for build in builds if may_try_again(failures[build.kind], now)]
+
+
+def _startable(live: Iterable[SessionFact], sessions_at_most: int) -> list[str]:
+    waiting = [row for row in live if row.state is SessionState.WANTED and not row.is_held]
+    running = sum(1 for row in live) - len(waiting)
+    waiting.sort(key=lambda row: (row.created_at, row.id))
+    return [row.id for row in waiting[: max(0, sessions_at_most - running)]]
+
+
+def _dead(facts: PoolFacts) -> list[Ending]:
+    """Return the sessions that should be running and are not."""
+    if facts.pods is None:
+        return []
+    return [_death(row, facts.pods.get(row.id)) for row in facts.sessions if _is_dead(row, facts.pods)]
+
+
+def _is_dead(row: SessionFact, pods: Mapping[str, Running]) -> bool:
+    return row.state in _READY and not (row.id in pods and pods[row.id].alive)
+
+
+def _death(row: SessionFact, pod: Running | None) -> Ending:
+    # No fault of the image's: the machine was restarted, say, or a visitor shut the server down.
+    if pod is None:
+        return Ending(row.id, row.state, SessionState.ENDED, "Its container is gone.")
+    if row.state is SessionState.OPEN and pod.exit_code == 0:
+        return Ending(row.id, row.state, SessionState.ENDED, "The notebook server was shut down.")
+    return Ending(row.id, row.state, SessionState.FAILED, pod.reason or "It stopped running.")
+
+
+def _surplus(
+    builds: Iterable[BuildFact], live: Iterable[SessionFact], needed: Collection[Kind], now: datetime
+) -> list[Ending]:
+    """Return the sessions that nobody opened, and that nobody needs, or needs no more than one of."""
+    by_id = {build.id: build for build in builds}
+    standbys: dict[Kind, list[SessionFact]] = defaultdict(list)
+    useless: list[SessionFact] = []
+    for row in live:
+        if row.state is SessionState.STANDBY:
+            standbys[row.kind].append(row)
+        elif row.state is not SessionState.OPEN and row.kind not in needed and _is_given_up(by_id.get(row.build_id)):
+            useless.append(row)
+    for kind, rows in standbys.items():
+        # Visitors are given the oldest first.
+        extra = sorted(rows, key=_readiness)[1 if kind in needed else 0 :]
+        useless += [row for row in extra if now - _ready_at(row) >= _lasts(row, by_id, kind in needed)]
+    return [Ending(row.id, row.state, SessionState.ENDED, "It was not needed any more.") for row in useless]
+
+
+def _is_given_up(build: BuildFact | None) -> bool:
+    return build is None or build.state in _GIVEN_UP
+
+
+def _lasts(row: SessionFact, builds: Mapping[int, BuildFact], needed: bool) -> timedelta:
+    of_link = row.build_id in builds and builds[row.build_id].preview_id is None
+    return LINK_STANDBY_LASTS if of_link and not needed else CLAIM_WITHIN
+
+
+def _crowding(live: Iterable[SessionFact], excess: int, now: datetime) -> list[Ending]:
+    """Return the standbys, the oldest first, that make place for sessions that are waited for."""
+    settled = [row for row in live if row.state is SessionState.STANDBY and now - _ready_at(row) >= CLAIM_WITHIN]
+    leaving = sorted(settled, key=_readiness)[: max(0, excess)]
+    return [Ending(row.id, row.state, SessionState.ENDED, "It made place for another session.") for row in leaving]
+
+
+def _ready_at(row: SessionFact) -> datetime:
+    return row.ready_at or row.created_at
+
+
+def _readiness(row: SessionFact) -> tuple[datetime, str]:
+    return (_ready_at(row), row.id)
+
+
+def _idle(live: Iterable[SessionFact], idle_after: timedelta, now: datetime) -> tuple[Ending, ...]:
+    reason = f"Nobody used it for {idle_after.total_seconds() / 60:.0f} minutes."
+    opened = [row for row in live if row.state is SessionState.OPEN]
+    unused = [row for row in opened if now - (row.activity_at or _ready_at(row)) >= idle_after]
+    return tuple(Ending(row.id, row.state, SessionState.ENDED, reason) for row in unused)
+
+
+def _orphans(facts: PoolFacts) -> tuple[str, ...]:
+    owned = {row.id for row in facts.sessions if not is_final(row.state)}
+    return tuple(sorted(set(facts.pods or ()) - owned))

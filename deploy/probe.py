@@ -1,0 +1,95 @@
+"""Proves that a session works: its notebook server answers, and a kernel of it does.
+
+Owns how long it waits and what it says where the proof fails; how one speaks with a server is `deploy.jupyter`'s.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+from binder.errors import BinderError, RepositoryFault
+from deploy.engine import Engine, SessionSpec
+from deploy.jupyter import Client, Server, ask_kernel, channels_of, compute, new_kernel
+from deploy.manifests import base_path_of
+
+_POLL_SECONDS = 0.02
+# A server that comes up does so before the first look; asking the engine would only take its processor away.
+_FIRST_LOOK_SECONDS = 1.0
+_LONGEST_QUOTE = 600
+
+
+class Proof(Protocol):
+    """Proves that a session works: its block is entered once it does."""
+
+    def __call__(
+        self, engine: Engine, spec: SessionSpec, target: str, *, timeout_seconds: float
+    ) -> AbstractAsyncContextManager[None]:
+        """Wait for the proof.
+
+        Raises: BinderError, saying why it does not work.
+        """
+
+
+def server_of(spec_id: str, target: str, token: str) -> Server:
+    """Return the notebook server of a session, as it is reached on this machine."""
+    return Server.with_token(f"http://{target}{base_path_of(spec_id)}", token)
+
+
+@asynccontextmanager
+async def proof_of(engine: Engine, spec: SessionSpec, target: str, *, timeout_seconds: float) -> AsyncIterator[None]:
+    """Run the block once a kernel of the session has answered; that kernel is ended after the block.
+
+    Raises: RepositoryFault, with the last lines of the server's log.
+    """
+    server = server_of(spec.id, target, spec.token)
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                client = await stack.enter_async_context(Client(server))
+                await _wait_until_up(engine, spec.id, client)
+                await _ask_new_kernel(stack, client)
+        except TimeoutError as error:
+            sentence = f"The notebook server did not come up within {timeout_seconds:g} s."
+            raise await _fault(engine, spec, sentence) from error
+        except BinderError as error:
+            raise await _fault(engine, spec, error.message) from error
+        yield
+
+
+async def _ask_new_kernel(stack: AsyncExitStack, client: Client) -> None:
+    # Jupyter takes 0.2 s to end a kernel; who waits for the session need not wait for that.
+    kernel_id = await stack.enter_async_context(new_kernel(client))
+    async with channels_of(client.server, kernel_id) as socket:
+        async for _ in ask_kernel(socket, "kernel_info_request", {}):
+            pass
+
+
+async def _wait_until_up(engine: Engine, session_id: str, client: Client) -> None:
+    look_at = time.monotonic() + _FIRST_LOOK_SECONDS
+    while not await client.is_up():
+        if time.monotonic() >= look_at:
+            await _check_alive(engine, session_id)
+            look_at = time.monotonic() + _FIRST_LOOK_SECONDS
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _check_alive(engine: Engine, session_id: str) -> None:
+    found = (await engine.running()).get(session_id)
+    if found is None or not found.alive:
+        raise RepositoryFault((found and found.reason) or "The container is gone.")
+
+
+async def _fault(engine: Engine, spec: SessionSpec, sentence: str) -> RepositoryFault:
+    log = (await engine.log_of(spec.id)).replace(spec.token, "***").strip()
+    quote = f" Its last lines: {log[-_LONGEST_QUOTE:]}" if log else ""
+    return RepositoryFault(sentence + quote, step="start")
+
+
+async def run_cell(base_url: str, token: str, code: str, *, timeout_seconds: float = 60.0) -> str:
+    """Run `code` in a new kernel of the session at `base_url`, straight or through the proxy, and return its output.
+
+    Raises: RepositoryFault, where the code fails; WorldFault, where the kernel does not answer in time.
+    """
+    return await compute(Server.with_token(base_url, token), code, timeout_seconds=timeout_seconds)

@@ -1,0 +1,141 @@
+"""Takes GitHub's deliveries in: `POST /webhooks/github` reads, checks, stores, and only then answers.
+
+Owns the limits on what is read and the rule for duplicates; what a delivery means is `events`, what is done about it
+is `previews`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal, TypeAlias
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from binder.errors import StoreUnavailableError
+from binder.lifecycle import DeliveryState, step
+from binder.log import logger
+from binder.settings import Settings
+from binder.store import Store
+from binder.store.tables import Delivery, utc_now
+from githubapp.events import LARGEST_BODY_BYTES, Event, Ignored, Refusal, look_of, parse, verify
+
+log = logger(__name__)
+
+Outcome: TypeAlias = Literal["stored", "ignored", "duplicate"]
+
+# GitHub waits 10 s for an answer; all of ours together take less.
+# Source: https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks
+_READ_SECONDS = 4.0
+_STORE_SECONDS = 5.5
+# Whoever sends is not known before the whole body is there: so much may wait in memory, over all requests.
+_HELD_BYTES = 4 * LARGEST_BODY_BYTES
+_STATUS: dict[Outcome, int] = {"stored": 202, "ignored": 200, "duplicate": 200}
+
+
+def webhook_route(store: Store, settings: Settings) -> Route:
+    """Return the route that deliveries come to. Without an App in the settings, each is refused as unsigned."""
+    return Route("/webhooks/github", Inbox(store, settings).receive, methods=["POST"])
+
+
+class Inbox:
+    """The door for deliveries of one App."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._host = settings.github_host
+        self._app_id = settings.github_app_id or 0
+        secrets = settings.github_webhook_secrets if settings.github_app_id else ()
+        self._secrets = [secret.get_secret_value() for secret in secrets]
+        self._held_bytes = 0
+
+    async def receive(self, request: Request) -> Response:
+        """Answer a delivery."""
+        try:
+            event, outcome = await self._take(request)
+        except Refusal as refusal:
+            log.warning("delivery_refused", status=refusal.status, reason=refusal.message)
+            return _answer(refusal.status, refusal.message)
+        except (StoreUnavailableError, TimeoutError):
+            log.exception("delivery_not_stored")
+            return _answer(503, "The delivery could not be stored. Please deliver it again.")
+        log.info("delivery_received", delivery=event.guid, name=event.name, outcome=outcome)
+        return _answer(_STATUS[outcome], outcome)
+
+    async def _take(self, request: Request) -> tuple[Event, Outcome]:
+        event = await self._read(request)
+        found = look_of(event.name, event.payload)
+        async with asyncio.timeout(_STORE_SECONDS):
+            return event, await self._keep(event, found.reason if isinstance(found, Ignored) else None)
+
+    async def _read(self, request: Request) -> Event:
+        async with self._held_body(request) as body:
+            if not verify(body, request.headers.get("x-hub-signature-256"), self._secrets):
+                raise Refusal(401, "The signature is missing or wrong.")
+            return parse(request.headers, body)
+
+    @asynccontextmanager
+    async def _held_body(self, request: Request) -> AsyncIterator[bytes]:
+        """Give the body, within what one delivery and all of them together may hold."""
+        too_large = Refusal(413, f"A delivery has at most {LARGEST_BODY_BYTES} bytes.")
+        if _declared_bytes(request) > LARGEST_BODY_BYTES:
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    self._held_bytes += len(chunk)
+                    if len(body) > LARGEST_BODY_BYTES:
+                        raise too_large
+                    if self._held_bytes > _HELD_BYTES:
+                        raise Refusal(503, "Too much is being delivered at once. Please deliver it again.")
+            yield bytes(body)
+        except ClientDisconnect as error:
+            raise Refusal(400, "The body did not come to its end.") from error
+        except TimeoutError as error:
+            raise Refusal(408, "The body did not come in time.") from error
+        finally:
+            self._held_bytes -= len(body)
+
+    async def _keep(self, event: Event, ignored: str | None) -> Outcome:
+        """Store a delivery, unless it is there and did not fail.
+
+        Raises: StoreUnavailableError.
+        """
+        key = {"host": self._host, "app_id": self._app_id, "guid": event.guid}
+        try:
+            async with self._store.write() as session:
+                row = (await session.scalars(select(Delivery).filter_by(**key))).one_or_none()
+                if row is None:
+                    row = Delivery(**key, state=DeliveryState.STORED)
+                    session.add(row)
+                elif row.state is DeliveryState.FAILED:
+                    row.state = step(row.state, DeliveryState.STORED)
+                else:
+                    return "duplicate"
+                _fill(row, event, ignored)
+        except IntegrityError:
+            return "duplicate"  # it came twice at the same time, and the other one was first
+        return "stored" if ignored is None else "ignored"
+
+
+def _fill(row: Delivery, event: Event, ignored: str | None) -> None:
+    now = utc_now()
+    row.event, row.payload = event.name, dict(event.payload)
+    row.attempts, row.received_at, row.reason, row.acted_at = 0, now, ignored, None
+    if ignored is not None:
+        row.state = step(row.state, DeliveryState.IGNORED)
+        row.acted_at = now
+
+
+def _declared_bytes(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared[:20]) if declared.isascii() and declared.isdigit() else 0
+
+
+def _answer(status: int, message: str) -> Response:
+    return JSONResponse({"message": message}, status)

@@ -1,0 +1,146 @@
+"""What GitHub should show of a build: pure functions from rows to a commit's status and a pull request's comment.
+
+Owns the words. That a report is owed, and sending it, is left to `owed` and `reporter`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from binder.lifecycle import BuildState
+from binder.store.queries import ACTIVE_BUILDS
+from binder.store.tables import Build, Preview, Repository
+from githubapp.markdown import code_span, one_line
+from githubapp.values import LONGEST_DESCRIPTION_CHARACTERS, Status, StatusState
+from templates import render
+
+CONTEXT = "binder"
+COMMENT_MARKER = "<!-- binder-preview -->"
+
+_READY = "Ready – open the notebook"  # noqa: RUF001 - a dash, as in print
+_LONGEST_QUOTE = 500
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where this service and GitHub's pages are, without a slash at the end."""
+
+    service: str
+    github: str
+
+    def notebook(self, repository: Repository, sha: str) -> str:
+        """Return the link that opens a commit live."""
+        return f"{self.service}/v2/gh/{quote(repository.full_name)}/{sha}?urlpath=lab"
+
+    def build(self, build: Build) -> str:
+        """Return the page of a build, with its log."""
+        return f"{self.service}/builds/{build.id}"
+
+    def commit(self, repository: Repository, sha: str) -> str:
+        """Return GitHub's page of a commit."""
+        return f"{self.github}/{quote(repository.full_name)}/commit/{sha}"
+
+
+def status_of(build: Build, repository: Repository, preview: Preview | None, addresses: Addresses) -> Status:
+    """Return the status that a build's commit should show; `preview` is what it was built for.
+
+    The words for a build that goes on change only once, so that one build takes at most three writes.
+    """
+    page = addresses.build(build)
+    match build.state:
+        case BuildState.SUCCEEDED:
+            facts = facts_of(build)
+            described = f"{_READY} ({facts})" if facts else _READY
+            return Status("success", described, addresses.notebook(repository, build.sha))
+        case BuildState.FAILED:
+            return _status_of_fault(build.fault or {}, page)
+        case BuildState.SUPERSEDED | BuildState.CANCELLED:
+            return Status("error", end_of(build.sha, preview), page)
+        case _:
+            return Status("pending", "Building …" if build.started_at else "Queued", page)
+
+
+def _status_of_fault(fault: Mapping[str, Any], page: str) -> Status:
+    state: StatusState = "failure" if fault.get("party") == "repository" else "error"
+    described = "Build failed" if state == "failure" else "Not built"
+    text = f"{described}: {text_of_fault(fault)}"
+    return Status(state, one_line(text, LONGEST_DESCRIPTION_CHARACTERS), page)
+
+
+def waiting_status() -> Status:
+    """Return the status of a commit that is not built before somebody allows it."""
+    return Status("pending", "Waiting for approval: commits from forks are not built unasked", None)
+
+
+def ended_status(sha: str, preview: Preview) -> Status:
+    """Return the status of a commit that was waiting, and that nobody will build any more."""
+    return Status("error", end_of(sha, preview), None)
+
+
+def end_of(sha: str, preview: Preview | None) -> str:
+    """Return why `sha` is not built to the end."""
+    if preview and preview.live and preview.head_sha != sha:
+        return f"Superseded by {preview.head_sha[:7]}"
+    if preview and not preview.live:
+        gone = "the branch was deleted" if preview.kind == "branch" else "the pull request was closed"
+        return f"Cancelled: {gone}"
+    return "Cancelled"
+
+
+def text_of_fault(fault: Mapping[str, Any]) -> str:
+    """Return the place at fault and what is wrong there, in one line."""
+    file, line, step = fault.get("file"), fault.get("line"), fault.get("step")
+    place = f"{file} line {line}" if file and line else file or step
+    message = one_line(str(fault.get("message") or "see the log"), _LONGEST_QUOTE)
+    # Some sentences begin with the file: they need not be told it twice.
+    return message if not place or message.startswith(str(file or step)) else f"{place}: {message}"
+
+
+def facts_of(build: Build) -> str:
+    """Return how long a build took and what it re-used: `12 s, 2 of 3 layers re-used`; empty where nothing is known."""
+    facts = []
+    if build.started_at and build.finished_at:
+        facts.append(_duration((build.finished_at - build.started_at).total_seconds()))
+    layers = (build.result or {}).get("layers") or []
+    if layers:
+        facts.append(f"{sum(bool(layer.get('reused')) for layer in layers)} of {len(layers)} layers re-used")
+    return ", ".join(facts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+
+
+def comment_of(build: Build, repository: Repository, preview: Preview, addresses: Addresses) -> str:
+    """Return the text of a pull request's comment, in Markdown; `build` is of the head of `preview`."""
+    is_ready = preview.live and build.state is BuildState.SUCCEEDED
+    has_failed = preview.live and build.state is BuildState.FAILED
+    return render(
+        "github/comment.md",
+        marker=COMMENT_MARKER,
+        title=_title_of(build, preview),
+        open_url=addresses.notebook(repository, build.sha) if is_ready else None,
+        message=code_span(text_of_fault(build.fault or {}), _LONGEST_QUOTE) if has_failed else None,
+        facts=facts_of(build) if is_ready else None,
+        short_sha=build.sha[:7],
+        commit_url=addresses.commit(repository, build.sha),
+        log_url=addresses.build(build),
+    )
+
+
+def _title_of(build: Build, preview: Preview) -> str:
+    if not preview.live:
+        return "The preview was removed: the pull request is closed"
+    if build.state in ACTIVE_BUILDS:
+        return "The preview is being built"
+    match build.state:
+        case BuildState.SUCCEEDED:
+            return "The preview is ready"
+        case BuildState.FAILED:
+            return "The preview could not be built"
+        case _:
+            return "The preview was not built: " + end_of(build.sha, preview)

@@ -1,0 +1,308 @@
+"""What things look like from outside: the JSON objects that GitHub's REST answers and deliveries are made of.
+
+Owns accounts, repositories, Apps and deliveries, with their addresses, so that a client may follow any `url` it is
+given; commits, statuses, pull requests and comments are `work_payloads`. Which objects go into which answer is left to
+the `rest_…` modules, and into which delivery to `events`.
+"""
+
+import base64
+from datetime import datetime
+from urllib.parse import quote
+
+from githubapp.sandbox.access import token_grants
+from githubapp.sandbox.state import State
+from githubapp.sandbox.values import (
+    Account,
+    App,
+    Delivery,
+    Installation,
+    InstallationToken,
+    Json,
+    Repository,
+)
+
+_USER_LINKS = {
+    "followers_url": "/followers",
+    "following_url": "/following{/other_user}",
+    "gists_url": "/gists{/gist_id}",
+    "starred_url": "/starred{/owner}{/repo}",
+    "subscriptions_url": "/subscriptions",
+    "organizations_url": "/orgs",
+    "repos_url": "/repos",
+    "events_url": "/events{/privacy}",
+    "received_events_url": "/received_events",
+}
+_REPOSITORY_LINKS = {
+    "archive_url": "/{archive_format}{/ref}",
+    "assignees_url": "/assignees{/user}",
+    "blobs_url": "/git/blobs{/sha}",
+    "branches_url": "/branches{/branch}",
+    "collaborators_url": "/collaborators{/collaborator}",
+    "comments_url": "/comments{/number}",
+    "commits_url": "/commits{/sha}",
+    "compare_url": "/compare/{base}...{head}",
+    "contents_url": "/contents/{+path}",
+    "contributors_url": "/contributors",
+    "deployments_url": "/deployments",
+    "downloads_url": "/downloads",
+    "events_url": "/events",
+    "forks_url": "/forks",
+    "git_commits_url": "/git/commits{/sha}",
+    "git_refs_url": "/git/refs{/sha}",
+    "git_tags_url": "/git/tags{/sha}",
+    "hooks_url": "/hooks",
+    "issue_comment_url": "/issues/comments{/number}",
+    "issue_events_url": "/issues/events{/number}",
+    "issues_url": "/issues{/number}",
+    "keys_url": "/keys{/key_id}",
+    "labels_url": "/labels{/name}",
+    "languages_url": "/languages",
+    "merges_url": "/merges",
+    "milestones_url": "/milestones{/number}",
+    "notifications_url": "/notifications{?since,all,participating}",
+    "pulls_url": "/pulls{/number}",
+    "releases_url": "/releases{/id}",
+    "stargazers_url": "/stargazers",
+    "statuses_url": "/statuses/{sha}",
+    "subscribers_url": "/subscribers",
+    "subscription_url": "/subscription",
+    "tags_url": "/tags",
+    "teams_url": "/teams",
+    "trees_url": "/git/trees{/sha}",
+}
+_SAME_FOR_ALL: Json = {
+    "mirror_url": None,
+    "homepage": None,
+    "language": None,
+    "license": None,
+    "topics": [],
+    "size": 1,
+    "stargazers_count": 0,
+    "watchers_count": 0,
+    "watchers": 0,
+    "has_issues": True,
+    "has_projects": False,
+    "has_wiki": False,
+    "has_pages": False,
+    "has_downloads": True,
+    "has_discussions": False,
+    "disabled": False,
+    "allow_forking": True,
+    "is_template": False,
+    "web_commit_signoff_required": False,
+}
+
+
+def node_id(kind: str, number: object) -> str:
+    """GitHub's second name for everything: opaque, and unique over all kinds."""
+    return base64.b64encode(f"{kind}:{number}".encode()).decode()
+
+
+def iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_or_none(moment: datetime | None) -> str | None:
+    return iso(moment) if moment else None
+
+
+def api(state: State, path: str) -> str:
+    return f"{state.url}/api/v3{path}"
+
+
+def repository_url(state: State, repository: Repository) -> str:
+    return api(state, f"/repos/{repository.full_name}")
+
+
+def user(state: State, login: str) -> Json:
+    """A `simple-user`; a login without an account is GitHub's ghost of a deleted one."""
+    account = state.account(login) or Account(id=10137, login="ghost", kind="User", created_at=state.now())
+    url = api(state, f"/users/{quote(account.login)}")
+    is_bot = account.kind == "Bot"
+    return {
+        "login": account.login,
+        "id": account.id,
+        "node_id": node_id(account.kind, account.id),
+        "avatar_url": f"{state.url}/sandbox/avatars/{account.id}.svg",
+        "gravatar_id": "",
+        "url": url,
+        "html_url": f"{state.url}/apps/{account.login.removesuffix('[bot]')}"
+        if is_bot
+        else f"{state.url}/{account.login}",
+        **{key: url + path for key, path in _USER_LINKS.items()},
+        "type": account.kind,
+        "user_view_type": "public",
+        "site_admin": False,
+    }
+
+
+def collaborator(state: State, login: str, role_name: str) -> Json:
+    """A `collaborator`: a user with what they may do, role by role."""
+    return {**user(state, login), "role_name": role_name, "permissions": _permission_flags(role_name)}
+
+
+def _permission_flags(role_name: str) -> Json:
+    """Each level implies those below it."""
+    order = ["pull", "triage", "push", "maintain", "admin"]
+    rank = {"none": -1, "read": 0, "triage": 1, "write": 2, "maintain": 3, "admin": 4}[role_name]
+    return {name: place <= rank for place, name in enumerate(order)}
+
+
+def repository(state: State, repo: Repository) -> Json:
+    """A `repository`, also where GitHub asks only for a `minimal-repository`."""
+    url = repository_url(state, repo)
+    html = f"{state.url}/{repo.full_name}"
+    open_issues = sum(pull.state == "open" for pull in state.pulls_of(repo))
+    forks = sum(other.parent_id == repo.id for other in state.repositories.values())
+    return {
+        "id": repo.id,
+        "node_id": node_id("Repository", repo.id),
+        "name": repo.name,
+        "full_name": repo.full_name,
+        "private": repo.private,
+        "owner": user(state, repo.owner),
+        "html_url": html,
+        "description": repo.description,
+        "fork": repo.parent_id is not None,
+        "url": url,
+        **{key: url + path for key, path in _REPOSITORY_LINKS.items()},
+        "git_url": html.replace("http", "git", 1) + ".git",
+        "ssh_url": f"git@{state.url.split('//', 1)[1].split(':', 1)[0]}:{repo.full_name}.git",
+        "clone_url": f"{html}.git",
+        "svn_url": html,
+        "visibility": "private" if repo.private else "public",
+        "default_branch": repo.default_branch,
+        "created_at": iso(repo.created_at),
+        "updated_at": iso(repo.updated_at),
+        "pushed_at": iso(repo.pushed_at),
+        "forks_count": forks,
+        "forks": forks,
+        "open_issues_count": open_issues,
+        "open_issues": open_issues,
+        "archived": repo.archived,
+        **_SAME_FOR_ALL,
+    }
+
+
+def full_repository(state: State, repo: Repository) -> Json:
+    """A `full-repository`: the answer to asking for just one."""
+    forks = sum(other.parent_id == repo.id for other in state.repositories.values())
+    body = {**repository(state, repo), "network_count": forks, "subscribers_count": 0, "temp_clone_token": None}
+    parent = state.repositories.get(repo.parent_id or 0)
+    if parent:
+        body["parent"] = body["source"] = repository(state, parent)
+    return body
+
+
+def push_repository(state: State, repo: Repository) -> Json:
+    """The repository of a push: the one place where GitHub writes times as seconds."""
+    return {
+        **repository(state, repo),
+        "created_at": int(repo.created_at.timestamp()),
+        "pushed_at": int(repo.pushed_at.timestamp()),
+        "stargazers": 0,
+        "master_branch": repo.default_branch,
+        "owner": {**user(state, repo.owner), "name": repo.owner, "email": None},
+    }
+
+
+def repository_name(state: State, repo: Repository) -> Json:
+    """A repository in the short form of `installation` deliveries."""
+    short = ("id", "node_id", "name", "full_name", "private")
+    full = repository(state, repo)
+    return {key: full[key] for key in short}
+
+
+def app(state: State, registered: App) -> Json:
+    """An `integration`."""
+    return {
+        "id": registered.id,
+        "client_id": f"Iv23{registered.id:016d}",
+        "slug": registered.slug,
+        "node_id": node_id("App", registered.id),
+        "owner": user(state, registered.owner),
+        "name": registered.slug,
+        "description": "",
+        "external_url": registered.webhook_url,
+        "html_url": f"{state.url}/apps/{registered.slug}",
+        "created_at": iso(registered.created_at),
+        "updated_at": iso(registered.created_at),
+        "permissions": dict(registered.permissions),
+        "events": list(registered.events),
+    }
+
+
+def installation(state: State, installed: Installation) -> Json:
+    """An `installation`."""
+    account = user(state, installed.account)
+    return {
+        "id": installed.id,
+        "client_id": f"Iv23{installed.app_id:016d}",
+        "account": account,
+        "repository_selection": "all" if installed.repository_ids is None else "selected",
+        "access_tokens_url": api(state, f"/app/installations/{installed.id}/access_tokens"),
+        "repositories_url": api(state, "/installation/repositories"),
+        "html_url": f"{state.url}/settings/installations/{installed.id}",
+        "app_id": installed.app_id,
+        "app_slug": state.apps[installed.app_id].slug,
+        "target_id": account["id"],
+        "target_type": account["type"],
+        "permissions": dict(installed.permissions),
+        "events": list(installed.events),
+        "created_at": iso(installed.created_at),
+        "updated_at": iso(installed.updated_at),
+        "single_file_name": None,
+        "has_multiple_single_files": False,
+        "single_file_paths": [],
+        "suspended_by": user(state, installed.account) if installed.suspended_at else None,
+        "suspended_at": iso_or_none(installed.suspended_at),
+    }
+
+
+def installation_token(state: State, token: InstallationToken) -> Json:
+    """An `installation-token`; it names its repositories only where it was narrowed to them."""
+    body: Json = {
+        "token": token.value,
+        "expires_at": iso(token.expires_at),
+        "permissions": dict(token.permissions),
+        "repository_selection": "all" if token.repository_ids is None else "selected",
+    }
+    if token.repository_ids is not None:
+        found = [state.repositories[number] for number in sorted(token.repository_ids)]
+        body["repositories"] = [repository(state, repo) for repo in found]
+    return body
+
+
+def visible_permissions(token: InstallationToken) -> Json:
+    """What an installation may do with a repository's contents, in the words of a repository's `permissions`."""
+    push = token_grants(token, "contents", "write")
+    pull = token_grants(token, "contents", "read")
+    return {"admin": False, "maintain": False, "push": push, "triage": False, "pull": pull}
+
+
+def delivery_item(value: Delivery) -> Json:
+    """A `hook-delivery-item`, the short form of lists."""
+    return {
+        "id": value.id,
+        "guid": value.guid,
+        "delivered_at": iso(value.delivered_at),
+        "redelivery": value.redelivery,
+        "duration": round(value.duration_seconds, 2),
+        "status": value.status,
+        "status_code": value.status_code,
+        "event": value.event,
+        "action": value.action,
+        "installation_id": value.installation_id,
+        "repository_id": value.repository_id,
+        "throttled_at": None,
+    }
+
+
+def delivery(state: State, value: Delivery) -> Json:
+    """A `hook-delivery`, with what was sent and what came back."""
+    return {
+        **delivery_item(value),
+        "url": state.apps[value.app_id].webhook_url,
+        "request": {"headers": dict(value.request_headers), "payload": value.payload},
+        "response": {"headers": dict(value.response_headers), "payload": value.response_body},
+    }

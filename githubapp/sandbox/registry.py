@@ -1,0 +1,282 @@
+"""What people do around their work: register Apps and accounts, make, fork and rename repositories, install.
+
+Owns the rules for these and the events that follow from them.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from githubapp.sandbox import events
+from githubapp.sandbox.access import Refusal
+from githubapp.sandbox.names import is_branch, is_owner, is_repository, split_full_name
+from githubapp.sandbox.values import (
+    Account,
+    AccountKind,
+    App,
+    Installation,
+    InstallationToken,
+    Json,
+    Repository,
+    Role,
+)
+from githubapp.sandbox.world import World
+
+TOKEN_LIFETIME = timedelta(hours=1)
+_KEY_BITS = 2048
+_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LONGEST_DESCRIPTION_CHARACTERS = 350
+
+
+def create_account(world: World, login: str, kind: AccountKind) -> Account:
+    """Register a person, who gets a token, or an organization, which signs in nowhere.
+
+    Raises: Refusal 422, for a name that cannot be or is taken.
+    """
+    if not is_owner(login) or world.state.account(login):
+        raise Refusal(422, f"The login {login!r} is not possible or not free")
+    token = f"ghp_{secrets.token_urlsafe(30)}" if kind == "User" else None
+    account = Account(world.state.next_id(), login, kind, world.state.now(), token)
+    world.state.accounts[login.lower()] = account
+    return account
+
+
+async def create_app(
+    world: World,
+    slug: str,
+    owner: Account,
+    *,
+    webhook_url: str,
+    webhook_secret: str,
+    permissions: Mapping[str, str],
+    events_wanted: Sequence[str],
+) -> tuple[App, str]:
+    """Register an App and its bot; the second half is its private key in PEM, which is kept by nobody here.
+
+    Raises: Refusal 422, for a slug that cannot be or is taken.
+    """
+    bot = f"{slug}[bot]"
+    if not _SLUG.fullmatch(slug) or len(slug) > 34 or world.state.account(bot):
+        raise Refusal(422, f"The App name {slug!r} is not possible or not free")
+    world.state.accounts[bot] = Account(world.state.next_id(), bot, "Bot", world.state.now())
+    private_pem, public_pem = await asyncio.to_thread(_new_key)
+    app = App(
+        id=world.state.next_id(),
+        slug=slug,
+        owner=owner.login,
+        webhook_url=webhook_url,
+        webhook_secret=webhook_secret,
+        hook_id=world.state.next_id(),
+        public_key_pem=public_pem,
+        permissions=dict(permissions),
+        events=tuple(events_wanted),
+        bot=bot,
+        created_at=world.state.now(),
+    )
+    world.state.apps[app.id] = app
+    events.ping(world, app)
+    return app, private_pem
+
+
+def set_webhook(world: World, app: App, webhook_url: str, webhook_secret: str | None) -> App:
+    """Give an App another address, which is pinged, and another secret if one is given."""
+    app = replace(app, webhook_url=webhook_url, webhook_secret=webhook_secret or app.webhook_secret)
+    world.state.apps[app.id] = app
+    events.ping(world, app)
+    return app
+
+
+def _new_key() -> tuple[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    public = key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+async def create_repository(
+    world: World,
+    full_name: str,
+    *,
+    private: bool,
+    description: str | None,
+    default_branch: str,
+    parent: int | None = None,
+) -> Repository:
+    """Make an empty repository of an account that exists.
+
+    Raises: Refusal 404 or 422.
+    """
+    try:
+        owner, name = split_full_name(full_name)
+    except ValueError as error:
+        raise Refusal(422, str(error)) from None
+    owner = world.account(owner).login
+    if world.state.repository(owner, name) or not is_branch(default_branch):
+        raise Refusal(422, f"The name {full_name!r} is taken, or {default_branch!r} cannot be a branch")
+    if description and len(description) > _LONGEST_DESCRIPTION_CHARACTERS:
+        raise Refusal(422, f"description is too long (maximum is {_LONGEST_DESCRIPTION_CHARACTERS} characters)")
+    now = world.state.now()
+    number = world.state.next_large_id()
+    repository = Repository(number, owner, name, private, description, default_branch, parent, {}, now, now, now)
+    world.state.renamed.pop((owner.lower(), name.lower()), None)
+    world.state.repositories[number] = repository
+    try:
+        await world.git.create(number, default_branch)
+    except BaseException:
+        del world.state.repositories[number]
+        raise
+    return repository
+
+
+async def fork(world: World, parent: Repository, owner: Account, name: str | None) -> Repository:
+    """Copy a repository to another account.
+
+    Raises: Refusal 422.
+    """
+    child = await create_repository(
+        world,
+        f"{owner.login}/{name or parent.name}",
+        private=parent.private,
+        description=parent.description,
+        default_branch=parent.default_branch,
+        parent=parent.id,
+    )
+    await world.git.copy_branches(parent.id, child.id)
+    return child
+
+
+def rename_repository(world: World, repository: Repository, name: str, sender: str) -> Repository:
+    """Give a repository another name; the old one leads on to it until somebody takes it.
+
+    Raises: Refusal 422.
+    """
+    if not is_repository(name) or world.state.repository(repository.owner, name):
+        raise Refusal(422, f"The name {name!r} is not possible or not free")
+    world.state.renamed[repository.owner.lower(), repository.name.lower()] = repository.id
+    changes: Json = {"repository": {"name": {"from": repository.name}}}
+    return _change(world, replace(repository, name=name), "renamed", sender, changes)
+
+
+def set_private(world: World, repository: Repository, sender: str, *, private: bool) -> Repository:
+    """Hide a repository from strangers, or show it to all."""
+    return _change(world, replace(repository, private=private), "privatized" if private else "publicized", sender)
+
+
+def set_archived(world: World, repository: Repository, sender: str, *, archived: bool) -> Repository:
+    """Make a repository read-only, or writable again."""
+    return _change(world, replace(repository, archived=archived), "archived" if archived else "unarchived", sender)
+
+
+def _change(world: World, repository: Repository, action: str, sender: str, changes: Json | None = None) -> Repository:
+    repository = replace(repository, updated_at=world.state.now())
+    world.state.repositories[repository.id] = repository
+    events.repository(world, repository, action, sender, changes)
+    return repository
+
+
+def set_role(world: World, repository: Repository, account: Account, role: Role | None) -> Repository:
+    """Make an account a collaborator, or none any more."""
+    others = {login: kept for login, kept in repository.collaborators.items() if login != account.login.lower()}
+    collaborators = others if role is None else {**others, account.login.lower(): role}
+    repository = replace(repository, collaborators=collaborators)
+    world.state.repositories[repository.id] = repository
+    return repository
+
+
+def install(
+    world: World, app: App, account: Account, repositories: Sequence[Repository] | None, sender: str
+) -> Installation:
+    """Install an App on an account: on `repositories`, or on all of them; a second time adds to the first.
+
+    Raises: Refusal 422, for a repository of somebody else.
+    """
+    if any(repository.owner.lower() != account.login.lower() for repository in repositories or ()):
+        raise Refusal(422, "An installation covers repositories of one account")
+    chosen = None if repositories is None else frozenset(repository.id for repository in repositories)
+    known = world.state.installation(app.id, account.login)
+    if known is None:
+        return _install_new(world, app, account, chosen, sender)
+    before = {repository.id for repository in world.state.installed_repositories(known)}
+    both = None if chosen is None or known.repository_ids is None else known.repository_ids | chosen
+    installed = _store(world, replace(known, repository_ids=both))
+    added = [one for one in world.state.installed_repositories(installed) if one.id not in before]
+    if added:
+        events.installation_repositories(world, installed, "added", sender, added)
+    return installed
+
+
+def _install_new(world: World, app: App, account: Account, chosen: frozenset[int] | None, sender: str) -> Installation:
+    now = world.state.now()
+    installed = Installation(
+        id=world.state.next_large_id(),
+        app_id=app.id,
+        account=account.login,
+        repository_ids=chosen,
+        permissions=app.permissions,
+        events=app.events,
+        created_at=now,
+        updated_at=now,
+    )
+    world.state.installations[installed.id] = installed
+    events.installation(world, installed, "created", sender, world.state.installed_repositories(installed))
+    return installed
+
+
+def _store(world: World, installed: Installation) -> Installation:
+    installed = replace(installed, updated_at=world.state.now())
+    world.state.installations[installed.id] = installed
+    return installed
+
+
+def uninstall_from(
+    world: World, installed: Installation, repositories: Sequence[Repository], sender: str
+) -> Installation:
+    """Take repositories out of an installation, which stays."""
+    gone = {repository.id for repository in repositories}
+    covered = world.state.installed_repositories(installed)
+    kept = frozenset(one.id for one in covered if one.id not in gone)
+    installed = _store(world, replace(installed, repository_ids=kept))
+    removed = [one for one in covered if one.id in gone]
+    events.installation_repositories(world, installed, "removed", sender, removed)
+    return installed
+
+
+def uninstall(world: World, installed: Installation, sender: str) -> None:
+    """End an installation, and its tokens with it."""
+    covered = world.state.installed_repositories(installed)
+    events.installation(world, installed, "deleted", sender, covered)
+    del world.state.installations[installed.id]
+
+
+def set_suspended(world: World, installed: Installation, sender: str, *, suspended: bool) -> Installation:
+    """Stop an installation's events and tokens, or let them go on."""
+    installed = _store(world, replace(installed, suspended_at=world.state.now() if suspended else None))
+    covered = world.state.installed_repositories(installed)
+    events.installation(world, installed, "suspend" if suspended else "unsuspend", sender, covered)
+    return installed
+
+
+def mint_token(
+    world: World, installed: Installation, repository_ids: frozenset[int] | None, permissions: Mapping[str, str]
+) -> InstallationToken:
+    """A new token for an hour: opaque, long and with dots in it, as GitHub's may be."""
+    _forget_expired_tokens(world)
+    value = f"ghs_{secrets.token_urlsafe(40)}.{secrets.token_urlsafe(120)}.{secrets.token_urlsafe(160)}"
+    expires_at = world.state.now() + TOKEN_LIFETIME
+    token = InstallationToken(value, installed.id, repository_ids, dict(permissions), expires_at)
+    world.state.tokens[value] = token
+    return token
+
+
+def _forget_expired_tokens(world: World) -> None:
+    now = world.state.now()
+    for value, token in list(world.state.tokens.items()):
+        if token.expires_at <= now:
+            del world.state.tokens[value]

@@ -1,0 +1,215 @@
+"""The things that GitHub knows, as frozen values; a change is a new value put in place of the old one.
+
+Owns their shapes only: where they are kept is `state`, what they look like from outside is `payloads`.
+All times are aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+Json: TypeAlias = dict[str, object]
+AccountKind: TypeAlias = Literal["User", "Organization", "Bot"]
+Role: TypeAlias = Literal["read", "triage", "write", "maintain", "admin"]
+Level: TypeAlias = Literal["read", "write"]
+StatusState: TypeAlias = Literal["error", "failure", "pending", "success"]
+
+STATUS_STATES: tuple[StatusState, ...] = ("error", "failure", "pending", "success")
+ROLES: tuple[Role, ...] = ("read", "triage", "write", "maintain", "admin")
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person, an organization or an App's bot; `token` is what a person signs in with."""
+
+    id: int
+    login: str
+    kind: AccountKind
+    created_at: datetime
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def email(self) -> str:
+        return f"{self.id}+{self.login}@users.noreply.example.org".replace("[bot]", "-bot")
+
+
+@dataclass(frozen=True)
+class App:
+    """A registered GitHub App; its private half of the key is known to nobody here."""
+
+    id: int
+    slug: str
+    owner: str
+    webhook_url: str
+    webhook_secret: str = field(repr=False)
+    hook_id: int
+    public_key_pem: str
+    permissions: Mapping[str, str]
+    events: tuple[str, ...]
+    bot: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository; its git data lies under its `id`. `collaborators` maps a login, in lower case, to a role."""
+
+    id: int
+    owner: str
+    name: str
+    private: bool
+    description: str | None
+    default_branch: str
+    parent_id: int | None
+    collaborators: Mapping[str, Role]
+    created_at: datetime
+    updated_at: datetime
+    pushed_at: datetime
+    archived: bool = False
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An App on an account; `repository_ids` of None means all of the account's repositories, new ones too."""
+
+    id: int
+    app_id: int
+    account: str
+    repository_ids: frozenset[int] | None
+    permissions: Mapping[str, str]
+    events: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    suspended_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class InstallationToken:
+    """What an App acts with for an hour; `repository_ids` of None means all that the installation covers."""
+
+    value: str = field(repr=False)
+    installation_id: int
+    repository_ids: frozenset[int] | None
+    permissions: Mapping[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request; `head_id` is the repository of the head, and None once that has been deleted."""
+
+    id: int
+    number: int
+    repository_id: int
+    base_ref: str
+    base_sha: str
+    head_id: int | None
+    head_owner: str
+    head_ref: str
+    head_sha: str
+    title: str
+    body: str | None
+    author: str
+    draft: bool
+    state: Literal["open", "closed"]
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None = None
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A comment on a pull request; `app_id` says which App wrote it, when one did."""
+
+    id: int
+    repository_id: int
+    number: int
+    author: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    app_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A commit's status in one context; the newest of a context is the one that counts."""
+
+    id: int
+    repository_id: int
+    sha: str
+    context: str
+    state: StatusState
+    description: str | None
+    target_url: str | None
+    creator: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class GitPerson:
+    """Who a commit says made it, and when (ISO 8601 with offset, as git prints it)."""
+
+    name: str
+    email: str
+    date: str
+
+
+@dataclass(frozen=True)
+class GitCommit:
+    """A commit as git knows it."""
+
+    sha: str
+    tree: str
+    parents: tuple[str, ...]
+    author: GitPerson
+    committer: GitPerson
+    message: str
+
+    @property
+    def title(self) -> str:
+        return self.message.split("\n", 1)[0]
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that differs between two commits; `blob` is None when the file is gone."""
+
+    path: str
+    previous_path: str | None
+    status: Literal["added", "removed", "modified", "renamed"]
+    additions: int
+    deletions: int
+    blob: str | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to deliver an event, as GitHub keeps it; `status_code` is 0 when no answer came."""
+
+    id: int
+    guid: str
+    app_id: int
+    event: str
+    action: str | None
+    installation_id: int | None
+    repository_id: int | None
+    delivered_at: datetime
+    redelivery: bool
+    duration_seconds: float
+    status: str
+    status_code: int
+    request_headers: Mapping[str, str]
+    payload: Json
+    response_headers: Mapping[str, str]
+    response_body: str
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status_code < 300

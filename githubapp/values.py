@@ -1,0 +1,54 @@
+"""What GitHub knows, as frozen values in its own words: what the client returns and what the loops tell it."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
+
+# Source: https://docs.github.com/en/rest/commits/statuses#create-a-commit-status
+LONGEST_DESCRIPTION_CHARACTERS = 140
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a call goes: to a repository, by the number that outlives its name, as one installation of the App."""
+
+    installation_id: int
+    repository_id: int
+
+
+@dataclass(frozen=True)
+class RepositoryFacts:
+    """A repository, as it is named today."""
+
+    place: Place
+    owner: str
+    name: str
+    private: bool
+    default_branch: str
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request. `head_repository_id` is None where the repository that it came from is gone."""
+
+    number: int
+    is_open: bool
+    head_sha: str
+    head_repository_id: int | None
+    base_repository_id: int
+
+    @property
+    def is_from_fork(self) -> bool:
+        """Whether its head was pushed by somebody who need not have a right to the base."""
+        return self.head_repository_id != self.base_repository_id
+
+
+@dataclass(frozen=True)
+class Status:
+    """A commit's status. `target_url` is None where there is nothing to open."""
+
+    state: StatusState
+    description: str
+    target_url: str | None
+    context: str = "binder"

@@ -1,0 +1,79 @@
+"""Sees which builds changed, and has their reports owed.
+
+Builds are moved on by others, who know nothing of GitHub. What changed is found by comparing what each build should
+show with what is written down as wanted: all builds once, after that those that had not ended and those that are new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy.orm import aliased
+
+from binder.store import Store
+from binder.store.queries import ACTIVE_BUILDS
+from binder.store.tables import Build, Preview, Report, Repository
+from githubapp.owed import is_of_preview, owe_reports
+from githubapp.reports import Addresses, status_of
+
+_PAGE = 500
+
+Seen = Row[Build, Repository, Preview, Report]  # the last two may be None
+
+
+class BuildWatch:
+    """Remembers which builds had not ended when it last looked; a new one looks at all."""
+
+    def __init__(self, store: Store, addresses: Addresses) -> None:
+        self._store = store
+        self._addresses = addresses
+        self._open: frozenset[int] = frozenset()
+        self._next = 0
+
+    async def note_changes(self) -> bool:
+        """Have GitHub be owed what builds should show, and return whether any of them changed."""
+        after, still_open, changed = 0, set[int](), False
+        while rows := await self._look(after):
+            changed |= await self._note(rows)
+            after = rows[-1].Build.id
+            still_open |= {row.Build.id for row in rows if row.Build.state in ACTIVE_BUILDS}
+        self._open = frozenset(still_open)
+        self._next = max(self._next, after + 1)
+        return changed
+
+    async def _look(self, after: int) -> Sequence[Seen]:
+        concerned = or_(Build.state.in_(ACTIVE_BUILDS), Build.id.in_(self._open), Build.id >= self._next)
+        async with self._store.read() as session:
+            return (await session.execute(_newest_builds().where(Build.id > after, concerned))).all()
+
+    async def _note(self, rows: Sequence[Seen]) -> bool:
+        commits = {(row.Build.repository_id, row.Build.sha) for row in rows if self._is_changed(*row)}
+        if commits:
+            # Decided again inside of the transaction that writes: a build may have moved on in between.
+            async with self._store.write() as session:
+                for repository_id, sha in sorted(commits):
+                    repository = await session.get_one(Repository, repository_id)
+                    await owe_reports(session, repository, sha, self._addresses)
+        return bool(commits)
+
+    def _is_changed(self, build: Build, repository: Repository, preview: Preview | None, report: Report | None) -> bool:
+        wanted = asdict(status_of(build, repository, preview, self._addresses))
+        return report is None or report.wanted != wanted
+
+
+def _newest_builds() -> Select[Build, Repository, Preview, Report]:
+    """Return the question for the newest build of each commit of a preview, with what its status depends on."""
+    newer = aliased(Build)
+    same = (newer.repository_id == Build.repository_id, newer.sha == Build.sha, newer.id > Build.id)
+    is_its_status = and_(
+        Report.repository_id == Build.repository_id, Report.kind == "status", Report.subject == Build.sha
+    )
+    return (
+        select(Build, Repository, Preview, Report)
+        .join(Repository, Repository.id == Build.repository_id)
+        .outerjoin(Preview, Preview.id == Build.preview_id)
+        .outerjoin(Report, is_its_status)
+        .where(Repository.installation_id.is_not(None), is_of_preview(), ~select(newer.id).where(*same).exists())
+        .order_by(Build.id)
+        .limit(_PAGE)
+    )

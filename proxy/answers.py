@@ -1,0 +1,114 @@
+"""The one way in which pages are answered: templates become responses with the headers that every answer carries."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from binder.errors import BinderError, OperatorFault, Party, RepositoryFault, VisitorFault, WorldFault
+from templates import render
+
+_STATUSES: Final[Mapping[type[BinderError], int]] = {
+    RepositoryFault: 422,
+    VisitorFault: 404,
+    OperatorFault: 500,
+    WorldFault: 503,
+}
+WHOSE_FAULT: Final[Mapping[Party, str]] = {
+    "repository": "The repository needs a change.",
+    "visitor": "Something about this address is not right.",
+    "operator": "This service is at fault, not you.",
+    "world": "Something outside of this service is at fault; it may work later.",
+}
+_ON_EVERY_ANSWER: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def html(template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: object) -> Response:
+    """Answer with a page."""
+    nonce = new_nonce()
+    text = page_text(template, nonce, **values)
+    return HTMLResponse(text, status, page_headers(nonce) | dict(headers or {}))
+
+
+def page_text(template: str, nonce: str, **values: object) -> str:
+    """Return a page's text; `nonce` is what its headers allow."""
+    return render(f"pages/{template}", nonce=nonce, asset=asset_address, **values)
+
+
+def new_nonce() -> str:
+    """Return 128 random bits in hexadecimal."""
+    return secrets.token_hex(16)
+
+
+def page_headers(nonce: str) -> dict[str, str]:
+    """Return what a page may load: our own style, our own script, our own pictures."""
+    # A session may share our origin, and serves what it likes there: 'self' would trust its scripts as well.
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+
+
+def redirect(address: str) -> Response:
+    """Answer with another address of this host; what it leads to may differ the next time."""
+    return RedirectResponse(address, 302, {"Cache-Control": "no-store"})
+
+
+def fault_page(error: BinderError) -> Response:
+    """Answer with whose fault it is, and what to do."""
+    return html(
+        "fault.html", status=status_of(error), headers=retry_headers(error), whose=WHOSE_FAULT[error.party], error=error
+    )
+
+
+def status_of(error: BinderError) -> int:
+    """Return the HTTP status that stands for an error."""
+    return next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+
+
+def retry_headers(error: BinderError) -> dict[str, str]:
+    """Return what tells a client that trying again may help."""
+    return {"Retry-After": "10"} if isinstance(error, WorldFault) else {}
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the text of a style sheet, script or picture."""
+    return render(f"pages/{name}")
+
+
+@cache
+def asset_address(name: str) -> str:
+    """Return an asset's address, which changes with its text, so that it may be kept for ever."""
+    return f"/assets/{name}?v={hashlib.sha256(asset(name).encode()).hexdigest()[:12]}"
+
+
+class SafeHeaders:
+    """Puts the headers of every answer on those that do not set their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and its answer back."""
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ON_EVERY_ANSWER.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)

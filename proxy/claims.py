@@ -1,0 +1,144 @@
+"""Carries out what a click leads to, in the store.
+
+A standby is claimed in one transaction, so that two clicks never get one session. Which of the things to do is
+`proxy.launch`'s decision; what is wanted here, builders and engines make so.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.lifecycle import BuildState, SessionState
+from binder.names import new_session_id, new_token
+from binder.store import Store
+from binder.store.queries import LIVE_SESSIONS, advance_session, want_build
+from binder.store.tables import Build, Session
+from proxy.commits import Commit
+from proxy.launch import (
+    BuildFailed,
+    Busy,
+    ClaimStandby,
+    Decision,
+    FailedStart,
+    LaunchFacts,
+    QueueBuild,
+    StartFailed,
+    StartSession,
+    Wait,
+    decide,
+)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How a click ended: with an open session, or with why there is none yet."""
+
+    build: Build
+    outcome: Session | Wait | BuildFailed | StartFailed | Busy
+
+
+async def launch(store: Store, commit: Commit, *, sessions_at_most: int, now: datetime) -> Launched:
+    """Do the one next thing for a commit, and return how far it is.
+
+    Raises: StoreUnavailableError.
+    """
+    async with store.read() as session:  # those who only wait need no write lock, and wake nobody
+        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
+        decision = decide(facts, now)
+        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy):
+            return Launched(facts.build, decision)
+    async with store.write() as session:
+        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
+        return await _act(session, commit, facts.build, decide(facts, now), now)
+
+
+async def _act(
+    session: AsyncSession, commit: Commit, build: Build | None, decision: Decision, now: datetime
+) -> Launched:
+    if build is None or isinstance(decision, QueueBuild):
+        again = isinstance(decision, QueueBuild) and decision.again
+        return Launched(
+            await want_build(session, repository_id=commit.repository.id, sha=commit.sha, again=again), Wait()
+        )
+    match decision:
+        case ClaimStandby(session_id):
+            claimed = await session.get_one(Session, session_id)
+            advance_session(claimed, SessionState.OPEN, now)
+            return Launched(build, claimed)
+        case StartSession():
+            session.add(_wanted_session(build))
+            return Launched(build, Wait())
+        case _:
+            return Launched(build, decision)
+
+
+def image_of(build: Build) -> str | None:
+    """Return the image that a build made, or None where there is none yet."""
+    image = (build.result or {}).get("image")
+    return str(image) if image else None
+
+
+def _wanted_session(build: Build) -> Session:
+    return Session(
+        id=new_session_id(),
+        token=new_token(),
+        repository_id=build.repository_id,
+        build_id=build.id,
+        image=image_of(build),
+    )
+
+
+async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_most: int) -> LaunchFacts:
+    """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
+    same = (Build.repository_id == commit.repository.id, Build.sha == commit.sha)
+    build = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+    if build is None or build.state is not BuildState.SUCCEEDED:
+        return LaunchFacts(build)
+    return LaunchFacts(
+        build,
+        standby=await _standby(session, build),
+        is_coming=await is_coming(session, build),
+        failed_start=await _failed_start(session, build),
+        live_sessions=await _live_sessions(session),
+        sessions_at_most=sessions_at_most,
+    )
+
+
+async def _standby(session: AsyncSession, build: Build) -> str | None:
+    ready = select(Session.id).where(*_of_image(build), Session.state == SessionState.STANDBY)
+    # PostgreSQL has concurrent writers: each takes a row that no other has. SQLite has one, and ignores this.
+    oldest = ready.order_by(Session.ready_at, Session.id).limit(1).with_for_update(skip_locked=True)
+    return (await session.scalars(oldest)).first()
+
+
+async def has_standby(session: AsyncSession, build: Build) -> bool:
+    """Whether a session of the build's image waits to be opened."""
+    ready = select(Session.id).where(*_of_image(build), Session.state == SessionState.STANDBY)
+    return (await session.scalars(ready.limit(1))).first() is not None
+
+
+async def is_coming(session: AsyncSession, build: Build) -> bool:
+    """Whether a session of the build's image is being started."""
+    starting = select(Session.id).where(
+        *_of_image(build), Session.state.in_((SessionState.WANTED, SessionState.STARTING))
+    )
+    return (await session.scalars(starting.limit(1))).first() is not None
+
+
+async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | None:
+    newest = select(Session).where(*_of_image(build)).order_by(Session.created_at.desc()).limit(1)
+    row = (await session.scalars(newest)).first()
+    if row is None or row.state is not SessionState.FAILED or row.opened_at or row.ended_at is None:
+        return None
+    return FailedStart(row.reason or "It did not come up.", row.ended_at)
+
+
+async def _live_sessions(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).where(Session.state.in_(LIVE_SESSIONS))) or 0
+
+
+def _of_image(build: Build) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    # The same image of another repository would do as well, but a session leads back to its own repository's page.
+    return (Session.image == image_of(build), Session.repository_id == build.repository_id)

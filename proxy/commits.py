@@ -1,0 +1,156 @@
+"""Which commit a link means: its repository and its sha.
+
+Owns the order in which a ref is looked up, and the rule that what a visitor may not see does not exist. How a server is
+asked for its refs is the resolver's.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.errors import VisitorFault, WorldFault
+from binder.names import is_sha
+from binder.store import Store
+from binder.store.queries import find_repository
+from binder.store.tables import Preview, Repository
+from proxy.links import Link
+
+_RESOLVE_SECONDS = 20.0
+_RESOLVES_AT_ONCE = 4
+_KEPT_SECONDS = 15.0
+_KEPT_ANSWERS = 1000
+# Links written before GitHub renamed its default: they mean the default branch, whatever it is called.
+_OLD_DEFAULTS = frozenset({"master", "main"})
+
+
+class RefResolver(Protocol):
+    """Asks a git server what a ref points to."""
+
+    async def resolve(self, clone_url: str, ref: str) -> str | None:
+        """Return the sha of a branch, a tag or HEAD; None where there is no such repository or ref.
+
+        Raises: WorldFault, where the server does not answer.
+        """
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit of a repository that is in the store."""
+
+    repository: Repository
+    sha: str
+
+
+class CommitFinder:
+    """Finds the commits of links; a server's answers are kept for some seconds, since waiting pages ask again."""
+
+    def __init__(self, store: Store, resolver: RefResolver, github_url: str) -> None:
+        self._store = store
+        self._resolver = resolver
+        self._github_url = github_url
+        self._turns = asyncio.Semaphore(_RESOLVES_AT_ONCE)
+        self._answers = _Answers()
+
+    async def find(self, link: Link) -> Commit:
+        """Return the commit that a link means, its repository stored where it was not.
+
+        Raises: VisitorFault, where there is none that this visitor may see; WorldFault.
+        """
+        async with self._store.read() as session:
+            known = await find_repository(session, host=self._host(link), owner=link.owner, name=link.name)
+            # A private repository goes the same way as one that is not there, and takes as long.
+            visible = None if known is None or known.private else known
+            sha = await _previewed_sha(session, visible, link.ref) if visible else None
+        if sha is None and (visible or link.provider == "gh"):
+            sha = await self._ask(
+                visible.clone_url if visible else self._clone_url(link), link.ref, is_known=visible is not None
+            )
+        if sha is None or visible is not known:
+            raise VisitorFault(_not_found(link))
+        return Commit(visible or await self._remember(link), sha)
+
+    async def _ask(self, clone_url: str, ref: str, *, is_known: bool) -> str | None:
+        if is_sha(ref):
+            return ref if is_known or await self._resolve(clone_url, "HEAD") else None
+        found = await self._resolve(clone_url, ref)
+        if found is None and ref in _OLD_DEFAULTS:
+            return await self._resolve(clone_url, "HEAD")
+        return found
+
+    async def _resolve(self, clone_url: str, ref: str) -> str | None:
+        kept = self._answers.get(clone_url, ref)
+        if kept:
+            return kept.sha
+        try:
+            async with asyncio.timeout(_RESOLVE_SECONDS), self._turns:
+                # Others may have asked the same while this one waited for its turn.
+                kept = self._answers.get(clone_url, ref)
+                return (
+                    kept.sha
+                    if kept
+                    else self._answers.keep(clone_url, ref, await self._resolver.resolve(clone_url, ref))
+                )
+        except TimeoutError as error:
+            raise WorldFault("The repository's server did not answer in time. Please try again.") from error
+
+    async def _remember(self, link: Link) -> Repository:
+        async with self._store.write() as session:
+            host = self._host(link)
+            known = await find_repository(session, host=host, owner=link.owner, name=link.name)
+            if known:
+                return known
+            row = Repository(host=host, owner=link.owner, name=link.name, clone_url=self._clone_url(link))
+            session.add(row)
+            await session.flush()
+            return row
+
+    def _host(self, link: Link) -> str:
+        return "local" if link.provider == "local" else urlsplit(self._github_url).hostname or ""
+
+    def _clone_url(self, link: Link) -> str:
+        return f"{self._github_url}/{link.full_name}.git"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    sha: str | None
+    at: float
+
+
+class _Answers:
+    """What servers answered a moment ago, at most so many."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
+
+    def get(self, clone_url: str, ref: str) -> _Answer | None:
+        answer = self._kept.get((clone_url, ref))
+        return answer if answer and time.monotonic() - answer.at < _KEPT_SECONDS else None
+
+    def keep(self, clone_url: str, ref: str, sha: str | None) -> str | None:
+        self._kept[clone_url, ref] = _Answer(sha, time.monotonic())
+        self._kept.move_to_end((clone_url, ref))
+        while len(self._kept) > _KEPT_ANSWERS:
+            self._kept.popitem(last=False)
+        return sha
+
+
+async def _previewed_sha(session: AsyncSession, repository: Repository, ref: str) -> str | None:
+    """Return the head that a delivery told of, or None."""
+    branch = repository.default_branch if ref == "HEAD" else ref
+    same = (Preview.repository_id == repository.id, Preview.kind == "branch", Preview.ref == branch)
+    return (await session.scalars(select(Preview.head_sha).where(*same, Preview.live))).first()
+
+
+def _not_found(link: Link) -> str:
+    place = "on this machine" if link.provider == "local" else "on GitHub"
+    return (
+        f"There is no public repository {link.full_name} {place}, or it has no branch, tag or commit {link.ref!r}. "
+        "Please check the spelling."
+    )

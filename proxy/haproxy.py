@@ -1,0 +1,235 @@
+"""HAProxy as a child of this process: its configuration, its start, and its restart when it dies.
+
+It dies with us. Each start finds the whole table of routes in a file, so that no request of an open notebook meets an
+empty one. What the table should hold is `proxy.routes`' question; changing it while HAProxy runs is `proxy.runtime`'s.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from binder.errors import BinderError, OperatorFault
+from binder.log import logger
+from binder.paths import Paths
+from binder.process import Account, Command, Completed, find_account, lines_of, run, spawn
+from binder.settings import Settings
+from proxy.runtime import IDLE_TABLE_SECONDS, RuntimeApi
+from templates import render
+
+log = logger(__name__)
+
+_ACCOUNT = "haproxy"
+_CHECK_SECONDS = 15.0
+_START_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 10.0
+_HEALTHY_SECONDS = 60.0
+_SPARE_DESCRIPTORS = 256
+_MOST_CONNECTIONS = 20_000
+_LONGEST_SOCKET_PATH = 90  # of the 107 bytes of sun_path, HAProxy wants some for the name that it binds first
+
+Routes = Mapping[str, str]
+"""A table of routes: key → target."""
+
+
+def service_socket(paths: Paths) -> Path:
+    """Return where the service's own application has to listen."""
+    return paths.run / "app.sock"
+
+
+def connections_at_most(descriptors: int) -> int:
+    """Return how many connections fit a limit of file descriptors (-1: none): each takes two, one on either side.
+
+    HAProxy does not start where its `maxconn` needs more than there are, and takes memory for each that there could be.
+    """
+    if descriptors == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(50, min(_MOST_CONNECTIONS, (descriptors - _SPARE_DESCRIPTORS) // 2))
+
+
+class HAProxy:
+    """A HAProxy that is kept running; `routes` is asked for the table before each start."""
+
+    def __init__(self, settings: Settings, paths: Paths, routes: Callable[[], Awaitable[Routes]]) -> None:
+        self._settings = settings
+        self._routes = routes
+        self._account = _haproxy_account()
+        self._app_socket = service_socket(paths)
+        self._folder = paths.run / "haproxy"
+        self._admin_socket = self._folder / "admin.sock"
+        self._routes_file = self._folder / "routes.map"
+        self.runtime = RuntimeApi(self._admin_socket, self._routes_file)
+        self.pid: int | None = None
+        """The running child's process id."""
+
+    async def prepare(self) -> None:
+        """Write the configuration, and have HAProxy check it.
+
+        Raises: OperatorFault.
+        """
+        longest = max(len(os.fsencode(path)) for path in (self._admin_socket, self._app_socket))
+        if longest > _LONGEST_SOCKET_PATH:
+            raise OperatorFault(
+                f"The state folder's path is {longest - _LONGEST_SOCKET_PATH} bytes too long for the sockets below it. "
+                "Set BINDER_STATE_DIR to a shorter one."
+            )
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        if self._account.is_other:
+            os.chown(self._folder, self._account.uid, self._account.gid)
+        await self._write_routes()
+        self._write("unavailable.html", render("pages/unavailable.html"))
+        self._write("haproxy.cfg", self._configuration())
+        checked = await run(self._command("-c"), timeout_seconds=_CHECK_SECONDS)
+        if not checked.ok:
+            raise OperatorFault(f"HAProxy does not take its configuration: {_alerts(checked)}")
+
+    async def keep_running(self, started: "asyncio.Future[None]") -> None:
+        """Run HAProxy for ever; `started` learns how the first start went, and the end where that failed."""
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._run_once(started)
+            except BinderError as error:
+                if not started.done():
+                    started.set_exception(error)
+                    return
+                log.warning("haproxy_ended", reason=error.message)
+            pause = next_pause(pause, time.monotonic() - began)
+            await asyncio.sleep(pause)
+
+    async def _run_once(self, started: "asyncio.Future[None]") -> None:
+        await self._write_routes()
+        said: deque[str] = deque(maxlen=20)
+        async with spawn(self._command("-db")) as process:
+            self.pid = process.pid
+            listening = asyncio.create_task(_listen(process, said))
+            try:
+                await self._wait_until_up(process, listening)
+                if not started.done():
+                    started.set_result(None)
+                log.info("haproxy_started", listen=self._settings.listen, pid=process.pid)
+                await process.wait()
+            finally:
+                self.pid = None
+                listening.cancel()
+        raise OperatorFault(f"HAProxy ended with {process.returncode}: {' '.join(said) or 'it said nothing'}")
+
+    async def _wait_until_up(self, process: asyncio.subprocess.Process, listening: "asyncio.Task[str]") -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if process.returncode is not None:
+                raise OperatorFault(self._failed_start(await listening))
+            # Not any HAProxy will do: one that was here before may still answer on the same socket.
+            with contextlib.suppress(OperatorFault):
+                if await self.runtime.running_pid() == process.pid:
+                    return
+            await asyncio.sleep(0.02)
+        raise OperatorFault(f"HAProxy was not up after {_START_SECONDS:g} s.")
+
+    def _failed_start(self, said: str) -> str:
+        listen = self._settings.listen
+        if "in use" in said:
+            return (
+                f"HAProxy cannot listen on {listen}: another program does. "
+                "End it, or set BINDER_LISTEN (and BINDER_URL) to a free port."
+            )
+        if "ermission denied" in said:
+            return f"HAProxy may not listen on {listen}. Set BINDER_LISTEN to a port above 1023."
+        return f"HAProxy cannot listen on {listen}: {said}"
+
+    def _command(self, flag: str) -> Command:
+        argv = ("haproxy", flag, "-f", str(self._folder / "haproxy.cfg"))
+        return Command(argv, account=self._account, cwd=self._folder)
+
+    def _configuration(self) -> str:
+        return render(
+            "haproxy.cfg",
+            connections=connections_at_most(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+            admin_socket=_quoted(f"unix@{self._admin_socket}"),
+            service_socket=_quoted(f"unix@{self._app_socket}"),
+            unavailable_page=_quoted(str(self._folder / "unavailable.html")),
+            routes_file=str(self._routes_file),
+            listen=self._settings.listen,
+            scheme=urlsplit(self._settings.url).scheme,
+            idle_table_seconds=IDLE_TABLE_SECONDS,
+        )
+
+    async def _write_routes(self) -> None:
+        self._write("routes.map", "".join(f"{key} {target}\n" for key, target in (await self._routes()).items()))
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file that HAProxy's account alone can read: routes hold tokens."""
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            if self._account.is_other:
+                os.fchown(file.fileno(), self._account.uid, self._account.gid)
+
+
+def next_pause(pause_seconds: float, ran_seconds: float) -> float:
+    """Return how long to wait before the next start: longer each time, unless the last one held for a while."""
+    if ran_seconds >= _HEALTHY_SECONDS:
+        return 0.0
+    return min(_LONGEST_PAUSE_SECONDS, max(0.05, pause_seconds * 2))
+
+
+@asynccontextmanager
+async def run_haproxy(
+    settings: Settings, paths: Paths, routes: Callable[[], Awaitable[Routes]]
+) -> AsyncIterator[HAProxy]:
+    """Give a running HAProxy, and end it when the block is left.
+
+    Raises: OperatorFault, where it cannot be started.
+    """
+    haproxy = HAProxy(settings, paths, routes)
+    await haproxy.prepare()
+    started = asyncio.get_running_loop().create_future()
+    keeping = asyncio.create_task(haproxy.keep_running(started))
+    try:
+        await started
+        yield haproxy
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _listen(process: asyncio.subprocess.Process, said: deque[str]) -> str:
+    """Read what HAProxy says until it ends, and return its last lines."""
+    assert process.stdout  # noqa: S101 - spawn asked for a pipe
+    async for line in lines_of(process.stdout):
+        if "[NOTICE]" not in line:
+            said.append(line.strip())
+            log.warning("haproxy_said", line=line.strip())
+    return " ".join(said)
+
+
+def _haproxy_account() -> Account:
+    try:
+        return find_account(_ACCOUNT)
+    except OperatorFault as error:
+        raise OperatorFault(
+            f"There is no account {_ACCOUNT!r}, which Debian's package haproxy brings. Run `make set-up`."
+        ) from error
+
+
+def _alerts(checked: Completed) -> str:
+    return " ".join(line for line in checked.output.splitlines() if "[ALERT]" in line) or checked.output
+
+
+def _quoted(text: str) -> str:
+    """Quote a word of the configuration.
+
+    Source: https://docs.haproxy.org/2.6/configuration.html#2.2
+    """
+    for special in ("\\", '"', "$"):
+        text = text.replace(special, f"\\{special}")
+    return f'"{text}"'

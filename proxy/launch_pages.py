@@ -1,0 +1,130 @@
+"""What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
+
+from typing import assert_never
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from binder.errors import OperatorFault
+from binder.log import logger
+from binder.store.tables import Build, Session, utc_now
+from proxy.answers import WHOSE_FAULT, html, redirect
+from proxy.claims import Launched, launch
+from proxy.commits import Commit, CommitFinder
+from proxy.context import ProxyContext
+from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.links import Link, legacy_address, parse_link, session_address
+from proxy.progress import progress_of
+
+log = logger(__name__)
+
+COOKIE = "binder-session"
+_REFRESH_SECONDS = 3
+_BUSY_SECONDS = 10
+_FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
+
+
+class LaunchPages:
+    """Answers links."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+        self._commits = CommitFinder(context.store, context.resolver, context.settings.github_url)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of links, of today's form and of the older one."""
+        return [
+            Route("/v2/{provider}/{spec:path}", self.open),
+            Route("/repo/{owner}/{name}", self.open_legacy),
+            Route("/repo/{owner}/{name}/{path:path}", self.open_legacy),
+        ]
+
+    async def open(self, request: Request) -> Response:
+        """Open a session for a click, or say why there is none yet."""
+        link = parse_link(request.path_params["provider"], request.path_params["spec"], request.query_params)
+        if _only_looks(request):
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        commit = await self._commits.find(link)
+        launched = await launch(
+            self._context.store, commit, sessions_at_most=self._context.settings.sessions_at_most, now=utc_now()
+        )
+        return await self._answer(link, commit, launched)
+
+    async def open_legacy(self, request: Request) -> Response:
+        """Lead a link of the older form to today's."""
+        path = request.path_params
+        return redirect(legacy_address(path["owner"], path["name"], path.get("path", "")))
+
+    async def _answer(self, link: Link, commit: Commit, launched: Launched) -> Response:
+        match launched.outcome:
+            case Session() as session:
+                return await self._enter(link, session)
+            case Wait():
+                return _waiting_page(link, commit, launched.build)
+            case BuildFailed():
+                return _failed_page(link, commit, launched.build)
+            case StartFailed(reason):
+                raise OperatorFault(
+                    f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
+                    "Opening the link again in a minute tries once more."
+                )
+            case Busy():
+                return html(
+                    "busy.html",
+                    status=503,
+                    headers={"Retry-After": str(_BUSY_SECONDS)},
+                    link=link,
+                    places=self._context.settings.sessions_at_most,
+                    refresh_seconds=_BUSY_SECONDS,
+                )
+            case _:
+                assert_never(launched.outcome)
+
+    async def _enter(self, link: Link, session: Session) -> Response:
+        try:
+            await self._context.keeper.ensure_route(session)
+        except OperatorFault as error:
+            # The session is the visitor's already: the keeper makes the route as soon as it can.
+            log.warning("route_delayed", session=session.id, reason=error.message)
+        log.info("session_opened", session=session.id, repository=link.full_name)
+        response = redirect(session_address(session.id, link.landing))
+        response.set_cookie(
+            COOKIE,
+            session.token,
+            path=session_address(session.id),
+            httponly=True,
+            samesite="lax",
+            secure=self._context.settings.url.startswith("https:"),
+        )
+        return response
+
+
+def _only_looks(request: Request) -> bool:
+    """Whether nobody clicked: a link's check, or a browser that fetches what might be clicked."""
+    return request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", "")
+
+
+def _waiting_page(link: Link, commit: Commit, build: Build) -> Response:
+    return html(
+        "launch.html",
+        link=link,
+        commit=commit,
+        build=build,
+        progress=progress_of(build.state, has_standby=False, is_coming=True),
+        refresh_seconds=_REFRESH_SECONDS,
+    )
+
+
+def _failed_page(link: Link, commit: Commit, build: Build) -> Response:
+    fault = build.fault or {}
+    party = fault.get("party", "operator")
+    return html(
+        "failed.html",
+        status=_FAULT_STATUSES.get(party, 500),
+        link=link,
+        commit=commit,
+        build=build,
+        fault=fault,
+        whose=WHOSE_FAULT.get(party, WHOSE_FAULT["operator"]),
+    )

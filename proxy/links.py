@@ -1,0 +1,148 @@
+"""The grammar of links: what `/v2/<provider>/<spec>?…` asks for, and where in a session it lands.
+
+Pure. Guarantee: whatever a query holds, `session_address` stays below the session's own path, also after a browser has
+normalized it. Whether the repository and the ref exist is `proxy.commits`' question.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from binder.errors import VisitorFault
+from binder.names import is_ref, is_repository
+
+Provider = Literal["gh", "local"]
+LandingKind = Literal["labpath", "filepath", "urlpath"]
+
+# In the order in which the first one that is given wins.
+_LANDINGS: Final[tuple[tuple[LandingKind, str], ...]] = (
+    ("labpath", "doc/tree/"),
+    ("filepath", "tree/"),
+    ("urlpath", ""),
+)
+_LONGEST_LANDING = 2000
+_PROVIDERS: Final[Mapping[str, Provider]] = {"gh": "gh", "local": "local"}
+_NOT_YET: Final[Mapping[str, str]] = {
+    "gist": "GitHub's gists",
+    "gl": "GitLab",
+    "git": "other git servers",
+    "zenodo": "Zenodo",
+    "figshare": "Figshare",
+    "dataverse": "Dataverse",
+    "hydroshare": "HydroShare",
+    "ckan": "CKAN",
+}
+_FORM = "A link looks like /v2/gh/OWNER/REPOSITORY/REF."
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link asks for. `landing` is where in the session it goes: a relative address, ready for a URL."""
+
+    provider: Provider
+    owner: str
+    name: str
+    ref: str = "HEAD"
+    asked: tuple[LandingKind, str] | None = None
+    landing: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """The link itself, without a host."""
+        spec = quote(f"{self.owner}/{self.name}/{self.ref}")
+        query = f"?{urlencode([self.asked], quote_via=quote)}" if self.asked else ""
+        return f"/v2/{self.provider}/{spec}{query}"
+
+
+def parse_link(provider: str, spec: str, query: Mapping[str, str]) -> Link:
+    """Return what a link asks for; `spec` is what follows the provider, percent-decoded.
+
+    Raises: VisitorFault, saying what is wrong with it.
+    """
+    known = _PROVIDERS.get(provider)
+    if known is None:
+        raise VisitorFault(_unknown_provider(provider))
+    parts = spec.strip("/").split("/", 2)
+    if len(parts) < 2:
+        raise VisitorFault(f"This link names no repository. {_FORM}")
+    owner, name, ref = parts[0], parts[1], parts[2] if len(parts) > 2 else "HEAD"
+    if not is_repository(owner, name):
+        raise VisitorFault(f"No repository can be called {_shown(owner)}/{_shown(name)}. {_FORM}")
+    if not is_ref(ref):
+        raise VisitorFault(f"No branch, tag or commit can be called {_shown(ref)}. {_FORM}")
+    asked = asked_landing(query)
+    return Link(known, owner, name, ref, asked, landing_of(*asked) if asked else "")
+
+
+def asked_landing(query: Mapping[str, str]) -> tuple[LandingKind, str] | None:
+    """Return the parameter of a query that says where to go, and its value: the first of those that are given."""
+    return next(((kind, query[kind]) for kind, _ in _LANDINGS if query.get(kind)), None)
+
+
+def landing_of(kind: LandingKind, value: str) -> str:
+    """Return where in a session `value` leads.
+
+    Raises: VisitorFault, where it would lead outside.
+    """
+    if len(value) > _LONGEST_LANDING:
+        raise VisitorFault(f"The link's {kind} is longer than {_LONGEST_LANDING} characters.")
+    before = dict(_LANDINGS)[kind]
+    if kind != "urlpath":
+        return before + quote("/".join(_segments(kind, value)))
+    _refuse_controls(kind, value)
+    parts = urlsplit(value)
+    if parts.scheme or parts.netloc:
+        raise VisitorFault("The link's urlpath must be a path inside the session, not another site's address.")
+    # A path may come percent-encoded: it is judged as a browser would read it, then encoded anew.
+    path = quote("/".join(_segments(kind, unquote(parts.path))))
+    slash = "/" if path and parts.path.endswith("/") else ""
+    query = f"?{quote(parts.query, safe=_IN_QUERY)}" if parts.query else ""
+    fragment = f"#{quote(parts.fragment, safe=_IN_QUERY)}" if parts.fragment else ""
+    return path + slash + query + fragment
+
+
+def session_address(session_id: str, landing: str = "") -> str:
+    """Return a session's address, without a host."""
+    return f"/s/{session_id}/{landing}"
+
+
+def legacy_address(owner: str, name: str, path: str) -> str:
+    """Return today's link for one of the form `/repo/<owner>/<name>[/path]`."""
+    link = parse_link("gh", f"{owner}/{name}/master", {"urlpath": path.strip("/")})
+    return link.address
+
+
+# What RFC 3986 allows in a query, and % because the value is encoded already where it needs to be.
+_IN_QUERY = "%/?:@!$&'()*+,;=-._~"
+
+
+def _segments(kind: LandingKind, path: str) -> list[str]:
+    _refuse_controls(kind, path)
+    segments = [segment for segment in path.split("/") if segment not in {"", "."}]
+    if ".." in segments or "\\" in path:
+        raise VisitorFault(f"The link's {kind} leads outside of the session.")
+    return segments
+
+
+def _refuse_controls(kind: LandingKind, text: str) -> None:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise VisitorFault(f"The link's {kind} holds characters that no path has.")
+
+
+def _unknown_provider(provider: str) -> str:
+    name = _NOT_YET.get(provider)
+    first = (
+        f"Links to {name} ({provider}) are not supported yet." if name else f"There is no provider {_shown(provider)}."
+    )
+    return f"{first} Supported are gh (GitHub) and local (built on this machine). {_FORM}"
+
+
+def _shown(text: str) -> str:
+    """Return what a message may repeat of a visitor's words."""
+    return repr(text[:60])

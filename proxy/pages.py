@@ -1,0 +1,59 @@
+"""The application behind HAProxy that answers whatever matches no route: put together here.
+
+Errors become answers by one table (`proxy.answers`): whose fault it is, and what to do.
+"""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from binder.errors import BinderError, OperatorFault, VisitorFault
+from binder.log import logger
+from proxy.answers import SafeHeaders, fault_page, status_of
+from proxy.build_pages import BuildPages
+from proxy.context import ProxyContext
+from proxy.front_pages import FrontPages
+from proxy.launch_events import LaunchEvents
+from proxy.launch_pages import LaunchPages
+from proxy.session_pages import SessionPages
+
+log = logger(__name__)
+
+_METHOD_NOT_ALLOWED = 405
+
+
+def routes(context: ProxyContext) -> list[BaseRoute]:
+    """Return everything that a visitor can meet, as a last route: it answers every address."""
+    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | SessionPages] = [
+        FrontPages(context),
+        LaunchPages(context),
+        LaunchEvents(context),
+        BuildPages(context),
+        SessionPages(context),
+    ]
+    application = Starlette(
+        routes=[route for page in pages for route in page.routes()],
+        middleware=[Middleware(SafeHeaders)],
+        exception_handlers={BinderError: _answer_fault, HTTPException: _answer_http, Exception: _answer_unexpected},
+    )
+    return [Mount("/", application)]
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BinderError)  # noqa: S101 - Starlette calls us for no other
+    if status_of(error) >= 500:
+        log.warning("page_failed", path=request.url.path, party=error.party, reason=error.message, exc_info=error)
+    return fault_page(error)
+
+
+async def _answer_http(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == _METHOD_NOT_ALLOWED:
+        return Response(status_code=_METHOD_NOT_ALLOWED, headers=error.headers)
+    return fault_page(VisitorFault("There is nothing at this address."))
+
+
+async def _answer_unexpected(_: Request, __: Exception) -> Response:
+    return fault_page(OperatorFault("Something went wrong here that should not have. It was logged."))

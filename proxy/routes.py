@@ -1,0 +1,153 @@
+"""Which routes there should be, and how HAProxy's table is made to hold them and no others.
+
+`Route`, `routes_wanted` and `difference` are pure. `RouteKeeper` compares the store with the observed table, and writes
+back which sessions were used.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import select, update
+
+from binder.errors import OperatorFault
+from binder.lifecycle import SessionState
+from binder.names import is_session_id, is_token
+from binder.store import Store
+from binder.store.tables import Session, utc_now
+
+_TARGET = re.compile(r"\A\d{1,3}(\.\d{1,3}){3}:\d{1,5}\Z")
+_ACTIVITY_EVERY = timedelta(seconds=30)
+# Activity that differs by less is not worth a write.
+_ACTIVITY_GRAIN = timedelta(seconds=15)
+
+
+class RouteTable(Protocol):
+    """The proxy's table."""
+
+    async def set_route(self, key: str, target: str) -> None:
+        """Send a key's requests to `target`."""
+
+    async def del_route(self, key: str) -> None:
+        """Route nothing by this key any more."""
+
+    async def show_routes(self) -> dict[str, str]:
+        """Return key → target."""
+
+    async def idle_seconds(self) -> dict[str, float]:
+        """Return session id → seconds since it was used."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to a session, for whoever holds its token. `target` is an IPv4 address and a port."""
+
+    session_id: str
+    token: str
+    target: str
+
+    @property
+    def key(self) -> str:
+        """What the proxy looks up."""
+        return f"{self.session_id}/{self.token}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What makes the observed table the wanted one."""
+
+    to_set: Mapping[str, str]
+    to_delete: frozenset[str]
+
+
+def route_of(session: Session) -> Route | None:
+    """Return the way to an open session; None for one that is not open, or has no address to go to."""
+    if session.state is not SessionState.OPEN or not session.target or not _TARGET.match(session.target):
+        return None
+    if not (is_session_id(session.id) and is_token(session.token)):
+        return None
+    return Route(session.id, session.token, session.target)
+
+
+def routes_wanted(sessions: Iterable[Session]) -> dict[str, str]:
+    """Return the table that there should be: key → target."""
+    routes = (route_of(session) for session in sessions)
+    return {route.key: route.target for route in routes if route}
+
+
+def difference(wanted: Mapping[str, str], observed: Mapping[str, str]) -> Difference:
+    """Return what to set and what to delete."""
+    to_set = {key: target for key, target in wanted.items() if observed.get(key) != target}
+    return Difference(to_set, frozenset(observed.keys() - wanted.keys()))
+
+
+def used_since(
+    known: Mapping[str, datetime | None], idle_seconds: Mapping[str, float], now: datetime
+) -> dict[str, datetime]:
+    """Return the sessions that were used after what is known of them: id → when."""
+    used = {key: now - timedelta(seconds=idle_seconds[key]) for key in known.keys() & idle_seconds.keys()}
+    return {key: at for key, at in used.items() if _is_later(at, known[key])}
+
+
+def _is_later(at: datetime, known: datetime | None) -> bool:
+    return known is None or at - known >= _ACTIVITY_GRAIN
+
+
+async def stored_routes(store: Store) -> dict[str, str]:
+    """Return the table that the store asks for: key → target."""
+    async with store.read() as session:
+        return routes_wanted((await session.scalars(select(Session).where(Session.state == SessionState.OPEN))).all())
+
+
+class RouteKeeper:
+    """Keeps the proxy's table and the sessions' activity up to date."""
+
+    def __init__(self, store: Store, table: RouteTable) -> None:
+        self._store = store
+        self._table = table
+        self._activity_due = utc_now()
+
+    async def step(self) -> bool:
+        """Make the table what it should be; return whether there was anything to change.
+
+        Raises: StoreUnavailableError; OperatorFault, where the proxy does not answer.
+        """
+        # The table first: whatever is in it was stored before, so that a route of this moment is never taken away.
+        observed = await self._table.show_routes()
+        change = difference(await stored_routes(self._store), observed)
+        for key in change.to_delete:
+            await self._table.del_route(key)
+        for key, target in change.to_set.items():
+            await self._table.set_route(key, target)
+        if utc_now() >= self._activity_due:
+            await self.note_activity(utc_now())
+            self._activity_due = utc_now() + _ACTIVITY_EVERY
+        return bool(change.to_delete or change.to_set)
+
+    async def ensure_route(self, session: Session) -> None:
+        """Open the way to a session now, so that the first request finds it.
+
+        Raises: OperatorFault, where the session has no address, or the proxy does not answer.
+        """
+        route = route_of(session)
+        if route is None:
+            raise OperatorFault("The session has no address that the proxy could reach.")
+        await self._table.set_route(route.key, route.target)
+
+    async def note_activity(self, now: datetime) -> None:
+        """Store when open sessions were last used, by the proxy's account.
+
+        Raises: StoreUnavailableError; OperatorFault, where the proxy does not answer.
+        """
+        idle = await self._table.idle_seconds()
+        is_open = Session.state == SessionState.OPEN
+        async with self._store.read() as session:
+            rows = await session.execute(select(Session.id, Session.activity_at).where(is_open))
+            used = used_since({row.id: row.activity_at for row in rows}, idle, now)
+        if not used:
+            return
+        async with self._store.write() as session:
+            for key, at in used.items():
+                await session.execute(update(Session).where(Session.id == key, is_open).values(activity_at=at))

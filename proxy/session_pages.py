@@ -1,0 +1,72 @@
+"""What a session's address answers where no route leads to it: it has ended, or it is another visitor's."""
+
+import secrets
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from binder.errors import VisitorFault
+from binder.lifecycle import SessionState
+from binder.names import is_session_id
+from binder.store.tables import Build, Repository, Session
+from proxy.answers import html
+from proxy.build_pages import start_again
+from proxy.context import ProxyContext
+from proxy.launch_pages import COOKIE
+from proxy.links import Link
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# What a notebook's page asks for by itself: nobody wants to come back to it.
+_NOT_PAGES = ("api/", "files/", "static/", "lab/api/", "login", "logout")
+
+
+class SessionPages:
+    """Answers for sessions that are not there."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of sessions' addresses."""
+        return [
+            Route("/s/{session}", self.missed, methods=_METHODS),
+            Route("/s/{session}/{path:path}", self.missed, methods=_METHODS),
+        ]
+
+    async def missed(self, request: Request) -> Response:
+        """Say that a session has ended, and offer to start again at the same notebook."""
+        found = await self._find(request.path_params["session"])
+        if found is None:
+            raise VisitorFault("There is no such session.")
+        session, build, repository = found
+        if session.state is SessionState.OPEN and _holds_token(request, session):
+            # The proxy's table is behind the store, as it is for a moment after a restart.
+            await self._context.keeper.ensure_route(session)
+            return html("soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1)
+        link = _link_back(repository, build.sha, request.path_params.get("path", ""))
+        return html("ended.html", status=404, link=link)
+
+    async def _find(self, session_id: str) -> tuple[Session, Build, Repository] | None:
+        if not is_session_id(session_id):
+            return None
+        async with self._context.store.read() as transaction:
+            session = await transaction.get(Session, session_id)
+            if session is None:
+                return None
+            build = await transaction.get_one(Build, session.build_id)
+            repository = await transaction.get_one(Repository, session.repository_id)
+        return None if repository.private else (session, build, repository)
+
+
+def _holds_token(request: Request, session: Session) -> bool:
+    return secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), session.token.encode())
+
+
+def _link_back(repository: Repository, sha: str, path: str) -> Link:
+    if path.startswith(_NOT_PAGES):
+        return start_again(repository, sha)
+    try:
+        return start_again(repository, sha, path)
+    except VisitorFault:
+        return start_again(repository, sha)

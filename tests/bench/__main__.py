@@ -1,0 +1,57 @@
+"""`make bench` runs all benchmarks and prints a table; `make bench-NAME` runs one.
+
+Each figure ends as one line: `name value unit ratio=… peer=…`. A ratio is the peer's time over ours, both measured in
+the same run, medians of several rounds: above 1, we are faster. Figures without a peer have no ratio.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import clicks, demo, push
+from tests.bench.figures import Figure
+
+BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
+    "demo": demo.measure,
+    "push-content": push.measure,
+    "click": clicks.measure,
+}
+"""Name of a benchmark → what measures its figures."""
+
+_OF_FIGURE = {
+    "demo-fresh": "demo",
+    "demo-again": "demo",
+    "click-standby-p50": "click",
+    "click-cold": "click",
+}
+
+
+def main() -> int:
+    """Run the benchmarks that were named, or all of them."""
+    names = list(dict.fromkeys(_OF_FIGURE.get(name, name) for name in sys.argv[1:])) or list(BENCHES)
+    if unknown := [name for name in names if name not in BENCHES]:
+        known = ", ".join([*BENCHES, *_OF_FIGURE])
+        sys.stderr.write(f"There is no benchmark {unknown[0]!r}. There are: {known}.\n")
+        return 2
+    figures = [figure for name in names for figure in asyncio.run(_measured(name))]
+    table = Table(box=None, padding=(0, 2))
+    for column in ("figure", "value", "unit", "peer's value", "ratio", "what was measured"):
+        table.add_column(column)
+    for figure in figures:
+        table.add_row(*figure.cells)
+    console = Console(width=160)
+    console.print(table)
+    for figure in figures:
+        sys.stdout.write(f"{figure.line}\n")
+    return 0
+
+
+async def _measured(name: str) -> list[Figure]:
+    return await BENCHES[name]()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""What a benchmark found out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure, in seconds: our rounds, and those of the peer that was measured beside us, if there is one."""
+
+    name: str
+    rounds: Sequence[float]
+    what: str
+    peer: str | None = None
+    peer_rounds: Sequence[float] = ()
+
+    @property
+    def value(self) -> float:
+        """The median of our rounds."""
+        return median(self.rounds)
+
+    @property
+    def ratio(self) -> float | None:
+        """The peer's median over ours."""
+        return median(self.peer_rounds) / self.value if self.peer_rounds else None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table."""
+        peers = f"{median(self.peer_rounds):.3f}" if self.peer_rounds else "-"
+        return (self.name, f"{self.value:.3f}", "s", peers, f"{self.ratio:.2f}" if self.ratio else "-", self.what)
+
+    @property
+    def line(self) -> str:
+        """The line for programs."""
+        beside = f" ratio={self.ratio:.2f} peer={self.peer}" if self.ratio else ""
+        return f"{self.name} {self.value:.3f} s{beside}"

@@ -1,0 +1,96 @@
+"""The real builder, wired as the service wires it, for tests that want an image without a worker and its rows."""
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from binder.lifecycle import BuildState
+from binder.paths import Paths
+from binder.process import Account
+from binder.settings import Settings
+from build.buildah import Buildah
+from build.git import Git, Source
+from build.host import HostSettings, find_host_settings, write_host_folder
+from build.log import BuildLog
+from build.pipeline import Built, Job, Pipeline
+
+_TIMEOUT_SECONDS = 200.0
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What builds are made with."""
+
+    paths: Paths
+    account: Account
+    host: HostSettings
+    buildah: Buildah
+    git: Git
+    pipeline: Pipeline
+
+    async def build(
+        self, source: Source, sha: str, *, log: Path | None = None, enter: Callable[[BuildState], None] = lambda _: None
+    ) -> Built:
+        """Build a commit; `log` is the file that gets the build's log, `enter` hears of the states.
+
+        Raises: BinderError.
+        """
+
+        async def entered(state: BuildState) -> None:
+            enter(state)
+
+        async with self.work() as work:
+            notes = BuildLog(log or work / "log", secrets=self.host.secrets, most_bytes=2**20)
+            try:
+                return await self.pipeline.build(Job(source, sha, notes, work, entered))
+            finally:
+                notes.close()
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[Path]:
+        """Give an empty folder in which a build may work; gone after the block."""
+        folder = self.paths.work / f"{self.paths.instance}-test-{next(_numbers)}"
+        folder.mkdir()
+        folder.chmod(0o711)
+        try:
+            yield folder
+        finally:
+            if self.account.is_other:
+                await asyncio.to_thread(shutil.rmtree, folder)
+            else:
+                await self.buildah.run_script('rm -rf -- "$1"', str(folder), step="clean-up", take=None)
+
+    async def inside(self, image: str, script: str) -> list[str]:
+        """Run a shell script in a new container of an image, as its user, and return the lines that it printed."""
+        lines: list[str] = []
+
+        async def take(line: str) -> None:
+            lines.append(line)
+
+        run = 'c=$(buildah from --pull-never "$1"); trap \'buildah rm "$c" >/dev/null\' EXIT; '
+        run += 'buildah run --isolation oci --runtime runc --network none "$c" -- /bin/sh -c "$2" </dev/null'
+        await self.buildah.run_script(f"set -eu; {run}", image, script, step="look", take=take)
+        return lines
+
+    async def forget(self, images: Iterable[str]) -> None:
+        """Remove images, so that the next build makes them."""
+        there = await self.buildah.images()
+        if names := [image for image in images if image in there]:
+            await self.buildah.run_script('buildah rmi "$@" >/dev/null', *names, step="forget", take=None)
+
+
+async def new_builder(paths: Paths, account: Account, host: HostSettings | None = None) -> Builder:
+    """Make a builder of folders whose engine is ready; `host` is what it takes this host's settings to be."""
+    host = host or await find_host_settings()
+    write_host_folder(host, paths.tools)
+    buildah = Buildah(paths, account, timeout_seconds=_TIMEOUT_SECONDS)
+    git = Git(paths, account, host.certificates, timeout_seconds=_TIMEOUT_SECONDS)
+    suite = Settings.model_fields["debian_suite"].default
+    pipeline = Pipeline(paths, account, buildah, git, host, suite=suite)
+    await pipeline.prepare()
+    return Builder(paths, account, host, buildah, git, pipeline)

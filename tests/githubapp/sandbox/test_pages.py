@@ -1,0 +1,121 @@
+"""The pages that a person looks at."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from githubapp.sandbox.sandbox import Sandbox
+from tests.githubapp.sandbox.conftest import CONTEXT, Rest, Stage
+
+
+@pytest.fixture
+async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False) as client:
+        yield client
+
+
+async def _set_status(stage: Stage, rest: Rest, state: str, description: str = "") -> None:
+    token = await asyncio.to_thread(stage.installation_token)
+    body = {
+        "state": state,
+        "context": CONTEXT,
+        "description": description,
+        "target_url": "http://binder.example.org/b/1",
+    }
+    answer = await rest("POST", f"/repos/ada/demo/statuses/{stage.first_sha}", token=token, json=body)
+    assert answer.status_code == 201
+
+
+async def test_a_commit_page_shows_its_statuses_and_looks_again_until_they_are_final(
+    stage: Stage, rest: Rest, browser: httpx.AsyncClient
+) -> None:
+    path = f"/ada/demo/commit/{stage.first_sha}"
+    refresh = '<meta http-equiv="refresh"'
+    assert refresh in (await browser.get(path)).text
+    await _set_status(stage, rest, "pending", "Building")
+    assert refresh in (await browser.get(path)).text
+    await _set_status(stage, rest, "success", "Ready <b>")
+    page = (await browser.get(path)).text
+    assert refresh not in page
+    assert "Ready &lt;b&gt;" in page
+    assert '<a href="http://binder.example.org/b/1" rel="noopener noreferrer">Details</a>' in page
+    assert "README.md" in page
+
+
+async def test_a_repository_page_shows_commits_and_the_readme(stage: Stage, browser: httpx.AsyncClient) -> None:
+    await stage.push("Second <i>", README="# Welcome\n\n<script>alert(1)</script>")
+    page = (await browser.get("/ada/demo")).text
+    assert "Second &lt;i&gt;" in page
+    assert "<h1>Welcome</h1>" in page
+    assert "<script" not in page
+    assert f"{stage.sandbox.url}/ada/demo.git" in page
+
+
+async def test_a_plain_readme_is_shown_as_it_is(stage: Stage, browser: httpx.AsyncClient) -> None:
+    await stage.checkout.git("rm", "--quiet", "README.md")
+    stage.checkout.write("README.rst", "<b>Plain</b>\n=====")
+    await stage.push("Plain")
+    assert "<pre>&lt;b&gt;Plain&lt;/b&gt;" in (await browser.get("/ada/demo")).text
+
+
+async def test_a_pull_request_page_shows_comments_harmlessly(stage: Stage, browser: httpx.AsyncClient) -> None:
+    await stage.push("Work", "topic", topic="1")
+    await stage.sandbox.open_pull_request("ada/demo", author="ada", head="topic", title="<T>", body="*Why*")
+    await stage.sandbox.comment("ada/demo", 1, author="bob", body="<!-- hidden -->**Nice** <img src=x onerror=y>")
+    page = (await browser.get("/ada/demo/pull/1")).text
+    assert "&lt;T&gt;" in page
+    assert "<em>Why</em>" in page
+    assert "<strong>Nice</strong>" in page
+    assert "hidden" not in page
+    assert "<img" not in page
+    await stage.sandbox.close_pull_request("ada/demo", 1)
+    assert "Closed" in (await browser.get("/ada/demo/pull/1")).text
+
+
+async def test_the_first_page_lists_repositories_and_deliveries(stage: Stage, browser: httpx.AsyncClient) -> None:
+    stage.receiver.status = 500
+    await stage.push("Second")
+    await stage.sandbox.settled()
+    page = (await browser.get("/")).text
+    assert 'href="/ada/demo"' in page
+    assert "500 Invalid HTTP Response: 500" in page
+    assert "installation · created" in page
+
+
+async def test_every_page_says_that_it_is_not_github_and_runs_nothing(stage: Stage, browser: httpx.AsyncClient) -> None:
+    await stage.sandbox.create_repository("ada/empty")
+    await stage.checkout.push(stage.url, "HEAD:refs/heads/feature/x")
+    for path in ("/", "/ada/demo", "/ada/demo/tree/feature/x", "/ada/empty", "/ada/nothing"):
+        answer = await browser.get(path)
+        assert "This is a stand-in for GitHub" in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "<script" not in answer.text
+
+
+async def test_missing_pages(stage: Stage, browser: httpx.AsyncClient) -> None:
+    assert stage.first_sha
+    here = "/ada/demo"
+    missing = (
+        "/ada/nothing",
+        f"{here}/commit/abc",
+        f"{here}/commit/{'0' * 40}",
+        f"{here}/pull/9",
+        f"{here}/tree/no",
+        "/-/x",
+    )
+    for path in missing:
+        assert (await browser.get(path)).status_code == 404, path
+
+
+async def test_old_addresses_lead_to_new_ones(stage: Stage, browser: httpx.AsyncClient) -> None:
+    await stage.sandbox.rename_repository("ada/demo", name="renamed")
+    answer = await browser.get(f"/ada/demo/commit/{stage.first_sha}")
+    assert answer.headers["location"] == f"{stage.sandbox.url}/ada/renamed/commit/{stage.first_sha}"
+
+
+async def test_avatars_are_pictures(stage: Stage, browser: httpx.AsyncClient, rest: Rest) -> None:
+    url = (await rest("GET", "/repos/ada/demo")).json()["owner"]["avatar_url"]
+    answer = await browser.get(url.removeprefix(stage.sandbox.url))
+    assert answer.headers["content-type"].startswith("image/svg+xml")

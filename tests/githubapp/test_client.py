@@ -1,0 +1,445 @@
+"""Each call to GitHub: the request that is sent, and what becomes of each answer."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import respx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from binder.errors import OperatorFault
+from binder.settings import read_settings
+from binder.store.tables import Repository
+from githubapp.client import GitHubClient
+from githubapp.faults import GitHubRefusalError, GitHubSignInError, GitHubUnavailableError
+from githubapp.sign_in import SignIn
+from githubapp.values import Place, PullRequest, RepositoryFacts, Status
+from tests.githubapp.httpx_connections import httpx_connections
+
+API = "https://api.github.com"
+SHA = "c" * 40
+PLACE = Place(installation_id=5, repository_id=1296269)
+REPOSITORY = f"{API}/repositories/1296269"
+TOKENS = f"{API}/app/installations/5/access_tokens"
+STATUS = Status("success", "Ready", "https://binder.example.org/v2/gh/ada/demo/" + SHA)
+MARKER = "<!-- ours -->"
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PEM = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+).decode()
+
+
+def minted(token: str = "ghs_one.two.three", *, minutes: float = 60) -> httpx.Response:
+    expires_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    return httpx.Response(201, json={"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
+
+@pytest.fixture
+def router() -> Iterator[respx.Router]:
+    """GitHub, which answers only what a test says, and hands out tokens."""
+    with respx.mock(assert_all_called=False) as router, httpx_connections():
+        router.post(TOKENS, name="tokens").mock(return_value=minted())
+        yield router
+
+
+@pytest.fixture
+def client(router: respx.Router) -> Iterator[GitHubClient]:
+    opened = GitHubClient(SignIn(API, 17, PEM))
+    yield opened
+    opened.close()
+
+
+def body_of(call: respx.models.Call) -> Any:
+    return json.loads(call.request.content)
+
+
+def said(message: str, status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(
+        status, json={"message": message, "documentation_url": "https://docs.github.com"}, headers=headers
+    )
+
+
+# What is sent
+
+
+async def test_a_token_is_minted_with_the_apps_jwt(client: GitHubClient, router: respx.Router) -> None:
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    before = datetime.now(UTC).timestamp()
+    await client.post_status(PLACE, SHA, STATUS)
+    scheme, token = router["tokens"].calls.last.request.headers["authorization"].split()
+    claims = jwt.decode(token, KEY.public_key(), algorithms=["RS256"], issuer="17", options={"verify_iat": False})
+    assert scheme == "Bearer"
+    assert before - 61 <= claims["iat"] <= before - 58
+    assert 359 <= claims["exp"] - claims["iat"] <= 361
+    assert body_of(router["tokens"].calls.last) == {}
+
+
+async def test_post_status(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    await client.post_status(PLACE, SHA, STATUS)
+    assert route.call_count == 1
+    assert route.calls.last.request.headers["authorization"] == "token ghs_one.two.three"
+    assert "ghs_" not in str(route.calls.last.request.url)
+    assert body_of(route.calls.last) == {
+        "state": "success",
+        "target_url": STATUS.target_url,
+        "description": "Ready",
+        "context": "binder",
+    }
+
+
+async def test_post_status_without_a_link(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "pending"})
+    await client.post_status(PLACE, SHA, Status("pending", "Waiting", None))
+    assert body_of(route.calls.last) == {"state": "pending", "description": "Waiting", "context": "binder"}
+
+
+async def test_latest_status(client: GitHubClient, router: respx.Router) -> None:
+    shown = [
+        {"context": "ci", "state": "failure", "description": "no", "target_url": None},
+        {"context": "binder", "state": "success", "description": "Ready", "target_url": STATUS.target_url},
+    ]
+    router.get(f"{REPOSITORY}/commits/{SHA}/status").respond(json={"state": "failure", "statuses": shown})
+    assert await client.latest_status(PLACE, SHA, "binder") == STATUS
+    assert await client.latest_status(PLACE, SHA, "other") is None
+
+
+async def test_repository(client: GitHubClient, router: respx.Router) -> None:
+    found = {"id": 1296269, "name": "demo", "owner": {"login": "ada"}, "private": True, "default_branch": "main"}
+    router.get(REPOSITORY).respond(json=found)
+    assert await client.repository(5, 1296269) == RepositoryFacts(PLACE, "ada", "demo", True, "main")
+
+
+async def test_installation_of(client: GitHubClient, router: respx.Router) -> None:
+    route = router.get(f"{REPOSITORY}/installation").respond(json={"id": 5})
+    assert await client.installation_of(1296269) == 5
+    assert route.calls.last.request.headers["authorization"].startswith("Bearer ey")
+
+
+@pytest.mark.parametrize(
+    ("branch", "path"), [("main", "main"), ("feature/one", "feature/one"), ("ünï#1%", "%C3%BCn%C3%AF%231%25")]
+)
+async def test_branch_head(client: GitHubClient, router: respx.Router, branch: str, path: str) -> None:
+    answer = {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": SHA}}
+    route = router.route(method="GET", url__startswith=f"{REPOSITORY}/git/ref/").respond(json=answer)
+    assert await client.branch_head(PLACE, branch) == SHA
+    assert route.calls.last.request.url.raw_path.decode() == f"/repositories/1296269/git/ref/heads/{path}"
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("head_repository", "number", "is_from_fork"),
+    [({"id": 1296269}, 1296269, False), ({"id": 9}, 9, True), (None, None, True)],
+)
+async def test_pull_request(
+    client: GitHubClient,
+    router: respx.Router,
+    head_repository: dict[str, int] | None,
+    number: int | None,
+    is_from_fork: bool,
+) -> None:
+    found = {
+        "number": 7,
+        "state": "open",
+        "head": {"sha": SHA, "repo": head_repository},
+        "base": {"repo": {"id": 1296269}},
+    }
+    route = router.get(f"{REPOSITORY}/pulls/7").respond(json=found)
+    pull = await client.pull_request(PLACE, 7)
+    assert pull == PullRequest(7, True, SHA, number, 1296269)
+    assert pull.is_from_fork is is_from_fork
+    assert route.call_count == 1
+
+
+async def test_find_comment_wants_the_marker_and_our_bot(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{API}/app").respond(json={"id": 17, "slug": "binder"})
+    first = [
+        {"id": 1, "body": f"{MARKER}\nquoted by a person", "user": {"login": "mallory"}},
+        {"id": 2, "body": "ours, but not this", "user": {"login": "binder[bot]"}},
+        {"id": 3, "body": None, "user": None},
+    ]
+    second = [{"id": 4_000_000_000, "body": f"{MARKER}\nours", "user": {"login": "binder[bot]"}}]
+    comments = f"{REPOSITORY}/issues/7/comments"
+    following = {"link": f'<{comments}?per_page=100&page=2>; rel="next"'}
+    router.get(comments, params={"page": "2"}).respond(json=second)
+    route = router.get(comments, params={"per_page": "100"}).respond(json=first, headers=following)
+    assert await client.find_comment(PLACE, 7, MARKER) == 4_000_000_000
+    assert route.call_count == 1
+
+
+async def test_find_comment_where_there_is_none(client: GitHubClient, router: respx.Router) -> None:
+    app = router.get(f"{API}/app").respond(json={"id": 17, "slug": "binder"})
+    router.get(f"{REPOSITORY}/issues/7/comments").respond(json=[])
+    assert await client.find_comment(PLACE, 7, MARKER) is None
+    assert await client.find_comment(PLACE, 7, MARKER) is None
+    assert app.call_count == 1
+
+
+async def test_create_comment(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{REPOSITORY}/issues/7/comments").respond(201, json={"id": 4_000_000_000})
+    assert await client.create_comment(PLACE, 7, "Hello") == 4_000_000_000
+    assert body_of(route.calls.last) == {"body": "Hello"}
+
+
+async def test_edit_comment(client: GitHubClient, router: respx.Router) -> None:
+    route = router.patch(f"{REPOSITORY}/issues/comments/9").respond(json={"id": 9})
+    await client.edit_comment(PLACE, 7, 9, "Hello again")
+    assert body_of(route.calls.last) == {"body": "Hello again"}
+
+
+async def test_clone_credentials_reach_one_repository_only(client: GitHubClient, router: respx.Router) -> None:
+    row = Repository(installation_id=5, external_id=1296269)
+    assert await client.clone_credentials(row) == "ghs_one.two.three"
+    narrowed = {"repository_ids": [1296269], "permissions": {"contents": "read"}}
+    assert body_of(router["tokens"].calls.last) == narrowed
+    assert await client.clone_credentials(Repository(installation_id=None, external_id=1)) is None
+
+
+# What becomes of the answers
+
+Call = Callable[[GitHubClient], Awaitable[object]]
+CALLS: dict[str, tuple[str, str, Call]] = {
+    "installation_of": ("GET", f"{REPOSITORY}/installation", lambda github: github.installation_of(1296269)),
+    "repository": ("GET", REPOSITORY, lambda github: github.repository(5, 1296269)),
+    "branch_head": ("GET", f"{REPOSITORY}/git/ref/heads/main", lambda github: github.branch_head(PLACE, "main")),
+    "pull_request": ("GET", f"{REPOSITORY}/pulls/7", lambda github: github.pull_request(PLACE, 7)),
+    "latest_status": (
+        "GET",
+        f"{REPOSITORY}/commits/{SHA}/status",
+        lambda github: github.latest_status(PLACE, SHA, "binder"),
+    ),
+    "post_status": (
+        "POST",
+        f"{REPOSITORY}/statuses/{SHA}",
+        lambda github: github.post_status(PLACE, SHA, STATUS),
+    ),
+    "find_comment": (
+        "GET",
+        f"{REPOSITORY}/issues/7/comments",
+        lambda github: github.find_comment(PLACE, 7, MARKER),
+    ),
+    "create_comment": (
+        "POST",
+        f"{REPOSITORY}/issues/7/comments",
+        lambda github: github.create_comment(PLACE, 7, "Hello"),
+    ),
+    "edit_comment": (
+        "PATCH",
+        f"{REPOSITORY}/issues/comments/9",
+        lambda github: github.edit_comment(PLACE, 7, 9, "Hello"),
+    ),
+    "clone_credentials": (
+        "POST",
+        TOKENS,
+        lambda github: github.clone_credentials(Repository(installation_id=5, external_id=1296269)),
+    ),
+}
+NONE_WHERE_GONE = {"installation_of", "repository", "branch_head", "pull_request"}
+every_call = pytest.mark.parametrize("name", CALLS)
+
+
+async def ask(name: str, client: GitHubClient, router: respx.Router, answer: Any) -> object:
+    """Make the call `name`, which GitHub answers with `answer`, or fails with it."""
+    method, url, call = CALLS[name]
+    router.get(f"{API}/app").respond(json={"slug": "binder"})
+    route = router.request(method, url)
+    route.side_effect = answer if isinstance(answer, type) else None
+    route.return_value = answer if isinstance(answer, httpx.Response) else None
+    return await call(client)
+
+
+@every_call
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_broken_github_is_asked_once_and_may_be_asked_again_later(
+    name: str, client: GitHubClient, router: respx.Router, status: int
+) -> None:
+    with pytest.raises(GitHubUnavailableError, match=str(status)) as raised:
+        await ask(name, client, router, httpx.Response(status, text="<html>Unicorn!</html>"))
+    assert not raised.value.limited
+    method, url, _ = CALLS[name]
+    asked = [
+        call
+        for call in router.calls
+        if (call.request.method, str(call.request.url.copy_with(query=None))) == (method, url)
+    ]
+    assert len(asked) == 1
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (httpx.ReadTimeout, "did not answer in time"),
+        (httpx.ConnectTimeout, "did not answer in time"),
+        (httpx.ConnectError, "could not be reached"),
+        (httpx.RemoteProtocolError, "could not be reached"),
+    ],
+)
+async def test_a_github_that_is_not_there_may_be_asked_again_later(
+    name: str, client: GitHubClient, router: respx.Router, failure: type[Exception], message: str
+) -> None:
+    with pytest.raises(GitHubUnavailableError, match=message):
+        await ask(name, client, router, failure)
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (said("You have exceeded a secondary rate limit.", 403, **{"retry-after": "7"}), 7),
+        (said("You have exceeded a secondary rate limit.", 429, **{"retry-after": "7"}), 7),
+        (said("You have exceeded a secondary rate limit.", 403), 60),
+        (said("Slow down", 429), 60),
+        (said("You have triggered an abuse detection mechanism.", 403), 60),
+        (said("API rate limit exceeded for installation ID 5.", 403, **{"x-ratelimit-remaining": "0"}), 60),
+    ],
+)
+async def test_a_rate_limit_says_how_long_to_wait(
+    name: str, client: GitHubClient, router: respx.Router, answer: httpx.Response, seconds: int
+) -> None:
+    with pytest.raises(GitHubUnavailableError) as raised:
+        await ask(name, client, router, answer)
+    assert raised.value.limited
+    assert raised.value.retry_after_seconds == seconds
+
+
+@every_call
+@pytest.mark.parametrize("status", [403, 422])
+async def test_a_refusal_is_told_with_githubs_reason(
+    name: str, client: GitHubClient, router: respx.Router, status: int
+) -> None:
+    answer = said("Resource not accessible by integration", status, **{"x-ratelimit-remaining": "4999"})
+    with pytest.raises(GitHubRefusalError, match="Resource not accessible by integration") as raised:
+        await ask(name, client, router, answer)
+    assert raised.value.status == status
+
+
+@every_call
+async def test_what_is_not_there_is_none_or_a_refusal(name: str, client: GitHubClient, router: respx.Router) -> None:
+    answer = said("Not Found", 404)
+    if name in NONE_WHERE_GONE:
+        assert await ask(name, client, router, answer) is None
+    else:
+        with pytest.raises(GitHubRefusalError):
+            await ask(name, client, router, answer)
+
+
+@every_call
+async def test_credentials_that_are_not_accepted_are_the_operators_fault(
+    name: str, client: GitHubClient, router: respx.Router
+) -> None:
+    with pytest.raises(GitHubSignInError, match="BINDER_GITHUB_APP_ID"):
+        await ask(name, client, router, said("Bad credentials", 401))
+
+
+@every_call
+async def test_an_answer_that_is_no_json_is_not_believed(name: str, client: GitHubClient, router: respx.Router) -> None:
+    with pytest.raises(GitHubUnavailableError, match="could not be understood"):
+        await ask(name, client, router, httpx.Response(200, text="{"))
+
+
+async def test_an_empty_repository_has_no_head(client: GitHubClient, router: respx.Router) -> None:
+    answer = said("Git Repository is empty.", 409)
+    assert await ask("branch_head", client, router, answer) is None
+
+
+async def test_a_validation_error_names_the_field(client: GitHubClient, router: respx.Router) -> None:
+    answer = httpx.Response(
+        422,
+        json={
+            "message": "Validation Failed",
+            "errors": [
+                {"resource": "Status", "code": "custom", "message": "This SHA and context has too many statuses."}
+            ],
+        },
+    )
+    with pytest.raises(GitHubRefusalError, match="too many statuses"):
+        await ask("post_status", client, router, answer)
+
+
+async def test_a_redirect_to_another_host_is_not_followed(client: GitHubClient, router: respx.Router) -> None:
+    elsewhere = httpx.Response(301, headers={"location": "https://evil.example.org/repositories/1296269"}, json={})
+    with pytest.raises(GitHubUnavailableError):
+        await ask("repository", client, router, elsewhere)
+
+
+# Tokens
+
+
+async def test_those_who_ask_at_the_same_time_share_one_token(client: GitHubClient, router: respx.Router) -> None:
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    await asyncio.gather(*(client.post_status(PLACE, SHA, STATUS) for _ in range(20)))
+    assert router["tokens"].call_count == 1
+
+
+async def test_requests_made_at_the_same_time_are_not_mixed_up(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(url__regex=rf"{REPOSITORY}/statuses/[0-9a-f]+").respond(201, json={"state": "success"})
+    shas = [f"{number:040x}" for number in range(40)]
+    statuses = [Status("success", sha, None) for sha in shas]
+    await asyncio.gather(*(client.post_status(PLACE, one.description, one) for one in statuses))
+    sent = {(str(call.request.url).rsplit("/", 1)[1], body_of(call)["description"]) for call in route.calls}
+    assert sent == {(sha, sha) for sha in shas}
+
+
+@pytest.mark.parametrize(("minutes", "mints"), [(6, 1), (4.5, 2)])
+async def test_a_token_is_renewed_five_minutes_before_its_end(
+    client: GitHubClient, router: respx.Router, minutes: float, mints: int
+) -> None:
+    router["tokens"].mock(return_value=minted(minutes=minutes))
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    for _ in range(2):
+        await client.post_status(PLACE, SHA, STATUS)
+    assert router["tokens"].call_count == mints
+
+
+async def test_a_token_that_ended_early_is_replaced(client: GitHubClient, router: respx.Router) -> None:
+    router["tokens"].side_effect = [minted("ghs_old"), minted("ghs_new")]
+    route = router.post(f"{REPOSITORY}/statuses/{SHA}")
+    route.side_effect = [said("Bad credentials", 401), httpx.Response(201, json={"state": "success"})]
+    await client.post_status(PLACE, SHA, STATUS)
+    assert [call.request.headers["authorization"] for call in route.calls] == ["token ghs_old", "token ghs_new"]
+
+
+async def test_a_failed_minting_is_tried_again_by_the_next(client: GitHubClient, router: respx.Router) -> None:
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    router["tokens"].side_effect = [httpx.Response(502), minted()]
+    with pytest.raises(GitHubUnavailableError):
+        await client.post_status(PLACE, SHA, STATUS)
+    await client.post_status(PLACE, SHA, STATUS)
+
+
+async def test_tokens_are_in_no_log_and_no_repr(
+    client: GitHubClient, router: respx.Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"})
+    await client.post_status(PLACE, SHA, STATUS)
+    token = await client._sign_in.mint(5, {})
+    assert "ghs_" not in repr(token)
+    # PyGithub's own records hold whole answers; `binder.log` never lets them through.
+    written = [record.getMessage() for record in caplog.records if record.name != "github.Requester"]
+    assert "ghs_" not in " ".join(written)
+
+
+# Settings
+
+
+def test_the_client_needs_an_app_and_its_key(tmp_path: Path) -> None:
+    key = tmp_path / "app.pem"
+    with pytest.raises(OperatorFault, match="BINDER_GITHUB_APP_ID"):
+        GitHubClient.from_settings(read_settings(github_private_key_file=key))
+    for text in (None, "", "not a key", "-----BEGIN RSA PRIVATE KEY-----\n", "ü"):
+        if text is not None:
+            key.write_text(text)
+        with pytest.raises(OperatorFault, match="BINDER_GITHUB_PRIVATE_KEY_FILE"):
+            GitHubClient.from_settings(read_settings(github_app_id=17, github_private_key_file=key))
+    key.write_text(PEM)
+    GitHubClient.from_settings(read_settings(github_app_id=17, github_private_key_file=key)).close()

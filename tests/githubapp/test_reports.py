@@ -1,0 +1,171 @@
+"""The words that GitHub shows."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from binder.lifecycle import BuildState
+from binder.store.queries import ACTIVE_BUILDS
+from binder.store.tables import Build, Preview, Repository
+from githubapp.reports import COMMENT_MARKER, Addresses, comment_of, ended_status, status_of, waiting_status
+from githubapp.values import Status
+
+SHA, NEWER = "abc1234" + "0" * 33, "def5678" + "0" * 33
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REPOSITORY = Repository(id=1, owner="ada", name="demo")
+ADDRESSES = Addresses("https://binder.example.org", "https://github.com")
+PAGE = "https://binder.example.org/builds/7"
+LINK = f"https://binder.example.org/v2/gh/ada/demo/{SHA}?urlpath=lab"
+THREE = [{"kind": kind, "key": "k", "reused": kind != "content"} for kind in ("base", "environment", "content")]
+
+
+def preview(kind: str = "pull", *, live: bool = True, head: str = SHA) -> Preview:
+    return Preview(id=3, kind=kind, ref="12", live=live, head_sha=head)
+
+
+def build(state: BuildState, *, seconds: float | None = 12.0, **more: Any) -> Build:
+    ends = {"started_at": NOW, "finished_at": NOW + timedelta(seconds=seconds)} if seconds is not None else {}
+    return Build(id=7, sha=SHA, state=state, **{**ends, **more})
+
+
+def status(row: Build, of: Preview | None = None) -> Status:
+    return status_of(row, REPOSITORY, of or preview(), ADDRESSES)
+
+
+def comment(row: Build, of: Preview | None = None) -> str:
+    return comment_of(row, REPOSITORY, of or preview(), ADDRESSES)
+
+
+@pytest.mark.parametrize("state", ACTIVE_BUILDS)
+def test_a_build_that_goes_on_says_one_of_two_things(state: BuildState) -> None:
+    assert status(build(state, seconds=None)) == Status("pending", "Queued", PAGE)
+    assert status(build(state, seconds=None, started_at=NOW)) == Status("pending", "Building …", PAGE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "layers", "facts"),
+    [
+        (12.4, THREE, " (12 s, 2 of 3 layers re-used)"),
+        (2.94, THREE[:1], " (2.9 s, 1 of 1 layers re-used)"),
+        (9.96, [], " (10 s)"),
+        (119.4, None, " (119 s)"),
+        (192.0, None, " (3 min 12 s)"),
+        (None, None, ""),
+    ],
+)
+def test_success_opens_the_notebook(seconds: float | None, layers: list[Any] | None, facts: str) -> None:
+    row = build(BuildState.SUCCEEDED, seconds=seconds, result=None if layers is None else {"layers": layers})
+    shown = status(row)
+    assert (shown.state, shown.target_url) == ("success", LINK)
+    assert shown.description == "Ready \N{EN DASH} open the notebook" + facts
+
+
+@pytest.mark.parametrize("state", [state for state in BuildState if state is not BuildState.SUCCEEDED])
+def test_nothing_but_success_is_green(state: BuildState) -> None:
+    shown = status(build(state))
+    assert shown.state != "success"
+    assert shown.target_url == PAGE
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "description"),
+    [
+        (
+            {"party": "repository", "message": "no version of nosuchpackage", "file": "requirements.txt", "line": 3},
+            "failure",
+            "Build failed: requirements.txt line 3: no version of nosuchpackage",
+        ),
+        (
+            {"party": "repository", "message": "postBuild ended with status 1.", "file": "postBuild"},
+            "failure",
+            "Build failed: postBuild ended with status 1.",
+        ),
+        (
+            {"party": "repository", "message": "the notebook server did not answer", "step": "check"},
+            "failure",
+            "Build failed: check: the notebook server did not answer",
+        ),
+        ({"party": "world", "message": "The package index is down."}, "error", "Not built: The package index is down."),
+        ({"party": "operator", "message": "The disk is full."}, "error", "Not built: The disk is full."),
+        ({"party": "visitor", "message": "No such commit."}, "error", "Not built: No such commit."),
+        (None, "error", "Not built: see the log"),
+    ],
+)
+def test_a_failure_says_where_and_whose(fault: dict[str, Any] | None, state: str, description: str) -> None:
+    shown = status(build(BuildState.FAILED, fault=fault))
+    assert (shown.state, shown.description, shown.target_url) == (state, description, PAGE)
+
+
+@given(st.text(), st.text(), st.sampled_from(["repository", "world"]))
+def test_a_description_fits(message: str, file: str, party: str) -> None:
+    shown = status(build(BuildState.FAILED, fault={"party": party, "message": message, "file": file, "line": 3}))
+    assert 0 < len(shown.description) <= 140
+    assert shown.description.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("state", "of", "description"),
+    [
+        (BuildState.SUPERSEDED, preview(head=NEWER), "Superseded by def5678"),
+        (BuildState.CANCELLED, preview(live=False), "Cancelled: the pull request was closed"),
+        (BuildState.CANCELLED, preview("branch", live=False), "Cancelled: the branch was deleted"),
+        (BuildState.CANCELLED, preview(), "Cancelled"),
+    ],
+)
+def test_what_was_stopped_says_why(state: BuildState, of: Preview, description: str) -> None:
+    assert status(build(state), of) == Status("error", description, PAGE)
+
+
+def test_a_fork_waits_and_is_told_when_it_no_longer_does() -> None:
+    assert waiting_status().state == "pending"
+    assert waiting_status().description.startswith("Waiting for approval")
+    assert ended_status(SHA, preview(head=NEWER)) == Status("error", "Superseded by def5678", None)
+    assert ended_status(SHA, preview(live=False)).description == "Cancelled: the pull request was closed"
+
+
+def test_the_comment_of_a_preview_that_is_ready() -> None:
+    assert comment(build(BuildState.SUCCEEDED, result={"layers": THREE})) == (
+        f"{COMMENT_MARKER}\n"
+        f"**The preview is ready** · [Open the notebook]({LINK})\n"
+        "\n"
+        f"Commit [`abc1234`](https://github.com/ada/demo/commit/{SHA}) · 12 s, 2 of 3 layers re-used"
+        f" · [Log of the build]({PAGE})\n"
+    )
+
+
+def test_the_comment_says_what_became_of_the_preview() -> None:
+    assert "The preview is being built" in comment(build(BuildState.QUEUED, seconds=None))
+    assert "The preview was removed" in comment(build(BuildState.SUCCEEDED), preview(live=False))
+    assert "not built: Superseded by def5678" in comment(build(BuildState.SUPERSEDED), preview(head=NEWER))
+
+
+@pytest.mark.parametrize("state", [state for state in BuildState if state is not BuildState.SUCCEEDED])
+def test_only_a_preview_that_is_ready_has_a_link(state: BuildState) -> None:
+    assert "/v2/gh/" not in comment(build(state))
+    assert "/v2/gh/" not in comment(build(BuildState.SUCCEEDED), preview(live=False))
+
+
+def test_the_comment_stays_the_same_while_a_build_goes_on() -> None:
+    queued = comment(build(BuildState.QUEUED, seconds=None))
+    assert {queued} == {comment(build(state, seconds=None, started_at=NOW)) for state in ACTIVE_BUILDS}
+
+
+@given(st.text(max_size=100), st.text(max_size=30))
+def test_a_fault_cannot_write_into_the_comment(message: str, file: str) -> None:
+    fault = {"party": "repository", "message": message, "file": file, "line": 1}
+    text = comment(build(BuildState.FAILED, fault=fault))
+    tokens = MarkdownIt("commonmark").parse(text)
+    assert [token.type for token in tokens if token.nesting >= 0] == [
+        "html_block",
+        *("paragraph_open", "inline") * 3,
+    ]
+    html, *inlines = (token for token in tokens if token.type in {"html_block", "inline"})
+    assert html.content.strip() == COMMENT_MARKER
+    title, quoted, links = ([child.type for child in inline.children or []] for inline in inlines)
+    assert quoted == ["code_inline"]
+    assert "html_inline" not in title + links
+    assert links.count("link_open") == 2

@@ -1,0 +1,56 @@
+"""What stands in for the proxy's neighbours: each keeps to the interface that it is named for."""
+
+from collections.abc import Mapping
+
+from binder.errors import OperatorFault
+
+
+class FakeRouteTable:
+    """A `RouteTable` and a `Pulse` in memory."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, str] = {}
+        self.idle: dict[str, float] = {}
+        self.is_up = True
+
+    async def set_route(self, key: str, target: str) -> None:
+        """Send a key's requests to `target`."""
+        self._answer()
+        self.routes[key] = target
+
+    async def del_route(self, key: str) -> None:
+        """Route nothing by this key any more."""
+        self._answer()
+        self.routes.pop(key, None)
+
+    async def show_routes(self) -> dict[str, str]:
+        """Return key → target."""
+        self._answer()
+        return dict(self.routes)
+
+    async def idle_seconds(self) -> dict[str, float]:
+        """Return session id → seconds since it was used."""
+        self._answer()
+        return dict(self.idle)
+
+    async def running_pid(self) -> int:
+        """Return a process id."""
+        self._answer()
+        return 1
+
+    def _answer(self) -> None:
+        if not self.is_up:
+            raise OperatorFault("HAProxy does not answer on its runtime socket.")
+
+
+class FakeResolver:
+    """A `RefResolver` that knows some refs: (clone URL, ref) → sha."""
+
+    def __init__(self, refs: Mapping[tuple[str, str], str] | None = None) -> None:
+        self.refs = dict(refs or {})
+        self.asked: list[tuple[str, str]] = []
+
+    async def resolve(self, clone_url: str, ref: str) -> str | None:
+        """Return the sha of a ref."""
+        self.asked.append((clone_url, ref))
+        return self.refs.get((clone_url, ref))

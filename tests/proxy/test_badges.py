@@ -1,0 +1,50 @@
+"""What a visitor may type to get a link and a badge."""
+
+import pytest
+
+from binder.errors import VisitorFault
+from proxy.badges import badge_texts, link_of_form
+
+GITHUB = "https://github.example"
+
+
+@pytest.mark.parametrize(
+    ("repository", "address"),
+    [
+        ("ada/notebooks", "/v2/gh/ada/notebooks/HEAD"),
+        (" https://github.com/ada/notebooks/ ", "/v2/gh/ada/notebooks/HEAD"),
+        ("https://github.example/ada/notebooks.git", "/v2/gh/ada/notebooks/HEAD"),
+        ("git@github.com:ada/notebooks.git", "/v2/gh/ada/notebooks/HEAD"),
+        ("https://github.com/ada/notebooks/tree/feature/x", "/v2/gh/ada/notebooks/feature/x"),
+        (
+            "https://github.com/ada/notebooks/blob/main/a/b.ipynb",
+            "/v2/gh/ada/notebooks/main?labpath=a%2Fb.ipynb",
+        ),
+        ("https://github.com/ada/notebooks/pulls", "/v2/gh/ada/notebooks/HEAD"),
+    ],
+)
+def test_a_repository_is_found_in_what_was_typed(repository: str, address: str) -> None:
+    assert link_of_form({"repository": repository}, GITHUB).address == address
+
+
+def test_what_the_form_says_counts_more() -> None:
+    form = {"repository": "https://github.com/a/b/blob/main/x.ipynb", "ref": "dev", "path": "lab", "kind": "urlpath"}
+    assert link_of_form(form, GITHUB).address == "/v2/gh/a/b/dev?urlpath=lab"
+
+
+def test_a_kind_that_there_is_not_is_the_first_one() -> None:
+    assert link_of_form({"repository": "a/b", "path": "x", "kind": "evil"}, GITHUB).asked == ("labpath", "x")
+
+
+@pytest.mark.parametrize("repository", ["", "ada", "https://gitlab.com/a", "a b/c", "javascript:alert(1)"])
+def test_what_names_no_repository_is_refused(repository: str) -> None:
+    with pytest.raises(VisitorFault):
+        link_of_form({"repository": repository}, GITHUB)
+
+
+def test_texts_cannot_be_broken_out_of() -> None:
+    form = {"repository": "a/b", "path": 'x") <b> [y](z).ipynb'}
+    texts = badge_texts(link_of_form(form, GITHUB), "https://binder.example")
+    for text in (texts.link, texts.markdown.removeprefix("[![Binder]("), texts.rst):
+        assert not set(text) & set('"<>[')
+    assert texts.html.count('"') == 6

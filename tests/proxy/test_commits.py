@@ -1,0 +1,132 @@
+"""Which commit a link means, and to whom a repository does not exist."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from binder.errors import VisitorFault
+from binder.store import Store
+from binder.store.tables import Repository
+from proxy.commits import CommitFinder
+from proxy.links import Link
+from tests.proxy.fakes import FakeResolver
+from tests.proxy.rows import SHA, add_preview, add_repository
+
+GITHUB = "https://github.com"
+CLONE_URL = f"{GITHUB}/ada/notebooks.git"
+OTHER_SHA = "f" * 40
+
+
+def link(ref: str = "HEAD", *, provider: str = "gh") -> Link:
+    """Return a link to ada/notebooks."""
+    return Link(provider, "ada", "notebooks", ref)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def finder(store: Store, resolver: FakeResolver) -> CommitFinder:
+    """A finder of github.com's commits."""
+    return CommitFinder(store, resolver, GITHUB)
+
+
+async def repositories_in(store: Store) -> list[Repository]:
+    """Return all repositories."""
+    async with store.read() as session:
+        return list((await session.scalars(select(Repository))).all())
+
+
+class TestKnownRepositories:
+    async def test_a_sha_is_itself(self, store: Store, finder: CommitFinder, resolver: FakeResolver) -> None:
+        repository = await add_repository(store)
+        commit = await finder.find(link(SHA))
+        assert (commit.repository.id, commit.sha, resolver.asked) == (repository.id, SHA, [])
+
+    async def test_a_live_preview_knows_its_head(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        repository = await add_repository(store, default_branch="trunk")
+        await add_preview(store, repository, "trunk")
+        assert (await finder.find(link("trunk"))).sha == SHA
+        assert (await finder.find(link("HEAD"))).sha == SHA
+        assert resolver.asked == []
+
+    async def test_the_server_is_asked_for_what_no_preview_knows(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        repository = await add_repository(store)
+        await add_preview(store, repository, "gone", live=False)
+        resolver.refs[CLONE_URL, "gone"] = OTHER_SHA
+        assert (await finder.find(link("gone"))).sha == OTHER_SHA
+
+    @pytest.mark.parametrize("ref", ["master", "main"])
+    async def test_an_old_default_falls_back_to_todays(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver, ref: str
+    ) -> None:
+        await add_repository(store)
+        resolver.refs[CLONE_URL, "HEAD"] = SHA
+        assert (await finder.find(link(ref))).sha == SHA
+
+    async def test_another_branch_does_not(self, store: Store, finder: CommitFinder, resolver: FakeResolver) -> None:
+        await add_repository(store)
+        resolver.refs[CLONE_URL, "HEAD"] = SHA
+        with pytest.raises(VisitorFault, match="no branch, tag or commit 'typo'"):
+            await finder.find(link("typo"))
+
+    async def test_the_name_is_found_in_any_case(self, store: Store, finder: CommitFinder) -> None:
+        repository = await add_repository(store, owner="Ada", name="Notebooks")
+        assert (await finder.find(link(SHA))).repository.id == repository.id
+
+
+class TestUnknownRepositories:
+    @pytest.mark.parametrize(("ref", "sha"), [("HEAD", OTHER_SHA), ("main", OTHER_SHA), (SHA, SHA)])
+    async def test_a_public_one_is_remembered_once_it_was_found(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver, ref: str, sha: str
+    ) -> None:
+        resolver.refs[CLONE_URL, "HEAD"] = OTHER_SHA
+        assert (await finder.find(link(ref))).sha == sha
+        (row,) = await repositories_in(store)
+        assert (row.host, row.full_name, row.clone_url) == ("github.com", "ada/notebooks", CLONE_URL)
+
+    @pytest.mark.parametrize("ref", ["HEAD", "main", SHA])
+    async def test_one_that_is_not_there_is_not(self, store: Store, finder: CommitFinder, ref: str) -> None:
+        with pytest.raises(VisitorFault):
+            await finder.find(link(ref))
+        assert await repositories_in(store) == []
+
+    async def test_many_clicks_ask_once_and_store_once(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        resolver.refs[CLONE_URL, "HEAD"] = SHA
+        commits = await asyncio.gather(*(finder.find(link()) for _ in range(10)))
+        assert len({commit.repository.id for commit in commits}) == 1
+        assert len(resolver.asked) <= 4
+        asked = len(resolver.asked)
+        await finder.find(link())
+        assert len(resolver.asked) == asked
+
+
+class TestPrivateRepositories:
+    @pytest.mark.parametrize("ref", ["HEAD", "main", SHA])
+    async def test_it_does_not_exist_even_where_the_server_would_answer(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver, ref: str
+    ) -> None:
+        repository = await add_repository(store, private=True, default_branch="main")
+        await add_preview(store, repository, "main")
+        resolver.refs[CLONE_URL, "HEAD"] = resolver.refs[CLONE_URL, "main"] = SHA
+        with pytest.raises(VisitorFault) as private:
+            await finder.find(link(ref))
+        with pytest.raises(VisitorFault) as missing:
+            await CommitFinder(store, FakeResolver(), "https://elsewhere.example").find(link(ref))
+        assert private.value.message == missing.value.message
+        assert len(await repositories_in(store)) == 1
+
+
+class TestLocalRepositories:
+    async def test_it_is_found_in_the_store(self, store: Store, finder: CommitFinder) -> None:
+        repository = await add_repository(store, host="local")
+        assert (await finder.find(link(SHA, provider="local"))).repository.id == repository.id
+
+    async def test_none_is_made_for_a_link(self, store: Store, finder: CommitFinder, resolver: FakeResolver) -> None:
+        with pytest.raises(VisitorFault, match="on this machine"):
+            await finder.find(link(SHA, provider="local"))
+        assert (await repositories_in(store), resolver.asked) == ([], [])

@@ -1,0 +1,171 @@
+"""The events that a waiting page follows, over a real connection."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from binder.lifecycle import BuildState, SessionState
+from binder.store.queries import advance_build
+from binder.store.tables import Build, utc_now
+from proxy import launch_events
+from proxy.context import ProxyContext
+from proxy.haproxy import service_socket
+from proxy.launch_events import number_of
+from proxy.pages import routes
+from tests.proxy.rows import IMAGE, add_build, add_repository, add_session
+from tests.proxy.upstreams import application_on_socket
+
+
+@pytest.fixture
+async def streamer(context: ProxyContext) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the pages that gets an answer's parts as they are sent."""
+    path = service_socket(context.paths)
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    async with (
+        application_on_socket(Starlette(routes=routes(context)), path),
+        httpx.AsyncClient(transport=transport, base_url=context.settings.url, timeout=10) as client,
+    ):
+        yield client
+
+
+Event = tuple[str, dict[str, Any], int]
+
+
+@asynccontextmanager
+async def events_of(
+    client: httpx.AsyncClient, build: Build, *, last_event_id: str | None = None, start: int | None = None
+) -> AsyncIterator[AsyncIterator[Event]]:
+    """Give a build's events: name, data and id."""
+    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    query = {"build": build.id} | ({} if start is None else {"from": start})
+    async with client.stream("GET", "/launch/events", params=query, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield _parsed(answer.aiter_lines())
+
+
+async def _parsed(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+    fields: dict[str, str] = {}
+    async for line in lines:
+        name, _, value = line.partition(": ")
+        if name:
+            fields[name] = value
+        elif "event" in fields:
+            yield fields["event"], json.loads(fields["data"]), int(fields["id"])
+            fields = {}
+
+
+async def advance(context: ProxyContext, build: Build, *states: BuildState) -> None:
+    """Move a build along."""
+    for state in states:
+        async with context.store.write() as session:
+            row = await session.get_one(Build, build.id)
+            row.result = {"image": IMAGE}
+            advance_build(row, state, utc_now())
+
+
+async def test_a_page_learns_of_steps_log_and_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
+    build = await add_build(context.store, await add_repository(context.store), BuildState.QUEUED)
+    log = context.paths.build_log(build.id)
+    async with asyncio.timeout(20), events_of(streamer, build) as events:
+        name, data, _ = await anext(events)
+        assert name == "progress"
+        assert data["steps"][0] == {"label": "Waiting for its turn", "status": "now"}
+        log.write_text("first\nsec")
+        assert await anext(events) == ("log", {"lines": ["first"]}, 6)
+        log.write_text("first\nsecond\n")
+        assert await anext(events) == ("log", {"lines": ["second"]}, 13)
+        await advance(context, build, BuildState.FETCHING)
+        name, data, _ = await anext(events)
+        assert [step["status"] for step in data["steps"]][:2] == ["done", "now"]
+        await add_session(context.store, build, SessionState.STANDBY)
+        await advance(context, build, BuildState.BUILDING, BuildState.PUSHING, BuildState.CHECKING)
+        await advance(context, build, BuildState.SUCCEEDED)
+        rest = [event async for event in events]
+        assert rest[-1] == ("end", {"next": "ready"}, 13)
+
+
+async def test_one_that_was_cut_off_goes_on_where_it_was(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
+    build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
+    context.paths.build_log(build.id).write_text("one\ntwo\nthree\n")
+    async with asyncio.timeout(10), events_of(streamer, build, last_event_id="4", start=0) as events:
+        assert await anext(events) == ("log", {"lines": ["two", "three"]}, 14)
+
+
+async def test_a_failed_build_ends_with_the_whole_log(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
+    fault = {"party": "repository", "message": "no"}
+    build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED, fault=fault)
+    context.paths.build_log(build.id).write_text("".join(f"line {number}\n" for number in range(5000)))
+    async with asyncio.timeout(10), events_of(streamer, build, start=0) as events:
+        told = [event async for event in events]
+    lines = [line for name, data, _ in told if name == "log" for line in data["lines"]]
+    assert lines == [f"line {number}" for number in range(5000)]
+    assert told[-1][:2] == ("end", {"next": "failed"})
+
+
+async def test_a_first_look_at_a_long_log_shows_its_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
+    build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED)
+    context.paths.build_log(build.id).write_text("".join(f"{number:9}\n" for number in range(100_000)))
+    async with asyncio.timeout(10), events_of(streamer, build) as events:
+        told = [event async for event in events]
+    lines = [line for name, data, _ in told if name == "log" for line in data["lines"]]
+    assert lines[-1] == "    99999"
+    assert 1000 < len(lines) < 7000
+
+
+async def test_streams_are_bounded_in_number_and_given_back(
+    streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_events, "_MOST_STREAMS", 1)
+    build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
+    async with events_of(streamer, build) as events:
+        await anext(events)
+        assert (await streamer.get("/launch/events", params={"build": build.id})).status_code == 503
+    async with asyncio.timeout(10):
+        while True:
+            async with streamer.stream("GET", "/launch/events", params={"build": build.id}) as answer:
+                if answer.status_code == 200:
+                    break
+            await asyncio.sleep(0.05)
+
+
+async def test_a_stream_is_bounded_in_time(
+    streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_events, "_LONGEST_STREAM_SECONDS", 0.5)
+    build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
+    async with asyncio.timeout(10), events_of(streamer, build) as events:
+        assert [name async for name, _, _ in events] == ["progress"]
+
+
+async def test_a_quiet_stream_is_kept_alive(
+    streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_events, "_ALIVE_SECONDS", 0.2)
+    build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
+    async with asyncio.timeout(10), streamer.stream("GET", "/launch/events", params={"build": build.id}) as answer:
+        async for line in answer.aiter_lines():
+            if line == ": still here":
+                break
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", 12),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("1e3", None),
+        ("٣", None),
+        ("4294967296", None),
+        ("9" * 99, None),
+    ],
+)
+def test_numbers_are_read_with_care(text: str | None, number: int | None) -> None:
+    assert number_of(text) == number

@@ -1,0 +1,393 @@
+"""The pages, asked for as a visitor does."""
+
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from binder.lifecycle import BuildState, SessionState
+from binder.store.tables import utc_now
+from proxy.context import ProxyContext
+from tests.proxy.fakes import FakeResolver, FakeRouteTable
+from tests.proxy.rows import SHA, add_build, add_preview, add_repository, add_session, session_of
+
+LINK = f"/v2/gh/ada/notebooks/{SHA}"
+
+
+class Outline(HTMLParser):
+    """What assistive technology and a content policy would trip over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.inline: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        values = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [str(values["id"])] if values.get("id") else []
+        self.inline += [name for name in values if name.startswith("on") or name == "style"]
+
+
+def outline(page: httpx.Response) -> Outline:
+    """Return a page's outline, having looked that it is sound."""
+    found = Outline()
+    found.feed(page.text)
+    assert found.tags.count("h1") == 1
+    assert found.tags.count("main") == 1
+    assert len(found.ids) == len(set(found.ids))
+    assert found.inline == []
+    assert page.headers["content-type"].startswith("text/html")
+    return found
+
+
+class TestLinks:
+    async def test_a_standby_is_entered_with_a_cookie_and_no_token_in_the_address(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
+    ) -> None:
+        standby = await add_session(context.store, await add_build(context.store, await add_repository(context.store)))
+        answer = await visitor.get(LINK, params={"labpath": "a b.ipynb"})
+        assert answer.status_code == 302
+        assert answer.headers["location"] == f"/s/{standby.id}/doc/tree/a%20b.ipynb"
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"binder-session={standby.token}; ")
+        assert {part.strip() for part in cookie.split(";")[1:]} == {
+            "HttpOnly",
+            "SameSite=lax",
+            f"Path=/s/{standby.id}/",
+        }
+        assert answer.headers["cache-control"] == "no-store"
+        # The first request must find its way, not only the next one.
+        assert table.routes == {f"{standby.id}/{standby.token}": standby.target}
+
+    async def test_the_cookie_keeps_to_https_where_the_service_does(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        object.__setattr__(context, "settings", context.settings.model_copy(update={"url": "https://binder.example"}))
+        await add_session(context.store, await add_build(context.store, await add_repository(context.store)))
+        assert "; Secure" in (await visitor.get(LINK)).headers["set-cookie"]
+
+    async def test_a_proxy_that_does_not_answer_does_not_cost_the_visitor_the_session(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
+    ) -> None:
+        await add_session(context.store, await add_build(context.store, await add_repository(context.store)))
+        table.is_up = False
+        assert (await visitor.get(LINK)).status_code == 302
+
+    async def test_the_launch_page_shows_the_steps(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        repository = await add_repository(context.store)
+        await add_preview(context.store, repository, "main")
+        build = await add_build(context.store, repository, BuildState.BUILDING)
+        page = await visitor.get("/v2/gh/ada/notebooks/main")
+        assert page.status_code == 200
+        outline(page)
+        assert re.findall(r'<li class="(\w+)"', page.text) == ["done", "done", "now", "later", "later"]
+        assert f'data-build="{build.id}"' in page.text
+        assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.text
+
+    @pytest.mark.parametrize(("party", "status"), [("repository", 422), ("operator", 500), ("world", 503)])
+    async def test_a_failed_build_says_where_and_whose_fault_it_is(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, party: str, status: int
+    ) -> None:
+        fault = {"party": party, "message": "No package <numpyy>.", "file": "requirements.txt", "line": 7, "step": None}
+        repository = await add_repository(context.store)
+        build = await add_build(context.store, repository, BuildState.FAILED, fault=fault, finished_at=utc_now())
+        page = await visitor.get(LINK)
+        assert page.status_code == status
+        outline(page)
+        assert "No package &lt;numpyy&gt;." in page.text
+        assert "<code>requirements.txt</code>, line 7" in page.text
+        assert f'href="/builds/{build.id}#log"' in page.text
+
+    async def test_a_server_that_does_not_start_is_the_operators_fault(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        await add_session(context.store, build, SessionState.FAILED, reason="No kernel answered.", ended_at=utc_now())
+        page = await visitor.get(LINK)
+        assert page.status_code == 500
+        assert "No kernel answered." in page.text
+
+    async def test_where_all_places_are_taken_it_says_so(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        for _ in range(context.settings.sessions_at_most):
+            await add_session(context.store, build, SessionState.OPEN)
+        page = await visitor.get(LINK)
+        assert (page.status_code, page.headers["retry-after"]) == (503, "10")
+        outline(page)
+        assert "all 5 sessions" in page.text
+
+    @pytest.mark.parametrize(
+        "headers", [{"sec-purpose": "prefetch"}, {"sec-purpose": "prefetch;prerender"}], ids=["prefetch", "prerender"]
+    )
+    async def test_who_only_looks_starts_nothing(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, headers: dict[str, str]
+    ) -> None:
+        standby = await add_session(context.store, await add_build(context.store, await add_repository(context.store)))
+        assert (await visitor.get(LINK, headers=headers)).status_code == 204
+        assert (await visitor.head(LINK)).status_code == 204
+        assert (await session_of(context.store, standby.id)).state is SessionState.STANDBY
+
+    async def test_a_private_repository_is_as_one_that_is_not_there(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, resolver: FakeResolver
+    ) -> None:
+        private = await add_repository(context.store, private=True)
+        build = await add_build(context.store, private)
+        session = await add_session(context.store, build, SessionState.ENDED)
+        for there, missing in (
+            (LINK, LINK.replace("notebooks", "nowhere__")),
+            (f"/builds/{build.id}", "/builds/999"),
+            (f"/launch/events?build={build.id}", "/launch/events?build=999"),
+            (f"/s/{session.id}/lab", "/s/saaaaaaaaaaaaaaa/lab"),
+        ):
+            one, other = await visitor.get(there), await visitor.get(missing)
+            assert one.status_code == other.status_code == 404
+            assert without_nonce(one) == without_nonce(other).replace("nowhere__", "notebooks")
+
+    async def test_the_older_form_leads_to_todays(self, visitor: httpx.AsyncClient) -> None:
+        answer = await visitor.get("/repo/ada/notebooks/a/b.ipynb")
+        assert (answer.status_code, answer.headers["location"]) == (
+            302,
+            "/v2/gh/ada/notebooks/master?urlpath=a%2Fb.ipynb",
+        )
+        assert (await visitor.get("/repo/ada/notebooks")).headers["location"] == "/v2/gh/ada/notebooks/master"
+
+    @pytest.mark.parametrize(
+        ("address", "says"),
+        [
+            ("/v2/gl/a%2Fb/main", "GitLab (gl) are not supported yet"),
+            ("/v2/gh/ada", "names no repository"),
+            ("/v2/gh/ada/x?urlpath=//evil.example", "not another site"),
+            ("/v2/gh/ada/x?labpath=../../etc", "leads outside"),
+            ("/nowhere", "nothing at this address"),
+            ("/builds/x", "no such build"),
+            ("/builds/99999999999999999999", "no such build"),
+            ("/launch/events", "no such build"),
+            ("/s/nope/lab", "no such session"),
+            ("/assets/..%2F..%2Fhaproxy.cfg", "nothing at this address"),
+            ("/assets/haproxy.cfg", "no such file"),
+        ],
+    )
+    async def test_what_is_not_there_is_said(self, visitor: httpx.AsyncClient, address: str, says: str) -> None:
+        page = await visitor.get(address)
+        assert page.status_code == 404
+        outline(page)
+        assert says in page.text.replace("&#39;", "'")
+
+
+class TestSessions:
+    async def test_one_that_has_ended_starts_again_at_the_same_notebook(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.ENDED)
+        page = await visitor.get(f"/s/{session.id}/doc/tree/a%20b.ipynb?token=secret")
+        assert page.status_code == 404
+        outline(page)
+        assert f'href="{LINK}?urlpath=doc%2Ftree%2Fa%20b.ipynb"' in page.text
+        assert "secret" not in page.text
+        assert session.token not in page.text
+
+    @pytest.mark.parametrize("path", ["", "/", "/api/kernels", "/x%5c..%5cy", "/%2e%2e%2fx"])
+    async def test_what_is_no_page_starts_again_at_the_front(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, path: str
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.ENDED)
+        page = await visitor.post(f"/s/{session.id}{path}")
+        assert page.status_code == 404
+        assert f'href="{LINK}"' in page.text
+
+    async def test_whom_the_proxys_table_has_forgotten_is_let_in_again(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.OPEN)
+        page = await visitor.get(f"/s/{session.id}/lab", headers={"Cookie": f"binder-session={session.token}"})
+        assert (page.status_code, page.headers["retry-after"]) == (503, "1")
+        assert f"{session.id}/{session.token}" in table.routes
+
+    async def test_nobody_else_is(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.OPEN)
+        for cookie in (b"", b"binder-session=guess", b"binder-session=\xe9"):
+            page = await visitor.get(f"/s/{session.id}/lab", headers={b"Cookie": cookie})
+            assert page.status_code == 404
+        assert table.routes == {}
+
+
+class TestBuilds:
+    async def test_a_build_shows_what_it_did_and_its_whole_log(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        layers = [{"kind": "base", "key": "k", "reused": True}, {"kind": "content", "key": "k", "reused": False}]
+        result = {"image": "i", "way": "append", "layers": layers, "seconds": {"building": 1.25}}
+        build = await add_build(context.store, await add_repository(context.store), result=result)
+        lines = [f"line {number} <b>\x1b[31mred\x1b[0m</b> & more" for number in range(1, 20_001)]
+        context.paths.build_log(build.id).write_text("\n".join(lines) + "\n")
+        page = await visitor.get(f"/builds/{build.id}")
+        assert page.status_code == 200
+        outline(page)
+        assert 'base <span class="reused">re-used' in page.text
+        assert "building 1.2 s" in page.text
+        assert '<a id="L1" href="#L1">1</a>' in page.text
+        assert (
+            '<a id="L20000" href="#L20000">20000</a><span>line 20000 &lt;b&gt;red&lt;/b&gt; &amp; more\n</span>'
+            in page.text
+        )
+        assert page.text.rstrip().endswith("</html>")
+
+    async def test_a_build_without_a_log_has_a_page(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        build = await add_build(context.store, await add_repository(context.store), BuildState.QUEUED)
+        page = await visitor.get(f"/builds/{build.id}")
+        assert page.status_code == 200
+        outline(page)
+        assert 'data-from="0"' in page.text
+
+    async def test_a_failed_one_names_the_step(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        fault = {"party": "repository", "message": "It ended with 1.", "file": None, "line": None, "step": "postBuild"}
+        build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED, fault=fault)
+        page = await visitor.get(f"/builds/{build.id}")
+        assert "while running <code>postBuild</code>" in page.text
+        assert "The repository needs a change." in page.text
+
+    async def test_a_local_repositorys_build_leads_back_to_its_link(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store, host="local"))
+        assert f'href="/v2/local/ada/notebooks/{SHA}"' in (await visitor.get(f"/builds/{build.id}")).text
+
+
+class TestFront:
+    async def test_a_form_becomes_a_link_and_badges(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        url = context.settings.url
+        page = await visitor.get("/", params={"repository": "ada/notebooks", "ref": "main", "path": "a b.ipynb"})
+        outline(page)
+        target = f"{url}/v2/gh/ada/notebooks/main?labpath=a%20b.ipynb"
+        assert f'href="{target}"' in page.text
+        assert f"[![Binder]({url}/badge_logo.svg)]({target})" in page.text
+
+    async def test_what_is_wrong_is_said_in_the_form(self, visitor: httpx.AsyncClient) -> None:
+        page = await visitor.get("/", params={"repository": '"><script>alert(1)</script>'})
+        outline(page)
+        assert page.status_code == 200
+        assert 'role="alert"' in page.text
+        assert "<script>alert" not in page.text
+
+    async def test_it_shows_nothing_of_anybodys(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        await add_repository(context.store)
+        assert "ada" not in (await visitor.get("/")).text
+
+    @pytest.mark.parametrize("address", ["/badge_logo.svg", "/badge.svg", "/assets/images/badge.svg"])
+    async def test_the_badge_is_where_readmes_look_for_it(self, visitor: httpx.AsyncClient, address: str) -> None:
+        answer = await visitor.get(address)
+        assert answer.headers["content-type"] == "image/svg+xml"
+        assert answer.text.startswith("<svg")
+
+    async def test_what_every_host_has(self, visitor: httpx.AsyncClient) -> None:
+        assert (await visitor.get("/favicon.ico")).status_code == 204
+        assert "Disallow: /v2/" in (await visitor.get("/robots.txt")).text
+
+
+class TestHealth:
+    async def test_all_is_well(self, visitor: httpx.AsyncClient) -> None:
+        answer = await visitor.get("/health")
+        assert (answer.status_code, answer.json()["ok"]) == (200, True)
+
+    async def test_a_proxy_that_does_not_answer_is_named(
+        self, visitor: httpx.AsyncClient, table: FakeRouteTable
+    ) -> None:
+        table.is_up = False
+        answer = await visitor.get("/health")
+        assert answer.status_code == 503
+        assert answer.json()["checks"] == [{"service": "store", "ok": True}, {"service": "haproxy", "ok": False}]
+
+    async def test_a_store_that_does_not_answer_is_named(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        await break_store(context)
+        answer = await visitor.get("/health")
+        assert answer.status_code == 503
+        assert answer.json()["checks"][0] == {"service": "store", "ok": False}
+        page = await visitor.get(LINK)
+        assert (page.status_code, page.headers["retry-after"]) == (503, "10")
+        assert "may work later" in page.text
+
+
+class TestHeaders:
+    @pytest.mark.parametrize("address", ["/", "/health", "/nowhere", "/badge.svg", "/robots.txt", "/favicon.ico", LINK])
+    async def test_every_answer_is_closed_to_other_sites(self, visitor: httpx.AsyncClient, address: str) -> None:
+        headers = (await visitor.get(address)).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+    async def test_only_what_this_answer_names_is_loaded(self, visitor: httpx.AsyncClient) -> None:
+        one, two = await visitor.get("/"), await visitor.get("/")
+        nonces = {
+            re.findall(r"script-src 'nonce-(\w+)'", page.headers["content-security-policy"])[0] for page in (one, two)
+        }
+        assert len(nonces) == 2
+        assert set(re.findall(r'nonce="(\w+)"', one.text)) < nonces
+
+    async def test_assets_are_kept_for_ever_under_an_address_of_their_text(self, visitor: httpx.AsyncClient) -> None:
+        page = await visitor.get("/")
+        address = re.findall(r'href="(/assets/binder.css\?v=\w+)"', page.text)[0]
+        answer = await visitor.get(address)
+        assert answer.headers["content-type"].startswith("text/css")
+        assert "immutable" in answer.headers["cache-control"]
+
+    async def test_only_what_is_meant_to_be_posted_is(self, visitor: httpx.AsyncClient) -> None:
+        assert (await visitor.post(LINK)).status_code == 405
+        assert (await visitor.post("/")).status_code == 405
+
+
+async def test_a_fault_of_ours_is_admitted_and_tells_nothing(
+    visitor: httpx.AsyncClient, context: ProxyContext, resolver: FakeResolver
+) -> None:
+    resolver.resolve = broken  # type: ignore[method-assign]
+    page = await visitor.get("/v2/gh/ada/other/main")
+    assert page.status_code == 500
+    outline(page)
+    assert "internal detail" not in page.text
+
+
+async def broken(clone_url: str, ref: str) -> str | None:
+    """Fail as only a mistake of ours does."""
+    raise KeyError("internal detail")
+
+
+async def break_store(context: ProxyContext) -> None:
+    """Put a folder where the store's file is."""
+    await context.store.close()
+    for file in context.paths.state.glob("binder.db*"):
+        file.unlink()
+    (context.paths.state / "binder.db").mkdir()
+
+
+def without_nonce(page: httpx.Response) -> str:
+    """Return a page's text without what differs each time."""
+    return re.sub(r'nonce="\w+"', "", page.text)
+
+
+async def test_retries_of_a_world_fault_are_promised_and_kept(
+    visitor: httpx.AsyncClient, context: ProxyContext
+) -> None:
+    repository = await add_repository(context.store)
+    fault = {"party": "world", "message": "GitHub did not answer.", "file": None, "line": None, "step": None}
+    ended = utc_now() - timedelta(minutes=3)
+    await add_build(context.store, repository, BuildState.FAILED, fault=fault, finished_at=ended)
+    page = await visitor.get(LINK)
+    assert page.status_code == 200
+    assert "Waiting for its turn" in page.text

@@ -1,0 +1,157 @@
+"""The whole path in a browser: a link, the page that waits, HAProxy, a session. Only builder and engine are played."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+from sqlalchemy import select
+from starlette.applications import Starlette
+
+from binder.lifecycle import BuildState, SessionState
+from binder.store import Store
+from binder.store.queries import advance_build, advance_session
+from binder.store.tables import Build, Session, utc_now
+from proxy.context import ProxyContext
+from proxy.haproxy import run_haproxy, service_socket
+from proxy.pages import routes
+from proxy.routes import RouteKeeper, stored_routes
+from tests.proxy.fakes import FakeResolver
+from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session, session_of
+from tests.proxy.upstreams import application_on_socket, mirror
+
+pytestmark = pytest.mark.slow
+
+_QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@dataclass
+class Service:
+    """The visitors' part of the service, and where its sessions go."""
+
+    context: ProxyContext
+    target: str
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.context.store
+
+    async def advance(self, build: Build, *states: BuildState) -> None:
+        """Play the builder."""
+        for state in states:
+            async with self.store.write() as session:
+                row = await session.get_one(Build, build.id)
+                row.result = {"image": IMAGE}
+                advance_build(row, state, utc_now())
+
+    async def start_wanted_sessions(self) -> None:
+        """Play the engine, for ever."""
+        while True:
+            async with self.store.write() as session:
+                for row in await session.scalars(select(Session).where(Session.state == SessionState.WANTED)):
+                    advance_session(row, SessionState.STARTING, utc_now())
+                    row.target = self.target
+                    advance_session(row, SessionState.STANDBY, utc_now())
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+async def service(context: ProxyContext) -> AsyncIterator[Service]:
+    """The pages behind a real HAProxy."""
+    store, paths = context.store, context.paths
+    async with run_haproxy(context.settings, paths, partial(stored_routes, store)) as haproxy, mirror("one") as target:
+        keeper = RouteKeeper(store, haproxy.runtime)
+        real = ProxyContext(store, context.settings, paths, haproxy.runtime, keeper, FakeResolver())
+        async with application_on_socket(Starlette(routes=routes(real)), service_socket(paths)):
+            yield Service(real, target)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium."""
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_QUIET)
+        yield started
+        await started.close()
+
+
+async def page_of(browser: Browser, service: Service, *, with_script: bool = True) -> Page:
+    """Return a visitor's page."""
+    visitor = await browser.new_context(base_url=service.context.settings.url, java_script_enabled=with_script)
+    return await visitor.new_page()
+
+
+@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+async def test_a_waiting_page_follows_the_build_and_goes_on_by_itself(
+    browser: Browser, service: Service, with_script: bool
+) -> None:
+    repository = await add_repository(service.store)
+    await add_preview(service.store, repository, "main")
+    page = await page_of(browser, service, with_script=with_script)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    await page.goto("/v2/gh/ada/notebooks/main?labpath=a%20b.ipynb")
+    assert await page.title() == "Opening ada/notebooks · Binder"
+    async with service.store.read() as session:
+        build = (await session.scalars(select(Build))).one()
+    service.context.paths.build_log(build.id).write_text("Resolved 14 packages\n")
+    await service.advance(build, BuildState.FETCHING, BuildState.BUILDING)
+    await page.wait_for_selector("li.now:has-text('Building the environment')")
+    if with_script:
+        await page.wait_for_selector("#log:has-text('Resolved 14 packages')")
+    await service.advance(build, BuildState.PUSHING, BuildState.CHECKING, BuildState.SUCCEEDED)
+    engine = asyncio.create_task(service.start_wanted_sessions())
+    try:
+        await page.wait_for_url("**/doc/tree/a%20b.ipynb", timeout=15_000)
+    finally:
+        engine.cancel()
+    assert '"name": "one"' in await page.content()
+    assert faults == []
+
+
+async def test_a_build_that_fails_while_one_waits_is_shown(browser: Browser, service: Service) -> None:
+    repository = await add_repository(service.store)
+    build = await add_build(service.store, repository, BuildState.BUILDING)
+    page = await page_of(browser, service)
+    await page.goto(f"/v2/gh/ada/notebooks/{SHA}")
+    fault = {"party": "repository", "message": "No such package.", "file": "requirements.txt", "line": 3, "step": None}
+    async with service.store.write() as session:
+        row = await session.get_one(Build, build.id)
+        row.fault = fault
+        advance_build(row, BuildState.FAILED, utc_now())
+    await page.wait_for_selector("h1:has-text('could not be built')")
+    assert "line 3" in await page.inner_text("[role=alert]")
+
+
+async def test_the_log_of_a_build_grows_on_its_page_under_the_right_numbers(browser: Browser, service: Service) -> None:
+    build = await add_build(service.store, await add_repository(service.store), BuildState.BUILDING)
+    log = service.context.paths.build_log(build.id)
+    log.write_text("one\ntwo\n")
+    page = await page_of(browser, service)
+    await page.goto(f"/builds/{build.id}")
+    log.write_text("one\ntwo\nthree <b>\n")
+    await page.wait_for_selector("#L3 + span:has-text('three <b>')")
+    assert await page.inner_text("#log a:nth-of-type(2) + span") == "two\n"
+
+
+async def test_a_standby_is_entered_without_a_page_between(browser: Browser, service: Service) -> None:
+    build = await add_build(service.store, await add_repository(service.store))
+    standby = await add_session(service.store, build, target=service.target)
+    page = await page_of(browser, service)
+    answer = await page.goto(f"/v2/gh/ada/notebooks/{SHA}")
+    assert answer is not None
+    assert (answer.status, page.url) == (200, f"{service.context.settings.url}/s/{standby.id}/")
+    # Another visitor has no part in it, and an ended session offers to start again.
+    other = await page_of(browser, service)
+    await other.goto(page.url + "lab/tree/x.ipynb")
+    assert await other.inner_text("h1") == "This session has ended"
+    await other.click("text=Start again")
+    await other.wait_for_selector("h1:has-text('Opening ada/notebooks')")
+    assert (await session_of(service.store, standby.id)).state is SessionState.OPEN
