@@ -7,7 +7,7 @@
     └── WorldFault           nobody's here: GitHub, a package index or the network; trying again may help
 
 Each has a message that a visitor may read, and a cause (`raise … from error`) for the log. The tables that turn them
-into an answer stand once per entry point: `proxy.pages`, `githubapp.statuses` and `binder.cli`.
+into an answer stand once per entry point: `proxy.answers`, `githubapp.reports` and `binder.cli`.
 """
 
 from typing import ClassVar, Literal

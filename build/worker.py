@@ -166,7 +166,8 @@ class BuildWorker:
             build = await session.get_one(Build, build_id)
             if is_final(build.state):
                 raise asyncio.CancelledError
-            if build.state is not state and not (state is BuildState.FETCHING and build.started_at):
+            # An attempt after the first passes through states that the build is beyond.
+            if build.state not in _IN_WORK[_IN_WORK.index(state) :]:
                 advance_build(build, state, utc_now())
 
     async def _finish(self, build_id: int, built: Built) -> None:

@@ -33,11 +33,11 @@ class FakeEngine:
         Raises: OperatorFault, where the image is not there.
         """
         self.started.append(spec.id)
+        target = f"127.0.0.1:{20_000 + len(self.started)}"
         await asyncio.sleep(self.start_seconds)
         image = self.images.get(spec.image)
         if image is None:
             raise OperatorFault(f"There is no image {spec.image}.")
-        target = f"127.0.0.1:{20_000 + len(self.started)}"
         self._logs[spec.id] = image.log
         self._pods[spec.id] = Running(alive=True, target=target)
         if image.exit_code is not None:

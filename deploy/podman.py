@@ -7,7 +7,7 @@ nothing here is remembered between two calls, but for the ports that are being h
 import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from binder.containers import engine_environment
 from binder.errors import OperatorFault
 from binder.names import is_session_id
 from binder.paths import Paths
-from binder.process import Account, Command, Completed, TimedOutError, run
+from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
 from deploy.cgroups import Cgroups, Limits, limits_for, read_cgroup_facts
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import SERVER_PORT, pod_name, session_manifest
 
-_PODMAN_TIMEOUT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 _ATTEMPTS = 5
 _LOG_LINES = 40
+_LONGEST_LOG = 4000
+_LONGEST_LIST_BYTES = 2**24
 
 
 class PodmanEngine:
@@ -55,7 +57,7 @@ class PodmanEngine:
             if done.ok:
                 return f"127.0.0.1:{port}"
             await self.stop(spec.id)
-            if attempt == _ATTEMPTS or not _is_worth_another_try(done.output):
+            if attempt == _ATTEMPTS or not is_worth_another_try(done.output):
                 reason = _last_line(done.output).replace(spec.token, "***")
                 raise OperatorFault(f"podman could not start the session: {reason}")
         raise AssertionError("the last attempt returns or raises")
@@ -83,7 +85,7 @@ class PodmanEngine:
         Raises: OperatorFault.
         """
         found: dict[str, Running] = {}
-        for container in await self._list("ps", "--all", "--pod"):
+        for container in await self._containers():
             session_id = container.get("PodName", "").removeprefix(f"binder-{self.instance}-")
             if not is_session_id(session_id):
                 continue  # another service's, or not a session
@@ -97,18 +99,35 @@ class PodmanEngine:
         """Return the last lines of a session's notebook server."""
         name = f"{pod_name(self.instance, session_id)}-notebook"
         done = await self._podman("logs", "--tail", str(_LOG_LINES), name)
-        return done.output if done.ok else ""
+        return done.output[-_LONGEST_LOG:] if done.ok else ""
 
-    async def _list(self, *argv: str) -> list[dict[str, Any]]:
-        done = await self._podman(*argv, "--format", "json")
-        with suppress(ValueError):
-            if done.ok:
-                listed: list[dict[str, Any]] = json.loads(done.output or "[]")
+    def close(self) -> None:
+        """Remove what held the sessions' control groups, if no session is left."""
+        self._cgroups.close()
+
+    async def _containers(self) -> list[dict[str, Any]]:
+        """Return podman's account of all containers, those of other services included."""
+        command = self._command(["ps", "--all", "--pod", "--format", "json"])
+        try:
+            code, output = await capture(command, timeout_seconds=_TIMEOUT_SECONDS, most_bytes=_LONGEST_LIST_BYTES)
+            if code == 0:
+                listed: list[dict[str, Any]] = json.loads(output)
                 return listed
-        raise OperatorFault(f"podman does not say what is running: {_last_line(done.output)}")
+            reason = _last_line(output.decode(errors="replace"))
+        except TimedOutError as error:
+            reason = f"it did not end within {error.seconds:g} s"
+        except (OutputTooLongError, ValueError):
+            reason = "it said something else"
+        raise OperatorFault(f"podman does not say what is running: {reason}")
 
     async def _podman(self, *argv: str, stdin: bytes | None = None, cgroups: Sequence[Path] = ()) -> Completed:
-        command = Command(
+        try:
+            return await run(self._command(argv, cgroups), timeout_seconds=_TIMEOUT_SECONDS, stdin=stdin)
+        except TimedOutError as error:
+            raise OperatorFault(f"`podman {argv[0]}` did not end within {error.seconds:g} s.") from error
+
+    def _command(self, argv: Sequence[str], cgroups: Sequence[Path] = ()) -> Command:
+        return Command(
             ["podman", "--log-level", "error", *argv],
             env=engine_environment(self._paths, self._account),
             cwd=self._paths.engine,
@@ -116,10 +135,6 @@ class PodmanEngine:
             cgroups=cgroups,
             outlives=True,
         )
-        try:
-            return await run(command, timeout_seconds=_PODMAN_TIMEOUT_SECONDS, stdin=stdin)
-        except TimedOutError as error:
-            raise OperatorFault(f"`podman {argv[0]}` did not end within {error.seconds:g} s.") from error
 
 
 def running_of(container: Mapping[str, Any], ran_out_of_memory: bool) -> Running:
@@ -136,7 +151,7 @@ def running_of(container: Mapping[str, Any], ran_out_of_memory: bool) -> Running
     return Running(alive=False, target=target, exit_code=code, reason=reason)
 
 
-def _is_worth_another_try(output: str) -> bool:
+def is_worth_another_try(output: str) -> bool:
     # Somebody else took the port meanwhile; or a podman of ours that outlived its service was faster.
     return "address already in use" in output or "already exists" in output
 

@@ -27,14 +27,14 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
     dead = _dead(facts)
     live = _without(dead, [row for row in facts.sessions if not is_final(row.state)])
     succeed, fail = _judged(facts, live)
-    checking = [build for build in facts.builds if _is_checked(build) and build.id not in {*succeed, *fail}]
+    checking = [build for build in facts.builds if _is_checked(build) and build.id not in fail]
     kept = kept_builds(facts.previews, facts.builds)
     surplus = _surplus(facts.builds, live, {build.kind for build in (*checking, *kept)}, now)
     live = _without(surplus, live)
     # One place is left to visitors of what the pool has no standby for.
     room = facts.sessions_at_most - min(1, facts.sessions_at_most - 1) - len(live)
     free = {row.kind for row in live if row.state is not SessionState.OPEN}
-    needed = _missing(checking, free)
+    needed = _missing((build for build in checking if build.id not in succeed), free)
     spare = _missing(_worth_trying(kept, facts.sessions, now), free | {build.kind for build in needed})
     return PoolPlan(
         succeed=tuple(succeed),

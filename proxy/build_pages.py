@@ -9,15 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import VisitorFault
 from binder.lifecycle import is_final
 from binder.store.tables import Build, Repository
 from proxy.answers import WHOSE_FAULT, new_nonce, page_headers, page_text
 from proxy.build_logs import read_lines, size_of
 from proxy.context import ProxyContext
-from proxy.launch_events import number_of, visible_build
 from proxy.links import Link, parse_link
 from proxy.progress import STATE_WORDS
+from proxy.visible import number_of, visible_build
 
 _PIECE_BYTES = 2**18
 
@@ -34,16 +33,16 @@ class BuildPages:
 
     async def build(self, request: Request) -> Response:
         """Show a build, its log as far as it is now."""
-        number = number_of(request.path_params["number"])
-        found = await visible_build(self._context, number) if number is not None else None
-        if number is None or found is None:
-            raise VisitorFault("There is no such build.")
-        path = self._context.paths.build_log(number)
+        async with self._context.store.read() as session:
+            build, repository = await visible_build(session, number_of(request.path_params["number"]))
+        path = self._context.paths.build_log(build.id)
         end = min(await asyncio.to_thread(size_of, path), 2 * self._context.settings.build_log_bytes)
         nonce = new_nonce()
         # The log can be larger than a page should be in memory: it is streamed between the page's two halves.
         mark = f"<!--{nonce}-->"
-        head, _, tail = page_text("build.html", nonce, mark=mark, log_end=end, **_values(*found)).partition(mark)
+        head, _, tail = page_text("build.html", nonce, mark=mark, log_end=end, **_values(build, repository)).partition(
+            mark
+        )
         return StreamingResponse(_stream(head, path, end, tail), 200, page_headers(nonce), "text/html")
 
 

@@ -130,7 +130,7 @@ async def is_coming(session: AsyncSession, build: Build) -> bool:
 async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | None:
     newest = select(Session).where(*_of_image(build)).order_by(Session.created_at.desc()).limit(1)
     row = (await session.scalars(newest)).first()
-    if row is None or row.state is not SessionState.FAILED or row.opened_at or row.ended_at is None:
+    if row is None or row.state is not SessionState.FAILED or row.ready_at or row.ended_at is None:
         return None
     return FailedStart(row.reason or "It did not come up.", row.ended_at)
 

@@ -9,13 +9,13 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import VisitorFault, WorldFault
 from binder.names import is_sha
+from binder.settings import Settings
 from binder.store import Store
 from binder.store.queries import find_repository
 from binder.store.tables import Preview, Repository
@@ -50,10 +50,10 @@ class Commit:
 class CommitFinder:
     """Finds the commits of links; a server's answers are kept for some seconds, since waiting pages ask again."""
 
-    def __init__(self, store: Store, resolver: RefResolver, github_url: str) -> None:
+    def __init__(self, store: Store, resolver: RefResolver, settings: Settings) -> None:
         self._store = store
         self._resolver = resolver
-        self._github_url = github_url
+        self._settings = settings
         self._turns = asyncio.Semaphore(_RESOLVES_AT_ONCE)
         self._answers = _Answers()
 
@@ -66,36 +66,32 @@ class CommitFinder:
             known = await find_repository(session, host=self._host(link), owner=link.owner, name=link.name)
             # A private repository goes the same way as one that is not there, and takes as long.
             visible = None if known is None or known.private else known
-            sha = await _previewed_sha(session, visible, link.ref) if visible else None
-        if sha is None and (visible or link.provider == "gh"):
-            sha = await self._ask(
-                visible.clone_url if visible else self._clone_url(link), link.ref, is_known=visible is not None
-            )
+            sha = await _stored_sha(session, visible, link.ref) if visible else None
+        if sha is None and link.provider == "gh":
+            sha = await self._ask(visible.clone_url if visible else self._clone_url(link), link.ref)
         if sha is None or visible is not known:
             raise VisitorFault(_not_found(link))
         return Commit(visible or await self._remember(link), sha)
 
-    async def _ask(self, clone_url: str, ref: str, *, is_known: bool) -> str | None:
+    async def _ask(self, clone_url: str, ref: str) -> str | None:
         if is_sha(ref):
-            return ref if is_known or await self._resolve(clone_url, "HEAD") else None
+            # No server says whether it has a commit, but whether it has the repository; fetching says the rest.
+            return ref if await self._resolve(clone_url, "HEAD") else None
         found = await self._resolve(clone_url, ref)
         if found is None and ref in _OLD_DEFAULTS:
             return await self._resolve(clone_url, "HEAD")
         return found
 
     async def _resolve(self, clone_url: str, ref: str) -> str | None:
-        kept = self._answers.get(clone_url, ref)
-        if kept:
-            return kept.sha
+        answer = self._answers.get(clone_url, ref) or await self._ask_server(clone_url, ref)
+        return answer.sha
+
+    async def _ask_server(self, clone_url: str, ref: str) -> "_Answer":
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS), self._turns:
                 # Others may have asked the same while this one waited for its turn.
                 kept = self._answers.get(clone_url, ref)
-                return (
-                    kept.sha
-                    if kept
-                    else self._answers.keep(clone_url, ref, await self._resolver.resolve(clone_url, ref))
-                )
+                return kept or self._answers.keep(clone_url, ref, await self._resolver.resolve(clone_url, ref))
         except TimeoutError as error:
             raise WorldFault("The repository's server did not answer in time. Please try again.") from error
 
@@ -111,10 +107,10 @@ class CommitFinder:
             return row
 
     def _host(self, link: Link) -> str:
-        return "local" if link.provider == "local" else urlsplit(self._github_url).hostname or ""
+        return "local" if link.provider == "local" else self._settings.github_host
 
     def _clone_url(self, link: Link) -> str:
-        return f"{self._github_url}/{link.full_name}.git"
+        return f"{self._settings.github_url}/{link.full_name}.git"
 
 
 @dataclass(frozen=True)
@@ -133,16 +129,18 @@ class _Answers:
         answer = self._kept.get((clone_url, ref))
         return answer if answer and time.monotonic() - answer.at < _KEPT_SECONDS else None
 
-    def keep(self, clone_url: str, ref: str, sha: str | None) -> str | None:
-        self._kept[clone_url, ref] = _Answer(sha, time.monotonic())
+    def keep(self, clone_url: str, ref: str, sha: str | None) -> _Answer:
+        answer = self._kept[clone_url, ref] = _Answer(sha, time.monotonic())
         self._kept.move_to_end((clone_url, ref))
         while len(self._kept) > _KEPT_ANSWERS:
             self._kept.popitem(last=False)
-        return sha
+        return answer
 
 
-async def _previewed_sha(session: AsyncSession, repository: Repository, ref: str) -> str | None:
-    """Return the head that a delivery told of, or None."""
+async def _stored_sha(session: AsyncSession, repository: Repository, ref: str) -> str | None:
+    """Return what a ref is as far as the store knows: a sha is itself, a branch that is kept live has a head."""
+    if is_sha(ref):
+        return ref
     branch = repository.default_branch if ref == "HEAD" else ref
     same = (Preview.repository_id == repository.id, Preview.kind == "branch", Preview.ref == branch)
     return (await session.scalars(select(Preview.head_sha).where(*same, Preview.live))).first()

@@ -15,17 +15,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from binder.errors import BinderError, OperatorFault
+from binder.errors import OperatorFault
 from binder.log import logger
 from binder.paths import Paths
-from binder.process import Account, Command, Completed, find_account, lines_of, run, spawn
+from binder.process import Account, Command, Completed, TimedOutError, find_account, lines_of, run, spawn
 from binder.settings import Settings
-from proxy.runtime import IDLE_TABLE_SECONDS, RuntimeApi
+from proxy.runtime import IDLE_TABLE_SECONDS, ROUTES_FILE, RuntimeApi
 from templates import render
 
 log = logger(__name__)
 
 _ACCOUNT = "haproxy"
+_UNAVAILABLE = "unavailable.html"
 _CHECK_SECONDS = 15.0
 _START_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -63,8 +64,7 @@ class HAProxy:
         self._app_socket = service_socket(paths)
         self._folder = paths.run / "haproxy"
         self._admin_socket = self._folder / "admin.sock"
-        self._routes_file = self._folder / "routes.map"
-        self.runtime = RuntimeApi(self._admin_socket, self._routes_file)
+        self.runtime = RuntimeApi(self._admin_socket)
         self.pid: int | None = None
         """The running child's process id."""
 
@@ -83,9 +83,12 @@ class HAProxy:
         if self._account.is_other:
             os.chown(self._folder, self._account.uid, self._account.gid)
         await self._write_routes()
-        self._write("unavailable.html", render("pages/unavailable.html"))
+        self._write(_UNAVAILABLE, render("pages/unavailable.html"))
         self._write("haproxy.cfg", self._configuration())
-        checked = await run(self._command("-c"), timeout_seconds=_CHECK_SECONDS)
+        try:
+            checked = await run(self._command("-c"), timeout_seconds=_CHECK_SECONDS)
+        except TimedOutError as error:
+            raise OperatorFault("HAProxy did not check its configuration in time.") from error
         if not checked.ok:
             raise OperatorFault(f"HAProxy does not take its configuration: {_alerts(checked)}")
 
@@ -96,11 +99,11 @@ class HAProxy:
             began = time.monotonic()
             try:
                 await self._run_once(started)
-            except BinderError as error:
+            except Exception as error:
                 if not started.done():
                     started.set_exception(error)
                     return
-                log.warning("haproxy_ended", reason=error.message)
+                log.exception("haproxy_ended", listen=self._settings.listen)
             pause = next_pause(pause, time.monotonic() - began)
             await asyncio.sleep(pause)
 
@@ -154,25 +157,31 @@ class HAProxy:
             connections=connections_at_most(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
             admin_socket=_quoted(f"unix@{self._admin_socket}"),
             service_socket=_quoted(f"unix@{self._app_socket}"),
-            unavailable_page=_quoted(str(self._folder / "unavailable.html")),
-            routes_file=str(self._routes_file),
+            unavailable_page=_UNAVAILABLE,
+            routes_file=ROUTES_FILE,
             listen=self._settings.listen,
             scheme=urlsplit(self._settings.url).scheme,
             idle_table_seconds=IDLE_TABLE_SECONDS,
         )
 
     async def _write_routes(self) -> None:
-        self._write("routes.map", "".join(f"{key} {target}\n" for key, target in (await self._routes()).items()))
+        self._write(ROUTES_FILE, "".join(f"{key} {target}\n" for key, target in (await self._routes()).items()))
 
     def _write(self, name: str, text: str) -> None:
-        """Write a file that HAProxy's account alone can read: routes hold tokens."""
+        """Write a file that HAProxy's account alone can read: routes hold tokens.
+
+        Raises: OperatorFault, where it cannot be written.
+        """
         path = self._folder / name
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            if self._account.is_other:
-                os.fchown(file.fileno(), self._account.uid, self._account.gid)
+        try:
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                if self._account.is_other:
+                    os.fchown(file.fileno(), self._account.uid, self._account.gid)
+        except OSError as error:
+            raise OperatorFault(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def next_pause(pause_seconds: float, ran_seconds: float) -> float:

@@ -15,13 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import VisitorFault, WorldFault
+from binder.errors import BinderError, WorldFault
+from binder.log import logger
 from binder.loop import wait_for_hint
-from binder.store.tables import Build, Repository
 from proxy.build_logs import read_lines, tail_offset
 from proxy.claims import has_standby, is_coming
 from proxy.context import ProxyContext
 from proxy.progress import Progress, progress_of
+from proxy.visible import number_of, visible_build
+
+log = logger(__name__)
 
 _LONGEST_STREAM_SECONDS = 600.0
 _MOST_STREAMS = 500
@@ -30,7 +33,6 @@ _LOOK_SECONDS = 1.0
 _BREATH_SECONDS = 0.1
 _FIRST_BYTES = 2**16
 _MOST_BYTES = 2**16
-_LARGEST_NUMBER = 2**31
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -48,16 +50,16 @@ class LaunchEvents:
     async def events(self, request: Request) -> Response:
         """Stream the progress of the build `build`, its log from `from` on (or only its end)."""
         build_id = number_of(request.query_params.get("build"))
-        if build_id is None or not await visible_build(self._context, build_id):
-            raise VisitorFault("There is no such build.")
+        async with self._context.store.read() as session:
+            build, _ = await visible_build(session, build_id)
         if self._streams >= _MOST_STREAMS:
             raise WorldFault("Too many pages are waiting at once. Please reload this one in a moment.")
-        path = self._context.paths.build_log(build_id)
+        path = self._context.paths.build_log(build.id)
         given = request.headers.get("last-event-id") or request.query_params.get("from")
         offset = number_of(given)
         if offset is None:
             offset = await asyncio.to_thread(tail_offset, path, _FIRST_BYTES)
-        return StreamingResponse(self._stream(request, build_id, offset), 200, _HEADERS, "text/event-stream")
+        return StreamingResponse(self._stream(request, build.id, offset), 200, _HEADERS, "text/event-stream")
 
     async def _stream(self, request: Request, build_id: int, offset: int) -> AsyncIterator[str]:
         self._streams += 1
@@ -70,19 +72,20 @@ class LaunchEvents:
                 progress = await self._look(build_id)
                 async for text in follower.news(progress):
                     yield text
-                if progress is None or progress.end:
+                if progress.end:
                     return
                 await wait_for_hint(changed, _LOOK_SECONDS)
                 await asyncio.sleep(_BREATH_SECONDS)  # the store may change many times a second
+        except BinderError as error:
+            # Too late for another status: the browser asks again, and is told then.
+            log.info("launch_stream_cut", build=build_id, reason=error.message)
         finally:
             self._context.store.changed.unsubscribe(changed)
             self._streams -= 1
 
-    async def _look(self, build_id: int) -> Progress | None:
+    async def _look(self, build_id: int) -> Progress:
         async with self._context.store.read() as session:
-            build = await session.get(Build, build_id)
-            if build is None:
-                return None
+            build, _ = await visible_build(session, build_id)
             return progress_of(
                 build.state,
                 has_standby=await has_standby(session, build),
@@ -99,13 +102,13 @@ class _Follower:
     told: Progress | None = None
     spoke_at: float = 0.0
 
-    async def news(self, progress: Progress | None) -> AsyncIterator[str]:
+    async def news(self, progress: Progress) -> AsyncIterator[str]:
         while lines := await self._more_lines():
             yield self._said("log", {"lines": lines})
-        if progress and progress != self.told:
+        if progress != self.told:
             self.told = progress
             yield self._said("progress", {"steps": [asdict(step) for step in progress.steps]})
-        if progress and progress.end:
+        if progress.end:
             yield self._said("end", {"next": progress.end})
         elif time.monotonic() - self.spoke_at > _ALIVE_SECONDS:
             self.spoke_at = time.monotonic()
@@ -118,17 +121,3 @@ class _Follower:
     def _said(self, event: str, data: dict[str, object]) -> str:
         self.spoke_at = time.monotonic()
         return f"id: {self.offset}\nevent: {event}\ndata: {json.dumps(data)}\n\n"
-
-
-async def visible_build(context: ProxyContext, build_id: int) -> tuple[Build, Repository] | None:
-    """Return a build and its repository, or None where a visitor may not see it."""
-    async with context.store.read() as session:
-        build = await session.get(Build, build_id)
-        repository = await session.get(Repository, build.repository_id) if build else None
-    return (build, repository) if build and repository and not repository.private else None
-
-
-def number_of(text: str | None) -> int | None:
-    """Return the number that a visitor wrote, or None where it is none that the store could hold."""
-    is_number = text is not None and text.isascii() and text.isdigit() and len(text) <= 10
-    return int(text) if text and is_number and int(text) < _LARGEST_NUMBER else None

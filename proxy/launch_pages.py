@@ -30,7 +30,7 @@ class LaunchPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
-        self._commits = CommitFinder(context.store, context.resolver, context.settings.github_url)
+        self._commits = CommitFinder(context.store, context.resolver, context.settings)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of links, of today's form and of the older one."""

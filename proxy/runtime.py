@@ -15,6 +15,8 @@ from binder.errors import OperatorFault
 _ANSWER_SECONDS = 5.0
 _LARGEST_ANSWER_BYTES = 64 * 2**20
 IDLE_TABLE_SECONDS = 86_400
+ROUTES_FILE = "routes.map"
+"""The table's name, which is that of the file, in HAProxy's own folder, that it is read from at the start."""
 _PID = re.compile(r"^Pid: (?P<pid>\d+)$", re.MULTILINE)
 _ENTRY = re.compile(r"\bkey=(?P<session>\S+) .*?\bexp=(?P<expires_ms>\d+)")
 
@@ -22,9 +24,8 @@ _ENTRY = re.compile(r"\bkey=(?P<session>\S+) .*?\bexp=(?P<expires_ms>\d+)")
 class RuntimeApi:
     """What a running HAProxy answers. Keys and targets must be free of white space, as those of `Route` are."""
 
-    def __init__(self, socket: Path, routes_file: Path) -> None:
+    def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._routes_file = routes_file
 
     async def set_route(self, key: str, target: str) -> None:
         """Send a key's requests to `target` from now on.
@@ -32,22 +33,22 @@ class RuntimeApi:
         Raises: OperatorFault, where HAProxy does not answer.
         """
         # `add` would add a second value to a key that is there, and the first would go on to win.
-        if "not found" in await self._ask(f"set map {self._routes_file} {key} {target}"):
-            await self._expect(f"add map {self._routes_file} {key} {target}", "")
+        if "not found" in await self._ask(f"set map {ROUTES_FILE} {key} {target}"):
+            await self._expect(f"add map {ROUTES_FILE} {key} {target}", "")
 
     async def del_route(self, key: str) -> None:
         """Route nothing by this key any more.
 
         Raises: OperatorFault, where HAProxy does not answer.
         """
-        await self._expect(f"del map {self._routes_file} {key}", "", "Key not found.")
+        await self._expect(f"del map {ROUTES_FILE} {key}", "", "Key not found.")
 
     async def show_routes(self) -> dict[str, str]:
         """Return the table: key → target.
 
         Raises: OperatorFault, where HAProxy does not answer.
         """
-        rows = (line.split(" ") for line in (await self._ask(f"show map {self._routes_file}")).splitlines() if line)
+        rows = (line.split(" ") for line in (await self._ask(f"show map {ROUTES_FILE}")).splitlines() if line)
         return {key: target for _, key, target in rows}
 
     async def idle_seconds(self) -> dict[str, float]:

@@ -19,6 +19,7 @@ from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, event, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import InstrumentedAttribute
 
 from binder.errors import StoreUnavailableError
 from binder.loop import Hint
@@ -77,7 +78,7 @@ class Store:
         """Take the oldest row of `kind` that fits and that nobody holds, or return None."""
         free = or_(kind.lease_until.is_(None), kind.lease_until < now)
         until = now + timedelta(seconds=lease_seconds)
-        oldest = select(kind.id).where(free, *where).order_by(kind.id).limit(1)
+        oldest = select(kind.id).where(free, *where).order_by(_age_of(kind)).limit(1)
         async with self.read() as session:  # most looks find nothing, and those need no write lock
             if (await session.execute(oldest)).first() is None:
                 return None
@@ -121,6 +122,11 @@ class _store_errors:  # noqa: N801 - reads as a statement
             raise StoreUnavailableError("The service's database does not answer. Please try again later.") from error
 
 
+def _age_of(kind: type[Build | Delivery | Report | Session]) -> InstrumentedAttribute[Any]:
+    """Return what the oldest row has least of; a session's id is random, all others count up."""
+    return kind.created_at if issubclass(kind, Session) else kind.id
+
+
 def _upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -138,7 +144,7 @@ def _set_up_sqlite(engine: AsyncEngine) -> None:
     def _connect(connection: Any, _: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

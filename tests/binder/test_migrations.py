@@ -71,8 +71,8 @@ asyncio.run(main())
 
 async def test_processes_that_start_together_migrate_once(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'binder.db'}"
-    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", _OPEN, url) for _ in range(3)]
-    assert [await process.wait() for process in processes] == [0, 0, 0]
+    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", _OPEN, url) for _ in range(2)]
+    assert [await process.wait() for process in processes] == [0, 0]
     assert set(Row.metadata.tables) < _tables(tmp_path / "binder.db")
 
 

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.stage import NOTEBOOK, Stage, running_stage
 
 
-@pytest.fixture(scope="package", loop_scope="package")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def stage(reachable_root: Path) -> AsyncIterator[Stage]:
     """A service with one commit, built and green."""
     home = Path(tempfile.mkdtemp(dir=reachable_root, prefix="stage-"))

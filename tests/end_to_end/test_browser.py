@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.stage import NOTEBOOK, REPOSITORY, Stage
@@ -18,7 +19,7 @@ _FLAGS = (
 _PATIENCE_MS = 60_000
 
 
-@pytest.fixture(scope="package", loop_scope="package")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window."""
     assert _CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."

@@ -101,7 +101,7 @@ async def test_a_post_build_that_fails_is_named(stage: Stage) -> None:
 
 
 async def test_a_notebook_server_that_does_not_come_up_fails_the_build(stage: Stage) -> None:
-    script = "#!/bin/sh\nrm -f /opt/binder/env/bin/jupyter-lab /opt/binder/env/bin/jupyter*\n"
+    script = "#!/bin/sh\nrm -r /opt/binder/env/lib/python3.11/site-packages/jupyterlab\n"
     sha = await stage.push({"postBuild": script}, branch="no-server", executable="postBuild")
     status = await stage.final_status(sha)
     assert status.state == "failure"

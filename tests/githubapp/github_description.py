@@ -161,8 +161,11 @@ def _pattern(template: str) -> str:
 
 
 def _operation(method: str, path: str) -> tuple[str, Mapping[str, Any]]:
-    # A repository by its number is where redirects lead; GitHub does not describe it, and it answers alike.
+    # Two older spellings that GitHub answers alike and does not describe: a repository by its number, where redirects
+    # lead, and the statuses of a commit, as PyGithub asks for them.
     named = re.sub(r"^/repositories/\d+", "/repos/owner/name", path)
+    if method == "get":
+        named = re.sub(r"^(/repos/[^/]+/[^/]+)/statuses/(.+)$", r"\1/commits/\2/statuses", named)
     for pattern, template in _templates():
         operations = _description(_REST)["paths"][template]
         if method in operations and pattern.fullmatch(named):

@@ -37,7 +37,10 @@ PEM = KEY.private_bytes(
 ).decode()
 
 
-def minted(token: str = "ghs_one.two.three", *, minutes: float = 60) -> httpx.Response:
+TOKEN = "ghs_one.two.three"
+
+
+def minted(token: str = TOKEN, *, minutes: float = 60) -> httpx.Response:
     expires_at = datetime.now(UTC) + timedelta(minutes=minutes)
     return httpx.Response(201, json={"token": token, "expires_at": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
 

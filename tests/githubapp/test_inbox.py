@@ -127,7 +127,7 @@ async def test_what_is_ignored_is_answered_and_remembered_with_its_reason(
 async def test_a_bad_signature_is_401_whatever_the_body_is(client: httpx.AsyncClient, store: Store) -> None:
     assert await deliver(client, "push", payloads.push(), secret="guessed") == 401
     assert await deliver(client, "push", b"no json", secret="guessed") == 401
-    odd = {"x-hub-signature-256": "sha256=ü".encode("latin-1"), "content-type": b"application/json"}
+    odd = {b"x-hub-signature-256": "sha256=ü".encode("latin-1"), b"content-type": b"application/json"}
     assert (await client.post("/webhooks/github", content=b"{}", headers=odd)).status_code == 401
     answer = await client.post("/webhooks/github", json=payloads.push())
     assert answer.status_code == 401

@@ -122,11 +122,12 @@ async def test_a_deleted_branch_ends_its_preview_and_its_build(workshop: Worksho
 
 
 async def test_a_branch_that_was_never_known_is_not_remembered(workshop: Workshop) -> None:
-    await workshop.push("First", "change")
+    sha = await workshop.push("First")
+    await workshop.push("Second", "change")
     await workshop.push_ref(":refs/heads/change")
     await workshop.act()
-    assert await workshop.rows(Preview) == []
-    assert await workshop.rows(Build) == []
+    assert [row.ref for row in await workshop.rows(Preview)] == ["main"]
+    assert [row.sha for row in await workshop.rows(Build)] == [sha]
 
 
 async def test_a_tag_is_not_built(workshop: Workshop) -> None:

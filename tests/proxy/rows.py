@@ -44,13 +44,12 @@ async def add_build(
 
 async def add_session(store: Store, build: Build, state: SessionState = SessionState.STANDBY, **values: Any) -> Session:
     """Store a session of `IMAGE`."""
-    now = utc_now() - timedelta(minutes=5)
+    if state in {SessionState.STANDBY, SessionState.OPEN}:
+        values.setdefault("ready_at", utc_now() - timedelta(minutes=5))
     values.setdefault("target", "127.0.0.1:1")
     values.setdefault("id", new_session_id())
     values.setdefault("token", new_token())
-    row = Session(
-        repository_id=build.repository_id, build_id=build.id, image=IMAGE, state=state, ready_at=now, **values
-    )
+    row = Session(repository_id=build.repository_id, build_id=build.id, image=IMAGE, state=state, **values)
     async with store.write() as session:
         session.add(row)
     return row

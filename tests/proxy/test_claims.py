@@ -100,6 +100,12 @@ async def test_a_session_that_did_not_start_is_told_of_and_tried_again_later(sto
     assert (await click(store, commit)).outcome == Wait()
 
 
+async def test_a_standby_that_died_is_no_failed_start(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository)
+    await add_session(store, build, SessionState.FAILED, ready_at=utc_now(), ended_at=utc_now())
+    assert (await click(store, commit)).outcome == Wait()
+
+
 async def test_a_failed_build_stands(store: Store, commit: Commit) -> None:
     fault = {"party": "repository", "message": "no such package"}
     await add_build(store, commit.repository, BuildState.FAILED, fault=fault, finished_at=utc_now())

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from binder.errors import VisitorFault
+from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Repository
 from proxy.commits import CommitFinder
@@ -24,9 +25,9 @@ def link(ref: str = "HEAD", *, provider: str = "gh") -> Link:
 
 
 @pytest.fixture
-def finder(store: Store, resolver: FakeResolver) -> CommitFinder:
+def finder(store: Store, resolver: FakeResolver, settings: Settings) -> CommitFinder:
     """A finder of github.com's commits."""
-    return CommitFinder(store, resolver, GITHUB)
+    return CommitFinder(store, resolver, settings.model_copy(update={"github_url": GITHUB}))
 
 
 async def repositories_in(store: Store) -> list[Repository]:
@@ -108,15 +109,16 @@ class TestUnknownRepositories:
 class TestPrivateRepositories:
     @pytest.mark.parametrize("ref", ["HEAD", "main", SHA])
     async def test_it_does_not_exist_even_where_the_server_would_answer(
-        self, store: Store, finder: CommitFinder, resolver: FakeResolver, ref: str
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver, settings: Settings, ref: str
     ) -> None:
         repository = await add_repository(store, private=True, default_branch="main")
         await add_preview(store, repository, "main")
         resolver.refs[CLONE_URL, "HEAD"] = resolver.refs[CLONE_URL, "main"] = SHA
         with pytest.raises(VisitorFault) as private:
             await finder.find(link(ref))
+        elsewhere = settings.model_copy(update={"github_url": "https://elsewhere.example"})
         with pytest.raises(VisitorFault) as missing:
-            await CommitFinder(store, FakeResolver(), "https://elsewhere.example").find(link(ref))
+            await CommitFinder(store, FakeResolver(), elsewhere).find(link(ref))
         assert private.value.message == missing.value.message
         assert len(await repositories_in(store)) == 1
 
@@ -125,6 +127,15 @@ class TestLocalRepositories:
     async def test_it_is_found_in_the_store(self, store: Store, finder: CommitFinder) -> None:
         repository = await add_repository(store, host="local")
         assert (await finder.find(link(SHA, provider="local"))).repository.id == repository.id
+
+    async def test_its_branch_is_what_was_built_here(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        await add_preview(store, await add_repository(store, host="local"), "preview")
+        assert (await finder.find(link("preview", provider="local"))).sha == SHA
+        with pytest.raises(VisitorFault):
+            await finder.find(link("main", provider="local"))
+        assert resolver.asked == []
 
     async def test_none_is_made_for_a_link(self, store: Store, finder: CommitFinder, resolver: FakeResolver) -> None:
         with pytest.raises(VisitorFault, match="on this machine"):

@@ -411,6 +411,21 @@ class TestFaults:
             async with proxy_in(reserved, paths):
                 pass
 
+    async def test_a_file_that_cannot_be_written_is_named(self, settings: Settings, paths: Paths) -> None:
+        (paths.run / "haproxy" / "routes.map").mkdir(parents=True)
+        with pytest.raises(OperatorFault, match=r"routes\.map cannot be written: Is a directory"):
+            async with proxy_in(settings, paths):
+                pass
+
+    async def test_a_table_that_cannot_be_had_is_told_and_nothing_hangs(self, settings: Settings, paths: Paths) -> None:
+        async def broken() -> dict[str, str]:
+            raise KeyError("a mistake of ours")
+
+        async with asyncio.timeout(10):
+            with pytest.raises(KeyError):
+                async with run_haproxy(settings, paths, broken):
+                    pass
+
     async def test_a_state_folder_with_too_long_a_path_is_said(self, settings: Settings, folder: Path) -> None:
         long = Paths(folder / ("x" * 80), folder / "cache")
         with pytest.raises(OperatorFault, match="too long"):

@@ -12,12 +12,12 @@ from starlette.applications import Starlette
 
 from binder.lifecycle import BuildState, SessionState
 from binder.store.queries import advance_build
-from binder.store.tables import Build, utc_now
+from binder.store.tables import Build, Repository, utc_now
 from proxy import launch_events
 from proxy.context import ProxyContext
 from proxy.haproxy import service_socket
-from proxy.launch_events import number_of
 from proxy.pages import routes
+from proxy.visible import number_of
 from tests.proxy.rows import IMAGE, add_build, add_repository, add_session
 from tests.proxy.upstreams import application_on_socket
 
@@ -132,6 +132,19 @@ async def test_streams_are_bounded_in_number_and_given_back(
                 if answer.status_code == 200:
                     break
             await asyncio.sleep(0.05)
+
+
+async def test_a_repository_that_is_made_private_is_shown_no_longer(
+    streamer: httpx.AsyncClient, context: ProxyContext
+) -> None:
+    repository = await add_repository(context.store)
+    build = await add_build(context.store, repository, BuildState.BUILDING)
+    async with asyncio.timeout(10), events_of(streamer, build) as events:
+        await anext(events)
+        async with context.store.write() as session:
+            (await session.get_one(Repository, repository.id)).private = True
+        context.paths.build_log(build.id).write_text("secret\n")
+        assert [event async for event in events] == []
 
 
 async def test_a_stream_is_bounded_in_time(

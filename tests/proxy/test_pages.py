@@ -100,7 +100,7 @@ class TestLinks:
         assert page.status_code == status
         outline(page)
         assert "No package &lt;numpyy&gt;." in page.text
-        assert "<code>requirements.txt</code>, line 7" in page.text
+        assert "<code>requirements.txt line 7</code>" in page.text
         assert f'href="/builds/{build.id}#log"' in page.text
 
     async def test_a_server_that_does_not_start_is_the_operators_fault(

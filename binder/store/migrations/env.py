@@ -4,12 +4,12 @@ All migrations that a store lacks are one transaction: they happen wholly or not
 processes start at the same time.
 """
 
-import asyncio
+import contextlib
+import sqlite3
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
 from binder.store.tables import Row
@@ -27,28 +27,33 @@ def _run(connection: Connection) -> None:
         context.run_migrations()
 
 
-def _let_us_begin(engine: AsyncEngine) -> None:
-    """Keep SQLite's driver from ending our transaction before each change of the schema.
+def _set_up_sqlite(engine: Engine) -> None:
+    """Let readers go on while somebody writes, and our transaction hold all changes of the schema.
 
     Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
     """
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: object) -> None:
         connection.isolation_level = None
+        # The file remembers it. Whoever asks for it while others have the file open may be told that it is locked, at
+        # once: it is asked for here, where nobody else is at work, and not for each connection.
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-async def _main() -> None:
-    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool)
+def _main() -> None:
+    url = make_url(context.config.attributes["url"])
+    # Alembic waits for its database; the driver of PostgreSQL can do both, that of SQLite has a name for each.
+    engine = create_engine(url.set(drivername=url.drivername.removesuffix("+aiosqlite")), poolclass=NullPool)
     if engine.dialect.name == "sqlite":
-        _let_us_begin(engine)
-    async with engine.begin() as connection:
-        await connection.run_sync(_run)
-    await engine.dispose()
+        _set_up_sqlite(engine)
+    with engine.begin() as connection:
+        _run(connection)
 
 
-asyncio.run(_main())
+_main()

@@ -79,7 +79,7 @@ class Stage:
 
     def as_app(self) -> GithubIntegration:
         auth = Auth.AppAuth(self.app.app_id, self.app.private_key_pem)
-        return GithubIntegration(auth=auth, base_url=self.sandbox.api_url)
+        return GithubIntegration(auth=auth, base_url=self.sandbox.api_url, seconds_between_requests=None)
 
     def installation_token(self, **permissions: str) -> str:
         """A token of Ada's installation (blocking: call it in a thread)."""
@@ -91,7 +91,13 @@ class Stage:
     def as_installation(self, **permissions: str) -> Iterator[Github]:
         """PyGithub as the installation; blocking."""
         token = Auth.Token(self.installation_token(**permissions))
-        with Github(auth=token, base_url=self.sandbox.api_url, retry=None, seconds_between_writes=None) as client:
+        with Github(
+            auth=token,
+            base_url=self.sandbox.api_url,
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        ) as client:
             yield client
 
 

@@ -121,9 +121,8 @@ async def test_the_installation_may_be_missing(stage: Stage) -> None:
 
 async def test_a_full_queue_loses_what_comes_next(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage.sandbox.world.deliveries._queue, "_maxsize", 1)
-    stage.receiver.delay_seconds = 0.3
-    for message in ("Second", "Third", "Fourth"):
-        await stage.push(message)
+    for archived in (True, False, True, False):
+        await stage.sandbox.set_archived("ada/demo", archived=archived)
     await stage.sandbox.settled()
     assert "queue full" in {one.status for one in await stage.sandbox.deliveries()}
 

@@ -39,7 +39,7 @@ async def test_rate_limits_of_both_kinds(stage: Stage, rest: Rest, retry_after_s
     for status in (403, 429):
         for kind in ("rate_limited", "secondary_rate_limited"):
             await stage.sandbox.add_fault(
-                kind,  # type: ignore[arg-type]
+                kind,
                 status=status,
                 retry_after_seconds=retry_after_seconds,
             )

@@ -1,0 +1,46 @@
+"""A real engine, and images whose servers do what a test needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from binder.names import new_session_id, new_token
+from binder.paths import Paths
+from binder.process import Account
+from deploy.engine import Engine, Running, SessionSpec
+from deploy.podman import PodmanEngine
+from tests.builds import Builder
+from tests.deploy.images import ENTRY_POINTS, make_images, name_of
+
+
+def new_spec(image: str) -> SessionSpec:
+    """Return a new session of an image, with limits that are quickly reached."""
+    return SessionSpec(new_session_id(), image, new_token(), memory_bytes=512 * 2**20, cpus=1.0, pids=128)
+
+
+async def until_it_left(engine: Engine, session_id: str) -> Running:
+    """Wait until a session's server has ended by itself, and return what the engine says of it."""
+    for _ in range(300):
+        found = (await engine.running())[session_id]
+        if not found.alive:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("the session goes on")
+
+
+@pytest.fixture(scope="session")
+def odd_images(builder: Builder, jupyter_image: str) -> Iterator[Callable[[str], str]]:
+    """Images whose servers do something odd: `odd_images("leaves")` is the name of one."""
+    make_images(builder, jupyter_image)
+    yield name_of
+    asyncio.run(builder.forget(map(name_of, ENTRY_POINTS)))
+
+
+@pytest.fixture
+async def engine(paths: Paths, account: Account) -> AsyncIterator[PodmanEngine]:
+    """Podman, with no session at first and none afterwards."""
+    engine = PodmanEngine(paths, account)
+    yield engine
+    await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
+    engine.close()

@@ -1,0 +1,376 @@
+"""The loop of sessions: with a real store and an engine of words, and dying at every point."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.errors import BinderError, RepositoryFault
+from binder.lifecycle import BuildState, SessionState
+from binder.settings import Settings, read_settings
+from binder.store import Store, open_store
+from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session
+from binder.store.tables import Build, Session, utc_now
+from deploy.engine import Engine, Running, SessionSpec
+from deploy.fake import FakeEngine, FakeImage
+from deploy.keeper import Keeper
+from deploy.records import renew_lease, take_session
+from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session
+
+CHECKING = BuildState.CHECKING
+
+
+@dataclass
+class FakeProof:
+    """Passes, or fails with `fault`, once `gate` is open."""
+
+    fault: BinderError | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def __call__(
+        self, engine: Engine, spec: SessionSpec, target: str, *, timeout_seconds: float
+    ) -> AsyncIterator[None]:
+        await self.gate.wait()
+        if self.fault:
+            raise self.fault
+        yield
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings(state_dir=tmp_path, session_idle_seconds=60)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine({IMAGE: FakeImage()})
+
+
+@pytest.fixture
+def proof() -> FakeProof:
+    proof = FakeProof()
+    proof.gate.set()
+    return proof
+
+
+@pytest.fixture
+async def keeper(store: Store, engine: FakeEngine, settings: Settings, proof: FakeProof) -> AsyncIterator[Keeper]:
+    keeper = Keeper(store, engine, settings, proof)
+    yield keeper
+    await keeper.close()
+
+
+async def until_quiet(keeper: Keeper) -> None:
+    """Run the loop until it has nothing to do."""
+    for _ in range(3000):
+        at_work = bool(keeper._tasks)
+        if not await keeper.step() and not at_work:
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("the loop does not come to an end")
+
+
+async def add_checking(store: Store, sha: str = SHA) -> Build:
+    repository = await add_repository(store)
+    preview = await add_preview(store, repository, "main", sha)
+    return await add_build(store, repository, CHECKING, sha=sha, preview_id=preview.id, result={"image": IMAGE})
+
+
+async def build_now(store: Store) -> Build:
+    async with store.read() as session:
+        return (await session.scalars(select(Build))).one()
+
+
+async def sessions_now(store: Store) -> list[Session]:
+    async with store.read() as session:
+        return list(await session.scalars(select(Session).order_by(Session.created_at, Session.id)))
+
+
+async def test_a_checked_build_gets_a_standby_and_succeeds(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    build = await add_checking(store)
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert (row.state, row.build_id, row.image) == (SessionState.STANDBY, build.id, IMAGE)
+    assert row.target == (await engine.running())[row.id].target
+    assert row.lease_owner is None
+    assert (await build_now(store)).state is BuildState.SUCCEEDED
+    assert engine.started == [row.id]
+    assert engine.stopped == []
+
+
+async def test_a_claimed_standby_is_followed_by_the_next(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    await add_checking(store)
+    await until_quiet(keeper)
+    async with store.write() as session:
+        advance_session((await session.scalars(select(Session))).one(), SessionState.OPEN, utc_now())
+    await until_quiet(keeper)
+    assert [row.state for row in await sessions_now(store)] == [SessionState.OPEN, SessionState.STANDBY]
+    assert len(await engine.running()) == 2
+
+
+async def test_a_server_that_does_not_work_fails_the_build(
+    store: Store, keeper: Keeper, engine: FakeEngine, proof: FakeProof
+) -> None:
+    await add_checking(store)
+    proof.fault = RepositoryFault("The notebook server did not come up.", step="start")
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert (row.state, row.reason) == (SessionState.FAILED, "The notebook server did not come up.")
+    build = await build_now(store)
+    assert build.state is BuildState.FAILED
+    assert build.fault
+    assert (build.fault["party"], build.fault["step"]) == ("repository", "start")
+    assert await engine.running() == {}
+
+
+async def test_an_engine_that_does_not_work_is_no_fault_of_the_repositorys(
+    store: Store, settings: Settings, proof: FakeProof
+) -> None:
+    await add_checking(store)
+    keeper = Keeper(store, FakeEngine({}), settings, proof)
+    await until_quiet(keeper)
+    build = await build_now(store)
+    assert build.state is BuildState.FAILED
+    assert build.fault
+    assert build.fault["party"] == "operator"
+
+
+async def test_what_is_superseded_while_it_starts_is_removed(
+    store: Store, keeper: Keeper, engine: FakeEngine, proof: FakeProof
+) -> None:
+    await add_checking(store)
+    proof.gate.clear()
+    while not await engine.running():
+        await keeper.step()
+        await asyncio.sleep(0.002)
+    async with store.write() as session:
+        advance_build((await session.scalars(select(Build))).one(), BuildState.SUPERSEDED, utc_now())
+    await until_quiet(keeper)
+    assert [row.state for row in await sessions_now(store)] == [SessionState.ENDED]
+    assert await engine.running() == {}
+
+
+async def test_only_a_few_start_at_a_time(store: Store, keeper: Keeper, engine: FakeEngine, proof: FakeProof) -> None:
+    build = await add_checking(store)
+    for _ in range(10):
+        await add_session(store, build, SessionState.WANTED)
+    proof.gate.clear()
+    for _ in range(30):
+        await keeper.step()
+        await asyncio.sleep(0.002)
+    assert len(engine.started) == 4
+    proof.gate.set()
+    await until_quiet(keeper)
+    assert len(engine.started) == 10
+
+
+async def test_to_close_gives_up_what_is_being_started(
+    store: Store, keeper: Keeper, engine: FakeEngine, proof: FakeProof
+) -> None:
+    await add_checking(store)
+    proof.gate.clear()
+    while not await engine.running():
+        await keeper.step()
+        await asyncio.sleep(0.002)
+    await keeper.close()
+    assert await engine.running() == {}
+    assert [row.state for row in await sessions_now(store)] == [SessionState.STARTING]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "state", "reason"),
+    [
+        (0, SessionState.ENDED, "The notebook server was shut down."),
+        (1, SessionState.FAILED, "The notebook server ended with exit code 1."),
+    ],
+)
+async def test_a_server_that_ended_ends_its_session(
+    store: Store, keeper: Keeper, engine: FakeEngine, exit_code: int, state: SessionState, reason: str
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    row = await add_session(store, build, SessionState.OPEN, activity_at=utc_now())
+    await engine.start(SessionSpec(row.id, IMAGE, row.token, 1, 1, 1))
+    engine.end(row.id, exit_code=exit_code)
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert (row.state, row.reason) == (state, reason)
+    assert await engine.running() == {}
+
+
+async def test_a_pod_of_no_session_is_removed(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    await engine.start(SessionSpec("sleftover", IMAGE, "token", 1, 1, 1))
+    await until_quiet(keeper)
+    assert engine.stopped == ["sleftover"]
+
+
+@asynccontextmanager
+async def notebook_server(last_activity: str) -> AsyncIterator[str]:
+    """A server that says when it was last used."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps({"last_activity": last_activity}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        yield f"{host}:{port}"
+
+
+async def _open_session(store: Store, engine: FakeEngine, target: str) -> Session:
+    build = await add_build(store, await add_repository(store))
+    long_ago = utc_now() - timedelta(hours=1)
+    row = await add_session(store, build, SessionState.OPEN, activity_at=long_ago, target=target)
+    await engine.start(SessionSpec(row.id, IMAGE, row.token, 1, 1, 1))
+    return row
+
+
+async def test_a_session_that_jupyter_says_is_used_goes_on(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    used_at = utc_now() - timedelta(seconds=5)
+    async with notebook_server(used_at.isoformat().replace("+00:00", "Z")) as target:
+        await _open_session(store, engine, target)
+        await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert row.state is SessionState.OPEN
+    assert row.activity_at == used_at
+
+
+@pytest.mark.parametrize("says", ["2020-01-01T00:00:00Z", "2020-01-01T00:00:00", "yesterday"])
+async def test_a_session_that_nobody_uses_ends(store: Store, keeper: Keeper, engine: FakeEngine, says: str) -> None:
+    async with notebook_server(says) as target:
+        await _open_session(store, engine, target)
+        await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert (row.state, row.reason) == (SessionState.ENDED, "Nobody used it for 1 minutes.")
+    assert await engine.running() == {}
+
+
+async def test_a_session_is_taken_by_one(store: Store) -> None:
+    build = await add_build(store, await add_repository(store))
+    row = await add_session(store, build, SessionState.WANTED)
+    async with open_store(store.url) as other:
+        taken = await asyncio.gather(*(take_session(one, row.id, lease_seconds=30) for one in (store, other)))
+        assert [one is None for one in taken].count(False) == 1
+        owner, stranger = (store, other) if taken[0] else (other, store)
+        (before,) = await sessions_now(store)
+        await renew_lease(stranger, row.id, lease_seconds=100)
+        assert (await sessions_now(store))[0].lease_until == before.lease_until
+        await renew_lease(owner, row.id, lease_seconds=100)
+        assert (await sessions_now(store))[0].lease_until != before.lease_until
+
+
+class Died(BaseException):
+    """The process is gone: nothing that it still tries has an effect."""
+
+
+@dataclass
+class Life:
+    """How many more things a process does before it is killed."""
+
+    left: int
+
+    def spend(self) -> None:
+        if self.left <= 0:
+            raise Died
+        self.left -= 1
+
+
+class MortalStore(Store):
+    """A store whose process may die before each transaction, in it, and after it."""
+
+    def __init__(self, url: str, life: Life) -> None:
+        super().__init__(url)
+        self._life = life
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        self._life.spend()
+        async with super().read() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        self._life.spend()
+        async with super().write() as session:
+            yield session
+            self._life.spend()
+        self._life.spend()
+
+
+class MortalEngine:
+    """An engine that goes on when the process dies that asks it."""
+
+    def __init__(self, engine: FakeEngine, life: Life) -> None:
+        self._engine = engine
+        self._life = life
+
+    async def start(self, spec: SessionSpec) -> str:
+        self._life.spend()
+        target = await self._engine.start(spec)
+        self._life.spend()
+        return target
+
+    async def stop(self, session_id: str) -> None:
+        self._life.spend()
+        await self._engine.stop(session_id)
+        self._life.spend()
+
+    async def running(self) -> Mapping[str, Running]:
+        self._life.spend()
+        return await self._engine.running()
+
+    async def log_of(self, session_id: str) -> str:
+        self._life.spend()
+        return await self._engine.log_of(session_id)
+
+
+async def _live_for(things: int, url: str, engine: FakeEngine, settings: Settings, proof: FakeProof) -> bool:
+    """Be a service that is killed after so many things; return whether it had nothing more to do before that."""
+    life = Life(10**9)
+    store = MortalStore(url, life)
+    try:
+        await store.release_leases(of_host=socket.gethostname())
+        life.left = things
+        keeper = Keeper(store, MortalEngine(engine, life), settings, proof)
+        try:
+            await until_quiet(keeper)
+        except Died:
+            return False
+        else:
+            return life.left > 0
+        finally:
+            life.left = 0
+            await keeper.close()
+    finally:
+        await store.close()
+
+
+async def test_a_service_that_dies_at_any_point_is_followed_by_one_that_finishes(
+    tmp_path: Path, settings: Settings, proof: FakeProof
+) -> None:
+    for things in range(1, 100):
+        url = f"sqlite+aiosqlite:///{tmp_path / f'{things}.db'}"
+        engine = FakeEngine({IMAGE: FakeImage()})
+        async with open_store(url) as store:
+            await add_checking(store)
+            finished = await _live_for(things, url, engine, settings, proof)
+            assert await _live_for(10**6, url, engine, settings, proof)
+            assert (await build_now(store)).state is BuildState.SUCCEEDED
+            (live,) = [row for row in await sessions_now(store) if row.state in LIVE_SESSIONS]
+            assert live.state is SessionState.STANDBY
+            assert set(await engine.running()) == {live.id}
+        if finished:
+            break
+    assert 15 < things < 99

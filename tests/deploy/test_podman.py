@@ -1,0 +1,204 @@
+"""Sessions on the real podman: what they are kept from, and that nothing of them stays."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from binder.paths import Paths
+from binder.process import Account
+from deploy.cgroups import CgroupFacts, limits_for
+from deploy.engine import Running, SessionSpec
+from deploy.podman import PodmanEngine, is_worth_another_try, running_of
+from deploy.probe import proof_of, run_cell, server_of
+from tests.deploy.conftest import new_spec, until_it_left
+
+pytestmark = pytest.mark.slow
+
+
+class Visit:
+    """A session of a real image that a visitor works in."""
+
+    def __init__(self, engine: PodmanEngine, spec: SessionSpec, target: str) -> None:
+        self.engine = engine
+        self.spec = spec
+        self.url = server_of(spec.id, target, spec.token).url
+
+    async def run(self, code: str) -> str:
+        """Run a cell and return what it printed."""
+        return (await run_cell(self.url, self.spec.token, code, timeout_seconds=60)).strip()
+
+
+@pytest.fixture
+async def visit(engine: PodmanEngine, jupyter_image: str) -> Visit:
+    spec = new_spec(jupyter_image)
+    target = await engine.start(spec)
+    async with proof_of(engine, spec, target, timeout_seconds=60):
+        pass
+    return Visit(engine, spec, target)
+
+
+def _processes_of(session_id: str) -> list[str]:
+    """Return the command lines of live processes that name the session."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if session_id in line:
+            found.append(line)
+    return found
+
+
+def _groups_of(session_id: str) -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob(f"**/binder-*/{session_id}"))
+
+
+async def test_a_visitor_has_no_rights_and_no_way_to_the_host(visit: Visit) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code = f"""
+import os, socket
+lines = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+print(os.getuid(), lines["CapBnd"].strip(), lines["NoNewPrivs"].strip(), lines["Seccomp"].strip())
+for host in ("127.0.0.1", "10.0.2.2", "host.containers.internal"):
+    try:
+        socket.create_connection((host, {port}), timeout=5)
+        print("reached", host)
+    except OSError:
+        print("kept from", host)
+"""
+        assert (await visit.run(code)).splitlines() == [
+            "1000 0000000000000000 1 2",
+            "kept from 127.0.0.1",
+            "kept from 10.0.2.2",
+            "kept from host.containers.internal",
+        ]
+
+
+async def test_a_visitor_has_names_and_the_internet(visit: Visit) -> None:
+    assert await visit.run("import socket; print(bool(socket.getaddrinfo('pypi.org', 443)))") == "True"
+    assert await visit.run("import socket; print(socket.gethostbyname('localhost'))") == "127.0.0.1"
+
+
+async def test_the_repositorys_files_do_not_hide_jupyters(engine: PodmanEngine, visit: Visit) -> None:
+    assert await visit.run("import os; print(os.getcwd(), os.path.exists('notebook.ipynb'))") == "/home/jovyan True"
+
+
+async def test_the_token_is_in_no_argument_and_in_no_file_of_ours(visit: Visit, engine_paths: Paths) -> None:
+    assert not any(visit.spec.token in line for line in _processes_of(visit.spec.id))
+    assert visit.spec.token not in await visit.engine.log_of(visit.spec.id)
+
+
+async def test_a_session_is_limited_wherever_the_machine_allows_it(visit: Visit) -> None:
+    assert visit.engine.explanation is None, "this machine cannot limit sessions: run the tests as root"
+    hungry = (
+        "import subprocess, sys; print(subprocess.run([sys.executable, '-c', 'len(bytes([1]) * 2**30)']).returncode)"
+    )
+    assert await visit.run(hungry) == "-9"
+    forking = """
+import os, signal
+children = []
+try:
+    while len(children) < 1000:
+        child = os.fork()
+        if not child:
+            signal.pause()
+        children.append(child)
+except BlockingIOError:
+    pass
+for child in children:
+    os.kill(child, 9)
+print(0 < len(children) < 128)
+"""
+    assert await visit.run(forking) == "True"
+    assert (await visit.engine.running())[visit.spec.id].alive
+
+
+async def test_a_server_that_runs_out_of_memory_is_said_to_have(
+    engine: PodmanEngine, odd_images: Callable[[str], str]
+) -> None:
+    spec = new_spec(odd_images("grows"))
+    await engine.start(spec)
+    assert (await until_it_left(engine, spec.id)).reason == "It ran out of memory."
+
+
+async def test_nothing_of_a_session_stays(visit: Visit, engine_paths: Paths) -> None:
+    assert _processes_of(visit.spec.id)
+    assert _groups_of(visit.spec.id)
+    await visit.engine.stop(visit.spec.id)
+    assert not _groups_of(visit.spec.id)
+    assert not [line for line in _processes_of(visit.spec.id) if "conmon" in line or "jupyter" in line]
+    assert await visit.engine.running() == {}
+
+
+async def test_services_that_share_an_engine_leave_each_other_alone(
+    engine: PodmanEngine, odd_images: Callable[[str], str], reachable_path: Path, account: Account, paths: Paths
+) -> None:
+    other = PodmanEngine(Paths(reachable_path / "other", paths.cache), account)
+    spec = new_spec(odd_images("waits"))
+    await engine.start(spec)
+    assert await other.running() == {}
+    await other.stop(spec.id)
+    assert (await engine.running())[spec.id].alive
+
+
+async def test_a_port_that_somebody_took_meanwhile_is_worth_another_try(
+    engine: PodmanEngine, odd_images: Callable[[str], str]
+) -> None:
+    spec = new_spec(odd_images("waits"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = await engine._play(spec, server.getsockname()[1])
+    assert not done.ok
+    assert is_worth_another_try(done.output)
+    await engine.stop(spec.id)
+
+
+async def test_a_start_that_is_given_up_leaves_nothing(engine: PodmanEngine, odd_images: Callable[[str], str]) -> None:
+    spec = new_spec(odd_images("waits"))
+    starting = asyncio.create_task(engine.start(spec))
+    await asyncio.sleep(0.15)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await engine.running() == {}
+    assert not _groups_of(spec.id)
+
+
+async def test_without_control_groups_sessions_run_unlimited(
+    paths: Paths, account: Account, odd_images: Callable[[str], str]
+) -> None:
+    engine = PodmanEngine(paths, account, limits_for(CgroupFacts(is_root=os.geteuid() == 0, v1={}, v2={})))
+    spec = new_spec(odd_images("waits"))
+    await engine.start(spec)
+    try:
+        assert engine.explanation
+        assert (await engine.running())[spec.id].alive
+        assert not _groups_of(spec.id)
+    finally:
+        await engine.stop(spec.id)
+
+
+@pytest.mark.parametrize(
+    ("container", "ran_out_of_memory", "expected"),
+    [
+        ({"State": "running"}, False, Running(alive=True, target="127.0.0.1:5")),
+        ({"State": "running"}, True, Running(alive=True, target="127.0.0.1:5")),
+        ({"State": "created"}, False, Running(False, "127.0.0.1:5", None, "The container did not start.")),
+        ({"State": "exited", "ExitCode": 137}, True, Running(False, "127.0.0.1:5", 137, "It ran out of memory.")),
+        (
+            {"State": "exited", "ExitCode": 0},
+            False,
+            Running(False, "127.0.0.1:5", 0, "The notebook server ended with exit code 0."),
+        ),
+    ],
+)
+def test_podmans_account_is_understood(
+    container: dict[str, object], ran_out_of_memory: bool, expected: Running
+) -> None:
+    ports = [{"host_ip": "127.0.0.1", "container_port": 8888, "host_port": 5}]
+    assert running_of({"Ports": ports, **container}, ran_out_of_memory) == expected
