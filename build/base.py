@@ -12,6 +12,7 @@ from templates import source_path
 
 _APT = Path("/etc/apt")
 _FIELD = re.compile(r"^([\w-]+):(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_MIRROR = re.compile(r"//(?:[^/@\s]*@)?([^/\s]+)")
 
 
 async def make_base(buildah: Buildah, layer: Layer, suite: str, log: BuildLog) -> None:
@@ -22,6 +23,8 @@ async def make_base(buildah: Buildah, layer: Layer, suite: str, log: BuildLog) -
     texts = {path.name: path.read_text(encoding="utf-8") for path in _source_files()}
     script = source_path("build/base.sh").read_text(encoding="utf-8")
     sources, options = debian_sources(texts, suite), buildah.paths.tools / "apt.conf"
+    for mirror in _MIRROR.findall(sources):
+        log.add_secret(mirror)  # where this host gets its packages from is its own business
     arguments = (layer.image, suite, ",".join(BASE_PACKAGES), sources, str(options))
     await buildah.run_script(script, *arguments, step="base image", take=log.take, explain=_explain)
 
@@ -57,15 +60,21 @@ def _one_line_entries(text: str) -> list[tuple[str, str, str, str]]:
 def _deb822_entries(text: str) -> list[tuple[str, str, str, str]]:
     found = []
     for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)):
-        fields = {
-            name.lower(): value.strip()
-            for name, value in re.findall(r"^([\w-]+):(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)
-        }
+        fields = {name.lower(): value.strip() for name, value in _FIELD.findall(stanza)}
         if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes") == "no":
             continue
-        signed = fields.get("signed-by", "")
-        options = f"[signed-by={signed}] " if signed.startswith("/") else ""
+        options = _one_line_options(fields)
         for uri in fields.get("uris", "").split():
             parts = fields.get("components", "")
             found += [(options, uri, suite, parts) for suite in fields.get("suites", "").split()]
     return found
+
+
+def _one_line_options(fields: Mapping[str, str]) -> str:
+    """Return what makes a source trusted; a key that stands in the file itself has no one-line form."""
+    options = []
+    if (signed := fields.get("signed-by", "")).startswith("/"):
+        options.append(f"signed-by={signed}")
+    if (trusted := fields.get("trusted")) in {"yes", "no"}:
+        options.append(f"trusted={trusted}")
+    return f"[{' '.join(options)}] " if options else ""

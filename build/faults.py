@@ -12,20 +12,25 @@ _INDEX_GONE = re.compile(
     re.IGNORECASE,
 )
 _CAUSE = re.compile(r"^\s*(?:cause:|╰─▶|├─▶)\s*(.*)$")
-_QUOTED_LINE = re.compile(r"^\s+(\S.*)$")
+_AT_BYTE = re.compile(r" in `requirements\.txt` at position (\d+)")
+_AT_LINE = re.compile(r"\brequirements\.txt:(\d+):\d+")
 _REQUIRED = re.compile(r"you require ([^,]+?)(?:, we can| and we|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SECOND_REASON = " And because "
+_ONE_REASON = re.compile(r"Because (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
 _LONGEST = 300
+_MOST_READ = 20_000
 
 
 def explain_resolution(output: str, requirements: Requirements | None) -> BinderError | None:
     """Return the fault in what uv printed when it could not resolve an environment, or None where it is not one."""
+    output = output[-_MOST_READ:]  # a package that is built may print anything, and at any length
     message = _message_of(output)
     if _INDEX_GONE.search(output) and "no solution" not in output.lower():
         return WorldFault(f"The package index could not be reached: {message}")
     if requirements is None:
         return None
-    line = _line_named(output, requirements) or _line_quoted(output, requirements)
+    line = _line_at(output, requirements) or _line_named(output, requirements)
     return RepositoryFault(message, file=requirements.path, line=line, step="environment")
 
 
@@ -35,6 +40,7 @@ class NoWheelFault(RepositoryFault):
 
 def explain_installation(output: str) -> BinderError | None:
     """Return the fault in what uv printed when it could not install a resolved environment."""
+    output = output[-_MOST_READ:]
     if "building from source is disabled" in output:
         return NoWheelFault(_message_of(output), step="environment")
     if _INDEX_GONE.search(output):
@@ -52,18 +58,21 @@ def explain_post_build(path: str, output: str) -> BinderError:
 def _message_of(output: str) -> str:
     """Return the shortest account of the cause that uv gives."""
     lines = [line for line in output.splitlines() if line.strip()]
+    errors = (line.removeprefix("error: ") for line in lines if line.startswith("error: "))
+    what = _AT_BYTE.sub("", next(errors, lines[-1] if lines else "uv said nothing"))
     for number, line in enumerate(lines):
         if cause := _CAUSE.match(line):
-            following = [one.strip() for one in lines[number + 1 :] if not one.lstrip().startswith(("^", "Error:"))]
-            whole = " ".join([cause[1], *following]) if "Because" in cause[1] else cause[1]
-            because = re.match(r"Because (.*?),? (?:and you require|we can conclude)", whole)
-            short = because[1] if because and len(because[1]) < _LONGEST else whole
-            return _sentence(short)
-    return _sentence(lines[-1] if lines else "uv said nothing")
+            if not cause[1].startswith("Because"):
+                return _sentence(f"{what}: {cause[1]}")
+            hints = (place for place, one in enumerate(lines) if place > number and one.startswith("hint:"))
+            whole = " ".join([cause[1], *map(str.strip, lines[number + 1 : next(hints, None)])])
+            return _sentence(whole if _SECOND_REASON in whole else _ONE_REASON.sub(r"\1", whole))
+    return _sentence(what)
 
 
 def _sentence(text: str) -> str:
     text = " ".join(text.split())
+    text = text[:1].upper() + text[1:] if text.startswith(("you ", "there ")) else text
     text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     return text if text.endswith((".", "…")) else text + "."
 
@@ -79,10 +88,9 @@ def _line_named(output: str, requirements: Requirements) -> int | None:
     return next((line for line in named if line), None)
 
 
-def _line_quoted(output: str, requirements: Requirements) -> int | None:
-    """Return the line that uv quotes because it cannot read it."""
-    texts = {
-        line.strip(): number for number, line in enumerate(requirements.text.splitlines(), start=1) if line.strip()
-    }
-    quoted = (match[1] for line in output.splitlines() if (match := _QUOTED_LINE.match(line)))
-    return next((texts[text] for text in quoted if text in texts), None)
+def _line_at(output: str, requirements: Requirements) -> int | None:
+    """Return the line that uv cannot read: it says at which byte of the file, or at which line."""
+    if byte := _AT_BYTE.search(output):
+        return requirements.text.encode()[: int(byte[1])].count(b"\n") + 1
+    line = _AT_LINE.search(output)
+    return int(line[1]) if line else None

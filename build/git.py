@@ -87,9 +87,9 @@ class Git:
         tree, time, listing = output.split(b"\n", 2)
         return Commit(sha, tree.decode(), int(time), files_of(listing))
 
-    async def read(self, source: Source, commit: Commit, path: str) -> str:
-        """Return the text of a file of a commit that was fetched."""
-        return _text(await self._git(source, "cat-file", "blob", f"{commit.sha}:{path}"))
+    async def read(self, source: Source, commit: Commit, path: str) -> bytes:
+        """Return what is in a file of a commit that was fetched."""
+        return await self._git(source, "cat-file", "blob", f"{commit.sha}:{path}")
 
     async def lay_out(self, source: Source, commit: Commit, into: Path) -> None:
         """Write the files of a commit that was fetched into an empty folder.

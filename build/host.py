@@ -10,17 +10,17 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import uv
 
 from binder.errors import OperatorFault
-from binder.process import Command, run
+from binder.process import Command, capture
 
-_PASSED_ON = re.compile(r"\A(UV_|(HTTPS?|NO|ALL)_PROXY\Z)", re.IGNORECASE)
+_PASSED_ON = re.compile(r"\A(UV_(?!PUBLISH_)|(HTTPS?|NO|ALL)_PROXY\Z)", re.IGNORECASE)
 _TO_UV = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -32,6 +32,8 @@ _TO_UV = {
 }
 # What only makes sense on the host: places that a build does not have, or has of its own.
 _LEFT_OUT = frozenset({"UV_CACHE_DIR", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_CONFIG_FILE", "UV_SYSTEM_PYTHON"})
+_SECRET = re.compile(r"_(PASSWORD|TOKEN)\Z")
+_ADDRESS = re.compile(r"[\w+.-]+://[^\s,]+")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _APT_PASSED_ON = re.compile(r'\AAcquire::(https?::|Check-|Max-ValidTime|Retries|ForceIPv)[^"]* "[^"]+";\Z')
 _INSIDE = "/run/binder"
@@ -39,12 +41,16 @@ _INSIDE = "/run/binder"
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What was found on the host: pip's settings by option, apt's as it prints them, and certificates."""
+    """What was found on the host: pip's settings by option, apt's as it prints them, and certificates.
+
+    `folders` are those of the folders that find-links names that are there.
+    """
 
     pip: Mapping[str, str]
     apt: str
     environ: Mapping[str, str]
     certificates: Path | None
+    folders: Collection[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,9 @@ def settings_for(facts: HostFacts) -> HostSettings:
         # pip takes the best version of all indexes; uv's own way would take the first index that has the name.
         variables.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     folders: dict[Path, str] = {}
-    if "UV_FIND_LINKS" in variables:
-        variables["UV_FIND_LINKS"] = _mounted_links(variables["UV_FIND_LINKS"], folders)
+    variables.pop("UV_FIND_LINKS", None)
+    if links := [place for link in _links(facts.pip, facts.environ) if (place := _place_of(link, facts, folders))]:
+        variables["UV_FIND_LINKS"] = ",".join(links)
     for_pip = ("index-url", "extra-index-url", "trusted-host", "proxy", "default-timeout")
     variables |= {f"PIP_{name.upper().replace('-', '_')}": facts.pip[name] for name in for_pip if name in facts.pip}
     if facts.certificates:
@@ -94,21 +101,32 @@ def settings_for(facts: HostFacts) -> HostSettings:
     return HostSettings(variables, folders, facts.certificates, _secrets_in(variables), apt)
 
 
-def _mounted_links(value: str, folders: dict[Path, str]) -> str:
-    """Return pip's find-links with each folder of the host replaced by its place in the build."""
-    links = []
-    for link in value.replace(",", " ").split():
-        path = Path(urlsplit(link).path) if link.startswith("file:") else Path(link)
-        if "://" not in link or link.startswith("file:"):
-            folders[path] = f"/run/links/{len(folders)}"
-            link = folders[path]  # noqa: PLW2901
-        links.append(link)
-    return " ".join(links)
+def _links(pip: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
+    return (environ.get("UV_FIND_LINKS") or pip.get("find-links", "")).replace(",", " ").split()
+
+
+def _place_of(link: str, facts: HostFacts, folders: dict[Path, str]) -> str | None:
+    """Return what find-links says in a build, where a folder of the host has a place of its own; add it to `folders`.
+
+    None for a folder that is not there: pip passes over it, uv would not.
+    """
+    if "://" in link and not link.startswith("file:"):
+        return link
+    folder = _folder_of(link)
+    return folders.setdefault(folder, f"/run/links/{len(folders)}") if folder in facts.folders else None
+
+
+def _folder_of(link: str) -> Path:
+    return Path(unquote(urlsplit(link).path) if link.startswith("file:") else link)
 
 
 def _secrets_in(variables: Mapping[str, str]) -> frozenset[str]:
-    parts = (urlsplit(word) for value in variables.values() for word in value.split() if "://" in word)
-    return frozenset(part.password for part in parts if part.password)
+    """Return what must not be seen: passwords and tokens, and where this host gets its packages from."""
+    secrets = {value for name, value in variables.items() if _SECRET.search(name)}
+    for address in (urlsplit(found) for value in variables.values() for found in _ADDRESS.findall(value)):
+        signed_in = address.password or address.username or ""
+        secrets |= {signed_in, unquote(signed_in), address.netloc.rpartition("@")[2]}
+    return frozenset(filter(None, secrets))
 
 
 def shell_text(variables: Mapping[str, str]) -> str:
@@ -119,23 +137,21 @@ def shell_text(variables: Mapping[str, str]) -> str:
 
 async def find_host_settings() -> HostSettings:
     """Look at this host."""
-    listing = await run(
-        Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ)), timeout_seconds=30
-    )
-    pip = pip_settings(listing.output) if listing.ok else {}
-    apt = await run(Command(["apt-config", "dump"]), timeout_seconds=30)
-    facts = HostFacts(pip, apt.output if apt.ok else "", dict(os.environ), _bundle_of(pip))
-    return _reachable(settings_for(facts))
+    pip = pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
+    apt = await _said(Command(["apt-config", "dump"]))
+    environ = dict(os.environ)
+    folders = [folder for folder in map(_folder_of, _links(pip, environ)) if folder.is_dir()]
+    return settings_for(HostFacts(pip, apt, environ, _bundle_of(pip), folders))
+
+
+async def _said(command: Command) -> str:
+    code, output = await capture(command, timeout_seconds=30, most_bytes=2**20)
+    return "" if code else output.decode(errors="replace")
 
 
 def _bundle_of(pip: Mapping[str, str]) -> Path | None:
     named = (pip.get("cert"), os.environ.get("SSL_CERT_FILE"), *_BUNDLES)
     return next((Path(path) for path in named if path and Path(path).is_file()), None)
-
-
-def _reachable(settings: HostSettings) -> HostSettings:
-    folders = {folder: inside for folder, inside in settings.folders.items() if folder.is_dir()}
-    return replace(settings, folders=folders)
 
 
 def write_host_folder(settings: HostSettings, folder: Path) -> None:
@@ -151,12 +167,11 @@ def write_host_folder(settings: HostSettings, folder: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     if not copy.exists() or copy.stat().st_size != tool.stat().st_size:
         shutil.copyfile(tool, copy)
-    variables = folder / "environment"
-    variables.write_text(shell_text(settings.variables), encoding="utf-8")
+    texts = {folder / "environment": shell_text(settings.variables), folder / "apt.conf": settings.apt}
+    if settings.certificates:
+        texts[folder / "certificates.pem"] = settings.certificates.read_text(encoding="utf-8")
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
     for path in (folder, copy.parent, copy):
         path.chmod(0o755)
-    (folder / "apt.conf").write_text(settings.apt, encoding="utf-8")
-    for path in (variables, folder / "apt.conf"):
-        path.chmod(0o644)
-    if settings.certificates:
-        shutil.copyfile(settings.certificates, folder / "certificates.pem")

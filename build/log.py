@@ -15,13 +15,23 @@ class BuildLog:
 
     def __init__(self, path: Path, *, secrets: Iterable[str], most_bytes: int) -> None:
         self.path = path
-        self._secrets = sorted((one for one in secrets if len(one) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._secrets: list[str] = []
         self._left = most_bytes
         self._file: TextIO = path.open("a", encoding="utf-8", errors="replace")
+        for secret in secrets:
+            self.add_secret(secret)
 
     def add_secret(self, secret: str) -> None:
-        """Mask one more secret from now on."""
-        self._secrets.insert(0, secret)
+        """Mask one more secret from now on; one that is so short that ordinary words hold it is let be."""
+        if len(secret) >= _SHORTEST_SECRET:
+            # The longest first: it may hold another one, of which masking would leave the rest.
+            self._secrets = sorted({*self._secrets, secret}, key=len, reverse=True)
+
+    def masked(self, text: str) -> str:
+        """Return `text` without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return text
 
     def heading(self, text: str) -> None:
         """Begin a step."""
@@ -31,8 +41,7 @@ class BuildLog:
         """Write a line, at once readable by others."""
         if self._left <= 0:
             return
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
+        text = self.masked(text)
         self._left -= len(text.encode(errors="replace")) + 1
         if self._left <= 0:
             text = "==> The log is full: what came after this is not kept."

@@ -25,6 +25,7 @@ from build.host import HostSettings
 from build.log import BuildLog
 from build.plan import ENVIRONMENT_HOME, HOME, BuildPlan, Layer, base_layer, default_packages, lock_key, plan_build
 from build.recipe import Recipe, paths_to_read, recipe_for
+from build.requirements import text_of
 from templates import render, source_path
 
 Way = Literal["nothing", "content", "full"]
@@ -99,8 +100,8 @@ class Pipeline:
         job.log.heading(f"Fetching commit {job.sha}")
         async with watch.phase("fetch"):
             commit = await self._git.fetch(job.source, job.sha)
-            texts = {path: await self._git.read(job.source, commit, path) for path in paths_to_read(commit.files)}
-        recipe = recipe_for(commit.files, texts)
+            read = {path: await self._git.read(job.source, commit, path) for path in paths_to_read(commit.files)}
+        recipe = recipe_for(commit.files, {path: text_of(content) for path, content in read.items()})
         await job.enter(BuildState.BUILDING)
         async with watch.phase("environment"):
             base = base_layer(self._suite)

@@ -3,6 +3,7 @@
 Source: https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 
@@ -10,12 +11,23 @@ from packaging.utils import canonicalize_name
 
 from binder.errors import RepositoryFault
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+# Each of these looks at a character once: a line may be a million spaces.
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*$")
 _NAME = re.compile(r"\A([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[|[<>=!~;@(\s]|\Z)")
 _INDEX = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--pre", "--trusted-host")
 _FILES = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable")
-_LOCAL = re.compile(r"(\A|@\s*)(file:|\.{0,2}/)|\A[^@#]*[\\/][^@]*\Z")
-_CONTINUED = re.compile(r"(?<!\\)\\$")
+_FIND_LINKS = re.compile(r"\A(?:-f|--find-links)[\s=]*(.*)\Z")
+_END_OF_PLACE = re.compile(r";|\s--")
+_SCHEME = re.compile(r"\A(?:[\w.,\[\]\s-]+@\s*)?([\w.+-]+):")
+_PATH = re.compile(r"\A\.|[\\/]|\.(?:whl|zip|tgz|tar\.\w+)\Z")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins with the next one
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,15 @@ class Requirements:
     index_options: tuple[str, ...]
 
 
+def text_of(content: bytes) -> str:
+    """Return the text of a file: UTF-8, or what the mark at its beginning says, as editors of Windows write it.
+
+    Source: https://pip.pypa.io/en/stable/reference/requirements-file-format/#encoding
+    """
+    mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
+    return content.removeprefix(mark).decode(_MARKS.get(mark, "utf-8"), errors="replace")
+
+
 def read_requirements(path: str, text: str) -> Requirements:
     """Read the text of a requirements.txt.
 
@@ -39,30 +60,39 @@ def read_requirements(path: str, text: str) -> Requirements:
     lines: dict[str, int] = {}
     options: list[str] = []
     for number, line in _logical_lines(text):
-        if line.startswith(_INDEX):
-            options.append(line)
-        elif line.startswith(_FILES) or _LOCAL.search(line.split(";")[0].strip()):
+        links = _FIND_LINKS.match(line)
+        if line.startswith(_FILES) or _is_place_here(links[1] if links else line):
             raise RepositoryFault(
                 f"{path} line {number} refers to a file of the repository, which this version cannot install yet.",
                 file=path,
                 line=number,
             )
+        if line.startswith(_INDEX):
+            options.append(line)
         elif name := _NAME.match(line):
             lines.setdefault(canonicalize_name(name[1]), number)
     return Requirements(path, text, lines, tuple(options))
 
 
+def _is_place_here(line: str) -> bool:
+    """Whether a requirement is a path, or an address of a file, and not a name or an address on the network."""
+    place = _END_OF_PLACE.split(line, maxsplit=1)[0].rstrip()
+    if scheme := _SCHEME.match(place):
+        return scheme[1].lower().endswith("file")
+    return not place.startswith("-") and bool(_PATH.search(place))
+
+
 def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Return the lines that say something: comments gone, continuations joined, each with the number of its first."""
     found: list[tuple[int, str]] = []
-    pending, start = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
+    pending, start = "", 1
+    for number, raw in enumerate(_LINE_END.split(text), start=1):
         start = start if pending else number
-        if _CONTINUED.search(raw):
-            pending += raw[:-1]
+        is_comment = raw.lstrip().startswith("#")
+        if raw.endswith("\\") and not is_comment:
+            pending += raw[:-1] or " "
             continue
-        line = _COMMENT.sub("", pending + raw).strip()
+        found.append((start, pending + (" " if is_comment else "") + raw))
         pending = ""
-        if line:
-            found.append((start, line))
-    return found
+    found.append((start, pending))
+    return [(number, said) for number, line in found if (said := _COMMENT.sub("", line).strip())]

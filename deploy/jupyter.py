@@ -73,16 +73,14 @@ class Client:
         Raises: WorldFault, where it does not answer; RepositoryFault, where it answers something else.
         """
         try:
-            async with asyncio.timeout(timeout_seconds):
-                async with self._http.stream(method, path, json=content) as answer:
-                    body = b""
-                    async for piece in answer.aiter_raw():
-                        body = (body + piece)[:_LONGEST_ANSWER_BYTES]
-            if not answer.is_success:
-                raise RepositoryFault(f"The notebook server answers {method} {path} with {answer.status_code}.")
-            return json.loads(body) if body else None
+            async with asyncio.timeout(timeout_seconds), self._http.stream(method, path, json=content) as answer:
+                body = await _bounded(answer)
         except (httpx.HTTPError, TimeoutError) as error:
             raise WorldFault("The notebook server does not answer.") from error
+        if not answer.is_success:
+            raise RepositoryFault(f"The notebook server answers {method} {path} with {answer.status_code}.")
+        try:
+            return json.loads(body) if body else None
         except _UNREADABLE as error:
             raise RepositoryFault(f"The notebook server answers {method} {path} with something unknown.") from error
 
@@ -92,6 +90,15 @@ class Client:
             await self.call("GET", "api/status", timeout_seconds=_STATUS_TIMEOUT_SECONDS)
             return True
         return False
+
+
+async def _bounded(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > _LONGEST_ANSWER_BYTES:
+            raise RepositoryFault("The notebook server says too much.")
+    return bytes(body)
 
 
 async def last_activity_of(server: Server) -> datetime | None:
@@ -180,6 +187,7 @@ async def ask_kernel(socket: ClientConnection, kind: str, content: Mapping[str, 
                 return
     except _UNREADABLE as error:
         raise RepositoryFault("The kernel does not speak Jupyter's protocol.") from error
+    raise RepositoryFault("The kernel ended before it had answered.")
 
 
 def text_of(message: Mapping[str, Any]) -> str:

@@ -36,15 +36,17 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
     free = {row.kind for row in live if row.state is not SessionState.OPEN}
     needed = _missing((build for build in checking if build.id not in succeed), free)
     spare = _missing(_worth_trying(kept, facts.sessions, now), free | {build.kind for build in needed})
+    ends = (*dead, *surplus, *_crowding(live, -room, now))
+    start = _startable(live, facts.sessions_at_most)
     return PoolPlan(
         succeed=tuple(succeed),
         fail=fail,
         want=(*needed, *spare[: max(0, room - len(needed))]),
-        start=tuple(_startable(live, facts.sessions_at_most)),
+        start=tuple(start),
         again=tuple(row.id for row in live if row.state is SessionState.STARTING and not row.is_held),
-        end=(*dead, *surplus, *_crowding(live, -room, now)),
+        end=ends,
         idle=_idle(live, facts.idle_after, now),
-        remove=_orphans(facts),
+        remove=tuple(sorted(_orphans(facts) - {*start, *(ending.session_id for ending in ends)})),
     )
 
 
@@ -174,12 +176,13 @@ def _readiness(row: SessionFact) -> tuple[datetime, str]:
 
 
 def _idle(live: Iterable[SessionFact], idle_after: timedelta, now: datetime) -> tuple[Ending, ...]:
-    reason = f"Nobody used it for {idle_after.total_seconds() / 60:.0f} minutes."
+    reason = f"Nobody used it for {idle_after.total_seconds() / 60:.0f} min."
     opened = [row for row in live if row.state is SessionState.OPEN]
     unused = [row for row in opened if now - (row.activity_at or _ready_at(row)) >= idle_after]
     return tuple(Ending(row.id, row.state, SessionState.ENDED, reason) for row in unused)
 
 
-def _orphans(facts: PoolFacts) -> tuple[str, ...]:
-    owned = {row.id for row in facts.sessions if not is_final(row.state)}
-    return tuple(sorted(set(facts.pods or ()) - owned))
+def _orphans(facts: PoolFacts) -> set[str]:
+    """Return the pods that no session has; one that is still wanted has none yet."""
+    live = (row for row in facts.sessions if not is_final(row.state))
+    return set(facts.pods or ()) - {row.id for row in live if row.state is not SessionState.WANTED or row.is_held}

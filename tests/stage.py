@@ -39,6 +39,7 @@ class Stage:
     git_environment: Mapping[str, str]
     port: int
     service: asyncio.subprocess.Process | None = None
+    _pushed_once: bool = False
     _services: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -76,14 +77,18 @@ class Stage:
     async def push(
         self, files: Mapping[str, str | None], *, branch: str = "main", executable: str | None = None
     ) -> str:
-        """Write files (None: remove), commit them and push the branch; returns the commit's sha."""
+        """Write files (None: remove), commit and push them; a new branch begins at main. Returns the commit's sha."""
+        if branch != "main" or self._pushed_once:
+            known = await git(self.folder, "branch", "--list", branch)
+            new = [] if known else ["-b"]
+            await git(self.folder, "checkout", "--quiet", "--force", *new, branch, *([] if known else ["main"]))
         for path, text in files.items():
             file = self.folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.unlink() if text is None else file.write_text(text, encoding="utf-8")
         if executable:
             (self.folder / executable).chmod(0o755)
-        await git(self.folder, "checkout", "--quiet", "-B", branch)
+        self._pushed_once = True
         await git(self.folder, "add", "--all")
         await git(self.folder, "commit", "--quiet", "--allow-empty", "--message", "A change")
         await git(self.folder, "push", "--quiet", "--force", "origin", branch, env=self.git_environment)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from githubapp.sandbox.access import Refusal
-from githubapp.sandbox.rest import json_object
+from githubapp.sandbox.rest_bodies import json_object
 from githubapp.sandbox.sandbox import Sandbox
 
 _REPOSITORY = "/repositories/{full_name:path}"

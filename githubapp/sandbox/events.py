@@ -8,9 +8,9 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from githubapp.sandbox import payloads, work_payloads
+from githubapp.sandbox import app_payloads, payloads, pull_payloads
+from githubapp.sandbox.pull_payloads import Diff
 from githubapp.sandbox.values import App, Comment, Installation, Json, PullRequest, Repository
-from githubapp.sandbox.work_payloads import Diff
 from githubapp.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _tell_app(world: World, installed: Installation, event: str, sender: str, bo
     state = world.state
     payload = {
         **body,
-        "installation": payloads.installation(state, installed),
+        "installation": app_payloads.installation(state, installed),
         "sender": payloads.user(state, sender),
     }
     app = state.apps[installed.app_id]
@@ -102,7 +102,7 @@ async def diff_of(world: World, pull: PullRequest) -> Diff:
 async def pull_request(world: World, pull: PullRequest, action: str, sender: str, **more: object) -> None:
     """Tell of a pull request; `more` are the fields that only some actions have (`before`, `changes`, …)."""
     repo = world.state.repositories[pull.repository_id]
-    shape = work_payloads.full_pull_request(world.state, pull, await diff_of(world, pull))
+    shape = pull_payloads.full_pull_request(world.state, pull, await diff_of(world, pull))
     publish(
         world, "pull_request", repo, sender, {"action": action, "number": pull.number, "pull_request": shape, **more}
     )
@@ -112,6 +112,6 @@ def issue_comment(world: World, comment: Comment, action: str, sender: str, **mo
     """Tell of a comment on a pull request."""
     state: State = world.state
     repo = state.repositories[comment.repository_id]
-    issue = work_payloads.issue_of(state, state.pulls[repo.id, comment.number])
-    shape = work_payloads.comment(state, comment)
+    issue = pull_payloads.issue_of(state, state.pulls[repo.id, comment.number])
+    shape = pull_payloads.comment(state, comment)
     publish(world, "issue_comment", repo, sender, {"action": action, "issue": issue, "comment": shape, **more})

@@ -1,15 +1,12 @@
-"""Git over smart HTTP: who may fetch and push, and the real `git http-backend` that does it.
+"""Git over smart HTTP: who may fetch and push, how many at a time and for how long.
 
-Owns the CGI child of each exchange (at most eight at a time, each within a time limit, dead when its client is gone)
-and the streams to and from it. What follows from a push is left to `pushes`.
+Owns the door. The exchange itself is left to `git_backend`, what follows from a push to `pushes`.
 
 Source: https://git-scm.com/docs/http-protocol
 """
 
 import asyncio
 import base64
-import contextlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +15,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from githubapp.sandbox.access import Actor, Refusal, actor_with_token, may, may_see
+from githubapp.sandbox.git_backend import BackendRequest, CutOffError, refuse_large_body, run_backend
 from githubapp.sandbox.names import is_owner, is_repository
-from githubapp.sandbox.plumbing import end_process, git_environment
 from githubapp.sandbox.pushes import PUSHED_REFS, after_push
 from githubapp.sandbox.values import Repository
 from githubapp.sandbox.world import World
@@ -29,10 +26,6 @@ if TYPE_CHECKING:
 
 _EXCHANGE_SECONDS = 300.0
 _CONCURRENT = 8
-_CHUNK_BYTES = 64 * 1024
-_LARGEST_HEAD_BYTES = 16 * 1024
-_LARGEST_BODY_BYTES = 256 * 1024 * 1024
-_PROTOCOL = re.compile(r"[a-z0-9=:.-]{1,100}")
 
 _SERVICES = ("git-upload-pack", "git-receive-pack")
 ACTIONS = ("info/refs", *_SERVICES)
@@ -50,10 +43,6 @@ class _Exchange:
     @property
     def changes_refs(self) -> bool:
         return self.action == "git-receive-pack"
-
-
-class _CutOffError(Exception):
-    """The client hung up, or sent more than anybody takes, before it had its answer."""
 
 
 class GitHttp:
@@ -77,7 +66,7 @@ class GitHttp:
             if not started:
                 refusal = error if isinstance(error, Refusal) else Refusal(504, "git took too long.")
                 await PlainTextResponse(f"{refusal.message}\n", refusal.status, refusal.headers)(scope, receive, send)
-        except _CutOffError:
+        except CutOffError:
             return
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +74,7 @@ class GitHttp:
         if isinstance(exchange, Response):
             await exchange(scope, receive, send)
             return
+        refuse_large_body(scope)
         async with asyncio.timeout(_EXCHANGE_SECONDS), self._slots:
             await self._serve(exchange, scope, receive, send)
 
@@ -132,63 +122,20 @@ class GitHttp:
         return repository
 
     async def _serve(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        if not exchange.changes_refs:
-            await self._run(exchange, scope, receive, send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
-        async with self._world.push_locks[exchange.repository.id]:
-            before = await self._world.git.refs(exchange.repository.id, *PUSHED_REFS)
-            try:
-                await self._run(exchange, scope, receive, send)
-            finally:
-                # Refs may have moved even where the client did not stay for the answer.
-                await after_push(self._world, exchange.repository, exchange.pusher, before)
+        number = exchange.repository.id
+        request = BackendRequest(self._world.git.root, number, exchange.service, exchange.action, exchange.pusher)
+        if exchange.changes_refs:
+            async with self._world.push_locks[number]:
+                before = await self._world.git.refs(number, *PUSHED_REFS)
+                try:
+                    await run_backend(request, scope, receive, send)
+                finally:
+                    # Refs may have moved even where the client did not stay for the answer.
+                    await after_push(self._world, number, exchange.pusher, before)
+        else:
+            await run_backend(request, scope, receive, send)
         # Only now is the client let go: when `git push` returns, all that follows from it has begun.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _run(self, exchange: _Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            "http-backend",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**git_environment(self._world.git.root), **self._cgi_environment(exchange, scope)},
-            cwd=self._world.git.root,
-            start_new_session=True,
-        )
-        upload = asyncio.create_task(_feed(process, receive))
-        answer = asyncio.create_task(_relay(process, send))
-        try:
-            await _first_failure_or_end(upload, answer)
-        finally:
-            for task in (upload, answer):
-                task.cancel()
-            await end_process(process)
-            await asyncio.gather(upload, answer, return_exceptions=True)
-
-    def _cgi_environment(self, exchange: _Exchange, scope: Scope) -> dict[str, str]:
-        """Source: https://git-scm.com/docs/git-http-backend"""
-        headers = Headers(scope=scope)
-        environment = {
-            "GIT_PROJECT_ROOT": str(self._world.git.root),
-            "GIT_HTTP_EXPORT_ALL": "1",
-            "PATH_INFO": f"/{exchange.repository.id}.git/{exchange.action}",
-            "QUERY_STRING": f"service={exchange.service}" if exchange.action == "info/refs" else "",
-            "REQUEST_METHOD": scope["method"],
-            "REMOTE_USER": exchange.pusher,
-            "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": headers.get("content-type", ""),
-            "HTTP_CONTENT_ENCODING": headers.get("content-encoding", ""),
-        }
-        length = headers.get("content-length", "")
-        if length.isdigit():
-            if int(length) > _LARGEST_BODY_BYTES:
-                raise Refusal(413, "The request is too large.")
-            environment["CONTENT_LENGTH"] = length
-        if _PROTOCOL.fullmatch(headers.get("git-protocol", "")):
-            environment["GIT_PROTOCOL"] = headers["git-protocol"]
-        return environment
 
 
 def _password(authorization: str) -> str:
@@ -236,67 +183,3 @@ def _redirect(url: str, repository: Repository, scope: Scope) -> Response:
     query = scope["query_string"].decode("latin-1")
     path = f"/{repository.full_name}.git/{_action(scope)}"
     return RedirectResponse(f"{url}{path}{'?' if query else ''}{query}", 301)
-
-
-async def _first_failure_or_end(upload: asyncio.Task[None], answer: asyncio.Task[None]) -> None:
-    """Wait until the answer is complete, or either side has failed; the upload goes on listening for a hang-up."""
-    await asyncio.wait({upload, answer}, return_when=asyncio.FIRST_COMPLETED)
-    if answer.done():
-        answer.result()
-        return
-    upload.result()
-    await answer
-
-
-async def _feed(process: asyncio.subprocess.Process, receive: Receive) -> None:
-    """Give the request's body to git, then wait for the client to hang up.
-
-    Raises: _CutOffError.
-    """
-    stdin = process.stdin
-    assert stdin is not None  # noqa: S101 - asked for as a pipe
-    taken, more = 0, True
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _CutOffError
-        taken += len(message.get("body", b""))
-        if taken > _LARGEST_BODY_BYTES:
-            raise _CutOffError
-        # git may have answered without reading it all: that is its right, and no failure.
-        with contextlib.suppress(ConnectionError):
-            stdin.write(message.get("body", b""))
-            await stdin.drain()
-        if more and not message.get("more_body", False):
-            more = False
-            stdin.close()
-
-
-async def _relay(process: asyncio.subprocess.Process, send: Send) -> None:
-    """Pass git's answer on as it comes, without its end."""
-    stdout = process.stdout
-    assert stdout is not None  # noqa: S101 - asked for as a pipe
-    status, headers = await _head(stdout)
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    while chunk := await stdout.read(_CHUNK_BYTES):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await process.wait()
-
-
-async def _head(stdout: asyncio.StreamReader) -> tuple[int, list[tuple[bytes, bytes]]]:
-    """Read the head of a CGI answer.
-
-    Raises: Refusal 502, for a git that said nothing that makes sense.
-    """
-    status, size = 200, 0
-    headers: list[tuple[bytes, bytes]] = []
-    while (line := (await stdout.readline()).rstrip(b"\r\n")) and size < _LARGEST_HEAD_BYTES:
-        size += len(line)
-        name, _, value = line.partition(b":")
-        if name.lower() == b"status":
-            status = int(value.split()[0])
-        else:
-            headers.append((name.strip().lower(), value.strip()))
-    if not headers:
-        raise Refusal(502, "git did not answer.")
-    return status, headers

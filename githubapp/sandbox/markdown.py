@@ -7,14 +7,19 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 _LARGEST_CHARACTERS = 100_000
+_HEADINGS_ABOVE = 2
 
 # HTML is off, and markdown-it refuses links to `javascript:` and the like by itself.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
 def rendered(text: str) -> Markup:
-    """Safe HTML for `text`."""
-    html: str = _MARKDOWN.render(without_comments(text[:_LARGEST_CHARACTERS]))
+    """Safe HTML for `text`, its headings below those of our pages."""
+    tokens = _MARKDOWN.parse(without_comments(text[:_LARGEST_CHARACTERS]))
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(int(token.tag[1]) + _HEADINGS_ABOVE, 6)}"
+    html = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     return Markup(html)  # noqa: S704 - made from escaped text only
 
 

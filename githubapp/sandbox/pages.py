@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from githubapp.sandbox.commit_payloads import combined_state
 from githubapp.sandbox.events import diff_of
 from githubapp.sandbox.markdown import rendered
 from githubapp.sandbox.names import is_owner, is_repository, is_sha
 from githubapp.sandbox.plumbing import EMPTY_TREE
 from githubapp.sandbox.rest_repositories import resolve
 from githubapp.sandbox.values import GitCommit, PullRequest, Repository, Status
-from githubapp.sandbox.work_payloads import combined_state
 from githubapp.sandbox.world import World
 from templates import render
 

@@ -111,17 +111,11 @@ async def _announce(world: World, pull: PullRequest, action: str, sender: str, *
     world.state.changed()
 
 
-def _store(world: World, pull: PullRequest) -> PullRequest:
-    pull = replace(pull, updated_at=world.state.now())
-    world.state.pulls[pull.repository_id, pull.number] = pull
-    return pull
-
-
 async def close_pull_request(world: World, pull: PullRequest, sender: str) -> PullRequest:
     """Close it unmerged; one that is closed stays as it is, without an event."""
     if pull.state == "closed":
         return pull
-    pull = _store(world, replace(pull, state="closed", closed_at=world.state.now()))
+    pull = world.state.change_pull(pull, state="closed", closed_at=world.state.now())
     await _announce(world, pull, "closed", sender)
     return pull
 
@@ -138,7 +132,7 @@ async def reopen_pull_request(world: World, pull: PullRequest, sender: str) -> P
         raise _invalid("head")
     head_sha = await _tip(world, source, pull.head_ref, "head")
     await world.git.bring_commit(source.id, pull.repository_id, head_sha, f"refs/pull/{pull.number}/head")
-    pull = _store(world, replace(pull, state="open", closed_at=None, head_sha=head_sha))
+    pull = world.state.change_pull(pull, state="open", closed_at=None, head_sha=head_sha)
     await _announce(world, pull, "reopened", sender)
     return pull
 
@@ -147,20 +141,20 @@ async def edit_pull_request(
     world: World, pull: PullRequest, sender: str, *, title: str | None, body: str | None, base_ref: str | None
 ) -> PullRequest:
     """Change what is not None; the event's `changes` says what it was before."""
-    changes: Json = {}
-    edited = pull
+    before: Json = {}
+    after: dict[str, str] = {}
     if title is not None and title != pull.title:
-        changes["title"], edited = {"from": pull.title}, replace(edited, title=title)
+        before["title"], after["title"] = {"from": pull.title}, title
     if body is not None and body != pull.body:
-        changes["body"], edited = {"from": pull.body or ""}, replace(edited, body=body)
+        before["body"], after["body"] = {"from": pull.body or ""}, body
     if base_ref is not None and base_ref != pull.base_ref:
         base_sha = await _tip(world, world.state.repositories[pull.repository_id], base_ref, "base")
-        changes["base"] = {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}
-        edited = replace(edited, base_ref=base_ref, base_sha=base_sha)
-    if not changes:
+        before["base"] = {"ref": {"from": pull.base_ref}, "sha": {"from": pull.base_sha}}
+        after |= {"base_ref": base_ref, "base_sha": base_sha}
+    if not after:
         return pull
-    pull = _store(world, edited)
-    await _announce(world, pull, "edited", sender, changes=changes)
+    pull = world.state.change_pull(pull, **after)
+    await _announce(world, pull, "edited", sender, changes=before)
     return pull
 
 
@@ -168,7 +162,7 @@ async def set_draft(world: World, pull: PullRequest, sender: str, *, draft: bool
     """Mark it as a draft, or as ready for review."""
     if pull.draft == draft:
         return pull
-    pull = _store(world, replace(pull, draft=draft))
+    pull = world.state.change_pull(pull, draft=draft)
     await _announce(world, pull, "converted_to_draft" if draft else "ready_for_review", sender)
     return pull
 

@@ -55,13 +55,13 @@ def announced(changes: list[RefChange]) -> list[RefChange]:
     return (branches if len(branches) <= _MOST_BRANCHES else []) + (tags if len(tags) <= _MOST_TAGS else [])
 
 
-async def after_push(world: World, repository: Repository, pusher: str, before: Mapping[str, str]) -> None:
+async def after_push(world: World, repository_id: int, pusher: str, before: Mapping[str, str]) -> None:
     """Do all that follows from a push by `pusher`; `before` are the refs as they were."""
-    after = await world.git.refs(repository.id, *PUSHED_REFS)
+    after = await world.git.refs(repository_id, *PUSHED_REFS)
     changes = ref_changes(before, after)
     if not changes:
         return
-    repository = await _note_push(world, repository, changes, after)
+    repository = await _note_push(world, repository_id, changes, after)
     for change in announced(changes):
         await _announce(world, repository, pusher, change, before)
     for change in changes:
@@ -71,17 +71,19 @@ async def after_push(world: World, repository: Repository, pusher: str, before: 
 
 
 async def _note_push(
-    world: World, repository: Repository, changes: list[RefChange], after: Mapping[str, str]
+    world: World, repository_id: int, changes: list[RefChange], after: Mapping[str, str]
 ) -> Repository:
     """Note the time, and let the first branch be the default one where that does not exist."""
-    now = world.state.now()
-    default = repository.default_branch
+    default = world.state.repositories[repository_id].default_branch
     created = [change.branch for change in changes if change.created and change.branch]
     if f"refs/heads/{default}" not in after and created:
         default = created[0]
-        await world.git.run(repository.id, "symbolic-ref", "HEAD", f"refs/heads/{default}")
+        await world.git.run(repository_id, "symbolic-ref", "HEAD", f"refs/heads/{default}")
+    now = world.state.now()
+    # Read again: it may have been renamed while git was asked.
+    repository = world.state.repositories[repository_id]
     repository = replace(repository, pushed_at=now, updated_at=now, default_branch=default)
-    world.state.repositories[repository.id] = repository
+    world.state.repositories[repository_id] = repository
     return repository
 
 
@@ -174,9 +176,7 @@ async def _update_pulls(world: World, repository: Repository, pusher: str, chang
 
 
 async def _close(world: World, pull: PullRequest, sender: str) -> None:
-    now = world.state.now()
-    closed = replace(pull, state="closed", closed_at=now, updated_at=now)
-    world.state.pulls[pull.repository_id, pull.number] = closed
+    closed = world.state.change_pull(pull, state="closed", closed_at=world.state.now())
     await events.pull_request(world, closed, "closed", sender)
 
 
@@ -185,6 +185,5 @@ async def _move(world: World, pull: PullRequest, sender: str, change: RefChange)
     refs = await world.git.refs(pull.repository_id, f"refs/heads/{pull.base_ref}")
     base_sha = refs.get(f"refs/heads/{pull.base_ref}", pull.base_sha)
     await world.git.bring_commit(pull.head_id or 0, pull.repository_id, change.after, f"refs/pull/{pull.number}/head")
-    moved = replace(pull, head_sha=change.after, base_sha=base_sha, updated_at=world.state.now())
-    world.state.pulls[pull.repository_id, pull.number] = moved
+    moved = world.state.change_pull(pull, head_sha=change.after, base_sha=base_sha)
     await events.pull_request(world, moved, "synchronize", sender, before=change.before, after=change.after)

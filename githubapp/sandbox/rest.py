@@ -1,34 +1,25 @@
 """The REST interface under `/api/v3`: what all of its calls have in common.
 
-Owns who may call what, the rate limit's headers, pages with their `Link`s, the reading of bodies and the form of
-refusals. The calls themselves are the tables of rules in the `rest_…` modules.
+Owns who may call what, and the form of refusals. The calls themselves are the tables of rules in the `rest_…` modules;
+bodies are `rest_bodies`, pages `rest_lists`, the rate limit `budget`.
 """
 
-import json
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
-from urllib.parse import urlencode
+from dataclasses import dataclass
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from githubapp.sandbox.access import Actor, Refusal, actor_from_header, may, may_see, not_accessible, not_found
+from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.names import is_owner, is_repository
 from githubapp.sandbox.payloads import api
+from githubapp.sandbox.rest_bodies import json_object
 from githubapp.sandbox.state import State
 from githubapp.sandbox.values import App, Json, Level, PullRequest, Repository
 from githubapp.sandbox.world import World
-
-T = TypeVar("T")
-
-LARGEST_BODY_BYTES = 1024 * 1024
-REQUESTS_PER_HOUR = 5000
-
-_LARGEST_PAGE = 100
-_WINDOW_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -99,37 +90,6 @@ class Rule:
     @property
     def level(self) -> Level:
         return "read" if self.method == "GET" else "write"
-
-
-@dataclass
-class Budget:
-    """How many requests each caller has made in the hour that runs; exceeding it refuses them.
-
-    Source: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
-    """
-
-    limit: int = REQUESTS_PER_HOUR
-    _used: dict[tuple[str, int], int] = field(default_factory=dict)
-
-    def spend(self, actor: Actor) -> None:
-        window = int(time.time()) // _WINDOW_SECONDS
-        for key in [key for key in self._used if key[1] != window]:
-            del self._used[key]
-        self._used[actor.key, window] = self._used.get((actor.key, window), 0) + 1
-
-    def rate(self, actor: Actor) -> dict[str, int]:
-        window = int(time.time()) // _WINDOW_SECONDS
-        used = self._used.get((actor.key, window), 0)
-        remaining = max(0, self.limit - used)
-        return {"limit": self.limit, "used": used, "remaining": remaining, "reset": (window + 1) * _WINDOW_SECONDS}
-
-    def headers(self, actor: Actor) -> dict[str, str]:
-        rate = {f"x-ratelimit-{name}": str(value) for name, value in self.rate(actor).items()}
-        return {**rate, "x-ratelimit-resource": "core"}
-
-    def is_spent(self, actor: Actor) -> bool:
-        rate = self.rate(actor)
-        return rate["used"] > rate["limit"]
 
 
 def routes(rules: Sequence[Rule], world: World, budget: Budget) -> list[BaseRoute]:
@@ -240,82 +200,3 @@ def _moved(state: State, repository: Repository, request: Request) -> Response:
     status = 301 if request.method == "GET" else 307
     moved = "Moved Permanently" if status == 301 else "Temporary Redirect"
     return JSONResponse({**Refusal(status, moved).body(), "url": url}, status, {"location": url})
-
-
-async def json_object(request: Request) -> Json:
-    """The JSON object of a request, `{}` where it has none.
-
-    Raises: Refusal 400 or 413.
-    """
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_BODY_BYTES:
-            raise Refusal(413, "Payload too large")
-    if not raw:
-        return {}
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "Problems parsing JSON") from None
-    if not isinstance(body, dict):
-        raise Refusal(400, "Body should be a JSON object")
-    return body
-
-
-def text(body: Json, name: str, resource: str, *, default: str | None = None) -> str:
-    """A string of the body.
-
-    Raises: Refusal 422, where it is missing and has no default, or is no string.
-    """
-    value = body.get(name, default)
-    if isinstance(value, str):
-        return value
-    raise invalid(resource, name, "missing_field" if value is None else "invalid")
-
-
-def text_or_none(body: Json, name: str, resource: str) -> str | None:
-    """A string of the body, None where it is missing or null.
-
-    Raises: Refusal 422.
-    """
-    return None if body.get(name) is None else text(body, name, resource)
-
-
-def invalid(resource: str, name: str, code: str, message: str | None = None) -> Refusal:
-    """GitHub's validation error for one field."""
-    error: Json = {"resource": resource, "field": name, "code": code}
-    return Refusal(422, "Validation Failed", errors=[error if message is None else {**error, "message": message}])
-
-
-def page(call: Call, items: Sequence[T]) -> tuple[Sequence[T], dict[str, str]]:
-    """The part of `items` that is asked for, and the `Link` header to the others.
-
-    Source: https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
-    """
-    size = min(_LARGEST_PAGE, max(1, _query_number(call, "per_page", 30)))
-    number = max(1, _query_number(call, "page", 1))
-    last = max(1, -(-len(items) // size))
-    places: dict[str, int] = {}
-    if number > 1:
-        places |= {"prev": min(number - 1, last), "first": 1}
-    if number < last:
-        places |= {"next": number + 1, "last": last}
-    links = ", ".join(f'<{page_url(call, page=str(place))}>; rel="{name}"' for name, place in places.items())
-    return items[(number - 1) * size : number * size], {"link": links} if links else {}
-
-
-def page_url(call: Call, **changed: str) -> str:
-    """The address of this call with other query parameters."""
-    query = {**call.request.query_params, **changed}
-    return f"{call.state.url}{call.request.url.path}?{urlencode(query)}"
-
-
-def _query_number(call: Call, name: str, default: int) -> int:
-    value = call.request.query_params.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else default
-
-
-def page_size(call: Call) -> int:
-    """How many items a page holds, where pages are counted by a cursor."""
-    return min(_LARGEST_PAGE, max(1, _query_number(call, "per_page", 30)))

@@ -5,10 +5,12 @@ Source: https://docs.github.com/en/rest/apps
 
 from starlette.responses import JSONResponse, Response
 
-from githubapp.sandbox import payloads
+from githubapp.sandbox import app_payloads, payloads
 from githubapp.sandbox.access import Refusal, not_found, token_covers
-from githubapp.sandbox.registry import mint_token
-from githubapp.sandbox.rest import Budget, Call, Rule, page, page_size, page_url
+from githubapp.sandbox.budget import Budget
+from githubapp.sandbox.installations import mint_token
+from githubapp.sandbox.rest import Call, Rule
+from githubapp.sandbox.rest_lists import page, page_size, page_url
 from githubapp.sandbox.values import Delivery, Installation, Json
 
 _CURSOR_PREFIX = "v1_"
@@ -16,13 +18,13 @@ _OUTSIDE = "There is at least one repository that does not exist or is not acces
 
 
 async def get_app(call: Call) -> Response:
-    return JSONResponse(payloads.app(call.state, call.app))
+    return JSONResponse(app_payloads.app(call.state, call.app))
 
 
 async def list_installations(call: Call) -> Response:
     found = [one for one in call.state.installations.values() if one.app_id == call.app.id]
     shown, headers = page(call, found)
-    return JSONResponse([payloads.installation(call.state, one) for one in shown], headers=headers)
+    return JSONResponse([app_payloads.installation(call.state, one) for one in shown], headers=headers)
 
 
 def _installation(call: Call) -> Installation:
@@ -33,7 +35,7 @@ def _installation(call: Call) -> Installation:
 
 
 async def get_installation(call: Call) -> Response:
-    return JSONResponse(payloads.installation(call.state, _installation(call)))
+    return JSONResponse(app_payloads.installation(call.state, _installation(call)))
 
 
 async def get_repository_installation(call: Call) -> Response:
@@ -41,7 +43,7 @@ async def get_repository_installation(call: Call) -> Response:
     installed = call.state.installation(call.app.id, call.repository.owner)
     if installed is None or not call.state.covers(installed, call.repository):
         raise not_found()
-    return JSONResponse(payloads.installation(call.state, installed))
+    return JSONResponse(app_payloads.installation(call.state, installed))
 
 
 async def create_token(call: Call) -> Response:
@@ -51,7 +53,7 @@ async def create_token(call: Call) -> Response:
         raise Refusal(403, "This installation has been suspended")
     chosen = _chosen_repositories(call, installed)
     token = mint_token(call.world, installed, chosen, _chosen_permissions(call, installed))
-    return JSONResponse(payloads.installation_token(call.state, token), 201)
+    return JSONResponse(app_payloads.installation_token(call.state, token), 201)
 
 
 def _chosen_repositories(call: Call, installed: Installation) -> frozenset[int] | None:
@@ -107,7 +109,7 @@ async def list_deliveries(call: Call) -> Response:
     headers = {}
     if len(older) > size:
         headers["link"] = f'<{page_url(call, cursor=f"{_CURSOR_PREFIX}{older[size].id}")}>; rel="next"'
-    return JSONResponse([payloads.delivery_item(one) for one in older[:size]], headers=headers)
+    return JSONResponse([app_payloads.delivery_item(one) for one in older[:size]], headers=headers)
 
 
 def _outcome(delivery: Delivery) -> str:
@@ -136,7 +138,7 @@ def _delivery(call: Call) -> Delivery:
 
 
 async def get_delivery(call: Call) -> Response:
-    return JSONResponse(payloads.delivery(call.state, _delivery(call)))
+    return JSONResponse(app_payloads.delivery(call.state, _delivery(call)))
 
 
 async def redeliver(call: Call) -> Response:

@@ -5,10 +5,12 @@ Source: https://docs.github.com/en/rest/pulls, https://docs.github.com/en/rest/i
 
 from starlette.responses import JSONResponse, Response
 
-from githubapp.sandbox import pull_requests, work_payloads
+from githubapp.sandbox import commit_payloads, pull_payloads, pull_requests
 from githubapp.sandbox.access import Refusal, may, not_found
 from githubapp.sandbox.events import diff_of
-from githubapp.sandbox.rest import Call, Rule, invalid, page, text
+from githubapp.sandbox.rest import Call, Rule
+from githubapp.sandbox.rest_bodies import invalid, text
+from githubapp.sandbox.rest_lists import page
 from githubapp.sandbox.values import Comment, PullRequest
 
 _MOST_FILES = 3000
@@ -28,7 +30,7 @@ async def list_pulls(call: Call) -> Response:
     if query.get("direction") == "asc":
         found.reverse()
     shown, headers = page(call, found)
-    return JSONResponse([work_payloads.pull_request(call.state, pull) for pull in shown], headers=headers)
+    return JSONResponse([pull_payloads.pull_request(call.state, pull) for pull in shown], headers=headers)
 
 
 def _head(pull: PullRequest) -> str:
@@ -37,28 +39,28 @@ def _head(pull: PullRequest) -> str:
 
 async def get_pull(call: Call) -> Response:
     pull = call.pull("number")
-    return JSONResponse(work_payloads.full_pull_request(call.state, pull, await diff_of(call.world, pull)))
+    return JSONResponse(pull_payloads.full_pull_request(call.state, pull, await diff_of(call.world, pull)))
 
 
 async def list_files(call: Call) -> Response:
     pull = call.pull("number")
     diff = await diff_of(call.world, pull)
     shown, headers = page(call, diff.files[:_MOST_FILES])
-    shapes = [work_payloads.file_change(call.state, call.repository, pull.head_sha, change) for change in shown]
+    shapes = [commit_payloads.file_change(call.state, call.repository, pull.head_sha, change) for change in shown]
     return JSONResponse(shapes, headers=headers)
 
 
 async def list_comments(call: Call) -> Response:
     pull = call.pull("number")
     shown, headers = page(call, call.state.comments_of(call.repository, pull.number))
-    return JSONResponse([work_payloads.comment(call.state, comment) for comment in shown], headers=headers)
+    return JSONResponse([pull_payloads.comment(call.state, comment) for comment in shown], headers=headers)
 
 
 async def create_comment(call: Call) -> Response:
     pull, writer = call.pull("number"), call.writing_app
     body = text(call.body, "body", "IssueComment")
     comment = pull_requests.add_comment(call.world, pull, call.login, body, writer.id if writer else None)
-    shape = work_payloads.comment(call.state, comment)
+    shape = pull_payloads.comment(call.state, comment)
     return JSONResponse(shape, 201, {"location": str(shape["url"])})
 
 
@@ -81,13 +83,13 @@ def _own_comment(call: Call) -> Comment:
 
 
 async def get_comment(call: Call) -> Response:
-    return JSONResponse(work_payloads.comment(call.state, _comment(call)))
+    return JSONResponse(pull_payloads.comment(call.state, _comment(call)))
 
 
 async def update_comment(call: Call) -> Response:
     body = text(call.body, "body", "IssueComment")
     comment = pull_requests.edit_comment(call.world, _own_comment(call), call.login, body)
-    return JSONResponse(work_payloads.comment(call.state, comment))
+    return JSONResponse(pull_payloads.comment(call.state, comment))
 
 
 async def delete_comment(call: Call) -> Response:

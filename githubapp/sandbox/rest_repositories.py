@@ -7,11 +7,13 @@ import re
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from githubapp.sandbox import payloads, work_payloads
+from githubapp.sandbox import app_payloads, commit_payloads, payloads
 from githubapp.sandbox.access import Refusal, not_found
 from githubapp.sandbox.names import is_branch, is_sha
 from githubapp.sandbox.plumbing import EMPTY_TREE
-from githubapp.sandbox.rest import Call, Rule, invalid, page, text, text_or_none
+from githubapp.sandbox.rest import Call, Rule
+from githubapp.sandbox.rest_bodies import invalid, text, text_or_none
+from githubapp.sandbox.rest_lists import page
 from githubapp.sandbox.values import STATUS_STATES, Repository, Status, StatusState
 from githubapp.sandbox.world import World
 
@@ -25,7 +27,7 @@ _FOLDED_ROLES = {"maintain": "write", "triage": "read"}
 async def get_repository(call: Call) -> Response:
     body = payloads.full_repository(call.state, call.repository)
     if call.actor.token:
-        body["permissions"] = payloads.visible_permissions(call.actor.token)
+        body["permissions"] = app_payloads.visible_permissions(call.actor.token)
     return JSONResponse(body)
 
 
@@ -33,7 +35,7 @@ async def list_branches(call: Call) -> Response:
     refs = await call.world.git.refs(call.repository.id, "refs/heads")
     shown, headers = page(call, list(refs.items()))
     shapes = [
-        work_payloads.branch(call.state, call.repository, ref.removeprefix("refs/heads/"), sha) for ref, sha in shown
+        commit_payloads.branch(call.state, call.repository, ref.removeprefix("refs/heads/"), sha) for ref, sha in shown
     ]
     return JSONResponse(shapes, headers=headers)
 
@@ -49,7 +51,7 @@ async def get_branch(call: Call) -> Response:
     if sha is None:
         raise Refusal(404, "Branch not found")
     tip = await call.world.git.commit(call.repository.id, sha)
-    return JSONResponse(work_payloads.branch_with_commit(call.state, call.repository, name, tip))
+    return JSONResponse(commit_payloads.branch_with_commit(call.state, call.repository, name, tip))
 
 
 async def get_ref(call: Call) -> Response:
@@ -59,7 +61,9 @@ async def get_ref(call: Call) -> Response:
     if sha is None:
         raise not_found()
     is_commit = await call.world.git.commit_sha(call.repository.id, sha) == sha
-    return JSONResponse(work_payloads.git_ref(call.state, call.repository, ref, sha, "commit" if is_commit else "tag"))
+    return JSONResponse(
+        commit_payloads.git_ref(call.state, call.repository, ref, sha, "commit" if is_commit else "tag")
+    )
 
 
 async def resolve(world: World, repository: Repository, ref: str) -> str | None:
@@ -93,21 +97,21 @@ async def get_commit(call: Call) -> Response:
     commit = await call.world.git.commit(call.repository.id, sha)
     parent = commit.parents[0] if commit.parents else EMPTY_TREE
     files = await call.world.git.changed_files(call.repository.id, parent, sha)
-    return JSONResponse(work_payloads.commit(call.state, call.repository, commit, files))
+    return JSONResponse(commit_payloads.commit(call.state, call.repository, commit, files))
 
 
 async def get_combined_status(call: Call) -> Response:
     sha = await _commit_sha(call)
     latest = call.state.latest_statuses(call.repository, sha)
     shown, headers = page(call, latest)
-    body = work_payloads.combined_status(call.state, call.repository, sha, latest, shown)
+    body = commit_payloads.combined_status(call.state, call.repository, sha, latest, shown)
     return JSONResponse(body, headers=headers)
 
 
 async def list_statuses(call: Call) -> Response:
     sha = await _commit_sha(call)
     shown, headers = page(call, call.state.statuses_of(call.repository, sha))
-    return JSONResponse([work_payloads.status(call.state, call.repository, one) for one in shown], headers=headers)
+    return JSONResponse([commit_payloads.status(call.state, call.repository, one) for one in shown], headers=headers)
 
 
 async def create_status(call: Call) -> Response:
@@ -129,7 +133,7 @@ async def create_status(call: Call) -> Response:
     _refuse_too_many(call, status)
     call.state.statuses.setdefault((call.repository.id, sha), []).append(status)
     call.state.changed()
-    body = work_payloads.status(call.state, call.repository, status)
+    body = commit_payloads.status(call.state, call.repository, status)
     return JSONResponse(body, 201, {"location": str(body["url"])})
 
 

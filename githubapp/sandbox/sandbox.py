@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from githubapp.sandbox import pull_requests, registry
+from githubapp.sandbox import installations, pull_requests, registry
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
@@ -152,7 +152,7 @@ class Sandbox:
         """Install an App on `owner/name`s of one account, or (None) on all that it has and will have."""
         chosen = None if repositories is None else [self.world.repository(one) for one in repositories]
         owner = self.world.account(account)
-        return registry.install(self.world, self._app(app_id), owner, chosen, self._person(sender or owner.login))
+        return installations.install(self.world, self._app(app_id), owner, chosen, self._person(sender or owner.login))
 
     async def uninstall(
         self, app_id: int, *, account: str, repositories: Sequence[str] | None = None, sender: str | None = None
@@ -160,17 +160,17 @@ class Sandbox:
         """Take repositories out of an installation, or (None) end it."""
         installed, who = self._installation(app_id, account), self._person(sender or account)
         if repositories is None:
-            registry.uninstall(self.world, installed, who)
+            installations.uninstall(self.world, installed, who)
         else:
             chosen = [self.world.repository(one) for one in repositories]
-            registry.uninstall_from(self.world, installed, chosen, who)
+            installations.uninstall_from(self.world, installed, chosen, who)
 
     async def set_suspended(
         self, app_id: int, *, account: str, suspended: bool, sender: str | None = None
     ) -> Installation:
         """Stop an installation's tokens and events, or let them go on."""
         installed, who = self._installation(app_id, account), self._person(sender or account)
-        return registry.set_suspended(self.world, installed, who, suspended=suspended)
+        return installations.set_suspended(self.world, installed, who, suspended=suspended)
 
     # Pull requests
 

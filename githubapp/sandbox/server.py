@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from githubapp.sandbox import control, pages, rest, rest_apps, rest_pulls, rest_repositories
 from githubapp.sandbox.access import not_found
+from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.faults import FaultLine
 from githubapp.sandbox.git_http import ACTIONS, GitHttp
 from githubapp.sandbox.sandbox import Sandbox
@@ -30,7 +31,7 @@ _GRACE_SECONDS = 2
 def create_app(sandbox: Sandbox) -> Starlette:
     """The whole of it as one ASGI application; deliveries leave only while `sandbox.world.deliveries.run()` runs."""
     world = sandbox.world
-    budget = rest.Budget()
+    budget = Budget()
     rules = [*rest_apps.rules(budget), *rest_repositories.RULES, *rest_pulls.RULES]
     git = GitHttp(world)
     return Starlette(

@@ -7,8 +7,9 @@ Git's own data is left to `plumbing`, deliveries to `deliveries`. Nothing here s
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from githubapp.sandbox.values import (
     Account,
@@ -124,6 +125,13 @@ class State:
             for pull in self.pulls.values()
             if pull.state == "open" and pull.head_id == repository.id and pull.head_ref == branch
         ]
+
+    def change_pull(self, pull: PullRequest, **changes: Any) -> PullRequest:
+        """Change some fields of a pull request as it is now, not as `pull` was when somebody began to wait."""
+        place = (pull.repository_id, pull.number)
+        changed = replace(self.pulls[place], **changes, updated_at=self.now())
+        self.pulls[place] = changed
+        return changed
 
     def comments_of(self, repository: Repository, number: int) -> list[Comment]:
         """Oldest first."""

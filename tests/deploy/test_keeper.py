@@ -253,7 +253,7 @@ async def test_a_session_that_nobody_uses_ends(store: Store, keeper: Keeper, eng
         await _open_session(store, engine, target)
         await until_quiet(keeper)
     (row,) = await sessions_now(store)
-    assert (row.state, row.reason) == (SessionState.ENDED, "Nobody used it for 1 minutes.")
+    assert (row.state, row.reason) == (SessionState.ENDED, "Nobody used it for 1 min.")
     assert await engine.running() == {}
 
 

@@ -1,11 +1,13 @@
 """What deliveries lead to, with a GitHub that really is asked: previews, builds, and what they end."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from binder.lifecycle import BuildState, DeliveryState
 from binder.store.tables import Build, Delivery, Preview, Repository, utc_now
+from githubapp.client import GitHubClient
 from githubapp.previews import DeliveryWorker
 from tests.githubapp.workshop import Workshop
 
@@ -340,9 +342,12 @@ async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(works
     slow = asyncio.create_task(workshop.worker.step())
     await held.reached.wait()
     new = await workshop.push("Second")
-    await DeliveryWorker(workshop.store, workshop.client, workshop.settings).step()
+    with contextlib.closing(GitHubClient.from_settings(workshop.settings)) as of_another_process:
+        await DeliveryWorker(workshop.store, of_another_process, workshop.settings).step()
     held.released.set()
     await slow
+    first = [row for row in await workshop.rows(Delivery) if row.event == "push"][0]
+    assert (first.state, first.reason) == (DeliveryState.STORED, "The ref changed while it was looked at.")
     assert [row.head_sha for row in await workshop.rows(Preview)] == [new]
     assert await workshop.builds(old) == []
     await workshop.skip_pauses()

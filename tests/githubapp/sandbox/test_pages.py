@@ -48,7 +48,7 @@ async def test_a_repository_page_shows_commits_and_the_readme(stage: Stage, brow
     await stage.push("Second <i>", README="# Welcome\n\n<script>alert(1)</script>")
     page = (await browser.get("/ada/demo")).text
     assert "Second &lt;i&gt;" in page
-    assert "<h1>Welcome</h1>" in page
+    assert "<h3>Welcome</h3>" in page
     assert "<script" not in page
     assert f"{stage.sandbox.url}/ada/demo.git" in page
 
@@ -80,7 +80,7 @@ async def test_the_first_page_lists_repositories_and_deliveries(stage: Stage, br
     await stage.sandbox.settled()
     page = (await browser.get("/")).text
     assert 'href="/ada/demo"' in page
-    assert "500 Invalid HTTP Response: 500" in page
+    assert '<td class="failure">500</td>' in page
     assert "installation · created" in page
 
 

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from githubapp.sandbox.access import Actor
-from githubapp.sandbox.rest import Budget
+from githubapp.sandbox.budget import Budget
 from tests.githubapp.github_description import Recorder
 from tests.githubapp.sandbox.conftest import Rest, Stage
 

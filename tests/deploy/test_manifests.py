@@ -1,0 +1,50 @@
+"""The session's manifest: its golden file, and what no value can break out of."""
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from binder.names import new_session_id
+from deploy.engine import SessionSpec
+from deploy.manifests import base_path_of, server_arguments, session_manifest
+
+GOLDEN = Path(__file__).with_name("session.json")
+SPEC = SessionSpec("s234567abcdefghi", "localhost/binder/content:1", "T0KEN", memory_bytes=1, cpus=1.0, pids=1)
+
+
+def test_the_manifest_is_the_golden_one() -> None:
+    assert session_manifest(SPEC, instance="0123abcd", host_port=40000) == json.loads(
+        GOLDEN.read_text(encoding="utf-8")
+    )
+
+
+@given(st.text(), st.text())
+def test_a_value_stays_where_it_was_put(image: str, token: str) -> None:
+    spec = SessionSpec(SPEC.id, image, token, memory_bytes=1, cpus=1.0, pids=1)
+    manifest = json.loads(json.dumps(session_manifest(spec, instance="0123abcd", host_port=40000)))
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    golden["spec"]["containers"][0]["image"] = image
+    golden["spec"]["containers"][0]["env"] = [{"name": "JUPYTER_TOKEN", "value": token}]
+    assert manifest == golden
+
+
+def test_the_token_is_no_argument_and_in_no_repr() -> None:
+    assert not any(SPEC.token in argument for argument in server_arguments(SPEC.id))
+    assert SPEC.token not in repr(SPEC)
+
+
+def test_the_server_answers_under_the_sessions_own_path() -> None:
+    session_id = new_session_id()
+    assert f"--ServerApp.base_url={base_path_of(session_id)}" in server_arguments(session_id)
+
+
+def test_a_session_meets_the_restricted_standard() -> None:
+    """Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    manifest = json.loads(json.dumps(session_manifest(SPEC, instance="0", host_port=1)))
+    pod, (container,) = manifest["spec"]["securityContext"], manifest["spec"]["containers"]
+    assert pod == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["runAsUser"] == 1000
