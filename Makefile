@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help set-up demo test test-fast lint format types bench clean lock
+.PHONY: help set-up demo test test-fast lint format types bench docs clean lock
 
 help: ## list the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ bench: set-up ## all benchmarks, as a table
 
 bench-%: set-up ## one benchmark
 	@$(PYTHON) -m tests.bench $* $(ARGS)
+
+docs: set-up ## draw what the documentation takes from the code
+	@$(PYTHON) -m tests.documents
 
 lock: set-up ## resolve the versions in requirements.lock anew
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --group dev --no-annotate --no-header \

@@ -151,6 +151,7 @@ async def channels_of(server: Server, kernel_id: str) -> AsyncIterator[ClientCon
         origin=Origin(f"{parts.scheme}://{parts.netloc}"),
         compression=None,
         max_size=_LONGEST_MESSAGE_BYTES,
+        open_timeout=None,
         close_timeout=0.2,
         proxy=None,
     )

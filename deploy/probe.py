@@ -16,7 +16,7 @@ from deploy.manifests import base_path_of
 
 _POLL_SECONDS = 0.02
 # A server that comes up does so before the first look; asking the engine would only take its processor away.
-_FIRST_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _LONGEST_QUOTE = 600
 
 
@@ -61,17 +61,45 @@ async def proof_of(engine: Engine, spec: SessionSpec, target: str, *, timeout_se
 async def _ask_new_kernel(stack: AsyncExitStack, client: Client) -> None:
     # Jupyter takes 0.2 s to end a kernel; who waits for the session need not wait for that.
     kernel_id = await stack.enter_async_context(new_kernel(client))
-    async with channels_of(client.server, kernel_id) as socket:
+    answer = asyncio.create_task(_ask(client.server, kernel_id))
+    loss = asyncio.create_task(_watch(client, kernel_id))
+    try:
+        await asyncio.wait({answer, loss}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        answer.cancel()
+        loss.cancel()
+        await asyncio.gather(answer, loss, return_exceptions=True)
+    if not answer.cancelled():
+        answer.result()
+        return
+    loss.result()
+
+
+async def _ask(server: Server, kernel_id: str) -> None:
+    async with channels_of(server, kernel_id) as socket:
         async for _ in ask_kernel(socket, "kernel_info_request", {}):
             pass
 
 
+async def _watch(client: Client, kernel_id: str) -> None:
+    """Wait until Jupyter has given a kernel up, which it tells nobody who waits for its answer.
+
+    Raises: RepositoryFault, when it has.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            await client.call("GET", f"api/kernels/{kernel_id}")
+        except RepositoryFault as error:
+            raise RepositoryFault("The kernel ends as soon as it is started.") from error
+
+
 async def _wait_until_up(engine: Engine, session_id: str, client: Client) -> None:
-    look_at = time.monotonic() + _FIRST_LOOK_SECONDS
+    look_at = time.monotonic() + _LOOK_SECONDS
     while not await client.is_up():
         if time.monotonic() >= look_at:
             await _check_alive(engine, session_id)
-            look_at = time.monotonic() + _FIRST_LOOK_SECONDS
+            look_at = time.monotonic() + _LOOK_SECONDS
         await asyncio.sleep(_POLL_SECONDS)
 
 

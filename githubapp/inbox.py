@@ -5,8 +5,9 @@ is `previews`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from sqlalchemy import select
@@ -33,12 +34,22 @@ _READ_SECONDS = 4.0
 _STORE_SECONDS = 5.5
 # Whoever sends is not known before the whole body is there: so much may wait in memory, over all requests.
 _HELD_BYTES = 4 * LARGEST_BODY_BYTES
+_MOST_WAITING = 2000
 _STATUS: dict[Outcome, int] = {"stored": 202, "ignored": 200, "duplicate": 200}
 
 
 def webhook_route(store: Store, settings: Settings) -> Route:
     """Return the route that deliveries come to. Without an App in the settings, each is refused as unsigned."""
     return Route("/webhooks/github", Inbox(store, settings).receive, methods=["POST"])
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A delivery that is to be stored; `outcome` is set once it is, for good."""
+
+    event: Event
+    ignored: str | None
+    outcome: asyncio.Future[Outcome]
 
 
 class Inbox:
@@ -51,6 +62,8 @@ class Inbox:
         secrets = settings.github_webhook_secrets if settings.github_app_id else ()
         self._secrets = [secret.get_secret_value() for secret in secrets]
         self._held_bytes = 0
+        self._waiting: list[_Waiting] = []
+        self._turn = asyncio.Lock()
 
     async def receive(self, request: Request) -> Response:
         """Answer a delivery."""
@@ -104,27 +117,57 @@ class Inbox:
     async def _keep(self, event: Event, ignored: str | None) -> Outcome:
         """Store a delivery, unless it is there and did not fail.
 
-        Raises: StoreUnavailableError.
+        Whoever has the turn writes for all who wait, in one transaction: a disk is slow, and deliveries come in bursts.
         """
-        key = {"host": self._host, "app_id": self._app_id, "guid": event.guid}
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Refusal(503, "Too much is being delivered at once. Please deliver it again.")
+        mine = _Waiting(event, ignored, asyncio.get_running_loop().create_future())
+        self._waiting.append(mine)
+        async with self._turn:
+            if not mine.outcome.done():
+                await self._store_all()
+        return await mine.outcome
+
+    async def _store_all(self) -> None:
+        """Store what waits, and tell each who waits what became of theirs."""
+        batch, self._waiting = self._waiting, []
         try:
-            async with self._store.write() as session:
-                row = (await session.scalars(select(Delivery).filter_by(**key))).one_or_none()
+            try:
+                outcomes = await self._write(batch)
+            except IntegrityError:  # another process stored one of them meanwhile: now it can be seen
+                outcomes = await self._write(batch)
+        except BaseException as error:
+            for one in batch:
+                failure = error if isinstance(error, StoreUnavailableError) else TimeoutError()
+                one.outcome.done() or one.outcome.set_exception(failure)
+            raise
+        for one, outcome in zip(batch, outcomes, strict=True):
+            one.outcome.done() or one.outcome.set_result(outcome)
+
+    async def _write(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+        of_app = (Delivery.host == self._host, Delivery.app_id == self._app_id)
+        guids = [one.event.guid for one in batch]
+        async with self._store.write() as session:
+            stored = await session.scalars(select(Delivery).where(*of_app, Delivery.guid.in_(guids)))
+            known = {row.guid: row for row in stored}
+            outcomes: list[Outcome] = []
+            for one in batch:
+                row = known.get(one.event.guid)
+                if row and row.state is not DeliveryState.FAILED:
+                    outcomes.append("duplicate")
+                    continue
                 if row is None:
-                    row = Delivery(**key, state=DeliveryState.STORED)
+                    row = Delivery(host=self._host, app_id=self._app_id, guid=one.event.guid)
                     session.add(row)
-                elif row.state is DeliveryState.FAILED:
-                    row.state = step(row.state, DeliveryState.STORED)
-                else:
-                    return "duplicate"
-                _fill(row, event, ignored)
-        except IntegrityError:
-            return "duplicate"  # it came twice at the same time, and the other one was first
-        return "stored" if ignored is None else "ignored"
+                _fill(row, one.event, one.ignored)
+                known[row.guid] = row
+                outcomes.append("stored" if one.ignored is None else "ignored")
+        return outcomes
 
 
 def _fill(row: Delivery, event: Event, ignored: str | None) -> None:
     now = utc_now()
+    row.state = step(row.state, DeliveryState.STORED) if row.state else DeliveryState.STORED
     row.event, row.payload = event.name, dict(event.payload)
     row.attempts, row.received_at, row.reason, row.acted_at = 0, now, ignored, None
     if ignored is not None:

@@ -32,6 +32,7 @@ ADDRESSES = {
     ("PUT", f"{_REPOSITORY}/name"): "rename_repository",
     ("PUT", f"{_REPOSITORY}/private"): "set_private",
     ("PUT", f"{_REPOSITORY}/archived"): "set_archived",
+    ("DELETE", _REPOSITORY): "delete_repository",
     ("PUT", f"{_REPOSITORY}/collaborators/{{login}}"): "set_role",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}"): "statuses",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}/wait"): "wait_for_status",

@@ -26,8 +26,8 @@ DEADLINE_SECONDS = 10.0
 LARGEST_PAYLOAD_BYTES = 25 * 1024 * 1024
 
 _LONGEST_QUEUE = 1_000
-_KEPT_RECORDS = 10_000
-_KEPT_ANSWER_CHARACTERS = 10_000
+_KEPT_RECORDS = 1_000
+_KEPT_ANSWER_BYTES = 10_000
 _LONGEST_HOLD_SECONDS = 5.0
 
 
@@ -152,14 +152,27 @@ class Deliveries:
         started = time.monotonic()
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                url = self._state.apps[outgoing.app_id].webhook_url
-                response = await client.post(url, content=outgoing.body, headers=headers, timeout=DEADLINE_SECONDS)
-            answer = _answer_of(response)
+                answer = await self._ask(client, outgoing, headers)
         except (TimeoutError, httpx.TimeoutException):
             answer = _TIMED_OUT
         except (httpx.HTTPError, httpx.InvalidURL):
             answer = _Answer("failed to connect to host", 0, {}, "")
         self._record(outgoing, answer, headers, time.monotonic() - started)
+
+    async def _ask(self, client: httpx.AsyncClient, outgoing: _Outgoing, headers: Mapping[str, str]) -> _Answer:
+        """Send it, and read the beginning of what comes back."""
+        url = self._state.apps[outgoing.app_id].webhook_url
+        body = b""
+        async with client.stream(
+            "POST", url, content=outgoing.body, headers=headers, timeout=DEADLINE_SECONDS
+        ) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= _KEPT_ANSWER_BYTES:
+                    break
+        status = "OK" if response.is_success else f"Invalid HTTP Response: {response.status_code}"
+        text = body[:_KEPT_ANSWER_BYTES].decode(errors="replace")
+        return _Answer(status, response.status_code, dict(response.headers), text)
 
     def _headers(self, outgoing: _Outgoing) -> dict[str, str]:
         """Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers"""
@@ -209,12 +222,6 @@ def signature(secret: str, body: bytes) -> str:
     Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     """
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-def _answer_of(response: httpx.Response) -> _Answer:
-    status = "OK" if response.is_success else f"Invalid HTTP Response: {response.status_code}"
-    text = response.text[:_KEPT_ANSWER_CHARACTERS]
-    return _Answer(status, response.status_code, dict(response.headers), text)
 
 
 def _without_installation(outgoing: _Outgoing) -> _Outgoing:

@@ -26,7 +26,7 @@ from templates import render
 _SHOWN_COMMITS = 30
 _SHOWN_DELIVERIES = 100
 _SHOWN_FILES = 300
-_LARGEST_README_BYTES = 100_000
+_LARGEST_README_BYTES = 500_000
 _REFRESH_SECONDS = 3
 
 # Nothing is loaded but pictures, nothing is run, nothing is sent.
@@ -142,10 +142,10 @@ async def _readme(world: World, repository: Repository, sha: str) -> Markup | st
     """The README of a commit: rendered when it is Markdown, else as it is."""
     names = await world.git.file_names(repository.id, sha)
     found = next((name for name in names if name.lower().partition(".")[0] == "readme"), None)
-    content = await world.git.file(repository.id, sha, found) if found else None
+    content = await world.git.file(repository.id, sha, found, largest_bytes=_LARGEST_README_BYTES) if found else None
     if found is None or content is None:
         return None
-    text = content[:_LARGEST_README_BYTES].decode(errors="replace")
+    text = content.decode(errors="replace")
     return rendered(text) if found.lower().endswith((".md", ".markdown")) else text
 
 

@@ -7,6 +7,7 @@ eight run at a time, each within a time limit, and none outlives its caller. Sma
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,6 +116,9 @@ class Plumbing:
     async def create(self, repository_id: int, default_branch: str) -> None:
         await self.run(repository_id, "init", "--quiet", "--bare", f"--initial-branch={default_branch}")
 
+    async def remove(self, repository_id: int) -> None:
+        await asyncio.to_thread(shutil.rmtree, self.path(repository_id), ignore_errors=True)
+
     async def copy_branches(self, source_id: int, target_id: int) -> None:
         """Bring all branches and tags of one repository into another: what a fork begins with."""
         source = str(self.path(source_id))
@@ -190,10 +194,11 @@ class Plumbing:
         output = await self.run(repository_id, *diff, stdin="".join(f"{sha}\n" for sha in shas).encode())
         return _touched(output.decode(errors="replace"), shas)
 
-    async def file(self, repository_id: int, sha: str, path: str) -> bytes | None:
-        """A file's bytes in a commit, or None where there is no such file."""
+    async def file(self, repository_id: int, sha: str, path: str, *, largest_bytes: int) -> bytes | None:
+        """A file's bytes in a commit, or None where there is no such file, or a larger one."""
         try:
-            return await self.run(repository_id, "cat-file", "blob", f"{sha}:{path}")
+            size = int(await self.run(repository_id, "cat-file", "-s", f"{sha}:{path}"))
+            return await self.run(repository_id, "cat-file", "blob", f"{sha}:{path}") if size <= largest_bytes else None
         except GitError:
             return None
 

@@ -5,7 +5,6 @@ Owns their JSON objects in GitHub's shapes; what git has to say is handed in, be
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from githubapp.sandbox.app_payloads import app
 from githubapp.sandbox.payloads import iso, iso_or_none, node_id, repository, repository_url, user
@@ -14,6 +13,7 @@ from githubapp.sandbox.values import Comment, FileChange, Json, PullRequest, Rep
 
 _REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
 _ISSUE_SAME_FOR_ALL: Json = {
+    "labels": [],
     "locked": False,
     "active_lock_reason": None,
     "milestone": None,
@@ -23,6 +23,7 @@ _ISSUE_SAME_FOR_ALL: Json = {
     "state_reason": None,
 }
 _PULL_SAME_FOR_ALL: Json = {
+    "labels": [],
     "locked": False,
     "active_lock_reason": None,
     "milestone": None,
@@ -48,13 +49,6 @@ def _author_association(state: State, repo: Repository, login: str) -> str:
     if login.lower() == repo.owner.lower():
         return "OWNER"
     return "COLLABORATOR" if login.lower() in repo.collaborators else "NONE"
-
-
-def _label(state: State, repo: Repository, name: str) -> Json:
-    number = sum(name.encode()) + repo.id * 1000
-    url = f"{repository_url(state, repo)}/labels/{quote(name)}"
-    shape = {"color": "ededed", "default": False, "description": None}
-    return {"id": number, "node_id": node_id("Label", number), "url": url, "name": name, **shape}
 
 
 def _side(state: State, repo: Repository | None, owner: str, ref: str, sha: str) -> Json:
@@ -103,7 +97,6 @@ def pull_request(state: State, pull: PullRequest) -> Json:
         "user": user(state, pull.author),
         "body": pull.body,
         "draft": pull.draft,
-        "labels": [_label(state, repo, name) for name in pull.labels],
         **_PULL_SAME_FOR_ALL,
         "created_at": iso(pull.created_at),
         "updated_at": iso(pull.updated_at),
@@ -154,7 +147,6 @@ def issue_of(state: State, pull: PullRequest) -> Json:
         "number": pull.number,
         "title": pull.title,
         "user": user(state, pull.author),
-        "labels": [_label(state, repo, name) for name in pull.labels],
         "state": pull.state,
         **_ISSUE_SAME_FOR_ALL,
         "comments": len(state.comments_of(repo, pull.number)),

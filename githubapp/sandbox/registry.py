@@ -170,6 +170,14 @@ def set_archived(world: World, repository: Repository, sender: str, *, archived:
     return _change(world, replace(repository, archived=archived), "archived" if archived else "unarchived", sender)
 
 
+async def delete_repository(world: World, repository: Repository, sender: str) -> None:
+    """Delete a repository with all that is in it; pull requests from it stay where they are, without their head's
+    repository."""
+    events.repository(world, repository, "deleted", sender)
+    world.state.forget_repository(repository)
+    await world.git.remove(repository.id)
+
+
 def _change(world: World, repository: Repository, action: str, sender: str, changes: Json | None = None) -> Repository:
     repository = replace(repository, updated_at=world.state.now())
     world.state.repositories[repository.id] = repository

@@ -27,6 +27,8 @@ async def json_object(request: Request) -> Json:
         return {}
     try:
         body = json.loads(raw)
+        # Half a surrogate pair or a NaN is read without complaint, and can never be answered again.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise Refusal(400, "Problems parsing JSON") from None
     if not isinstance(body, dict):

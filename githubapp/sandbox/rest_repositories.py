@@ -59,6 +59,7 @@ async def get_ref(call: Call) -> Response:
     ref = f"refs/{call.path('ref')}"
     sha = await _ref_sha(call.world, call.repository, ref) if is_branch(call.path("ref")) else None
     if sha is None:
+        await _refuse_empty(call)
         raise not_found()
     is_commit = await call.world.git.commit_sha(call.repository.id, sha) == sha
     return JSONResponse(
@@ -85,9 +86,14 @@ async def _commit_sha(call: Call) -> str:
     sha = await resolve(call.world, call.repository, call.path("ref"))
     if sha:
         return sha
+    await _refuse_empty(call)
+    raise Refusal(422, f"No commit found for SHA: {call.path('ref')}")
+
+
+async def _refuse_empty(call: Call) -> None:
+    """Raises: Refusal 409, for a repository that nothing was pushed to."""
     if not await call.world.git.refs(call.repository.id):
         raise Refusal(409, "Git Repository is empty.")
-    raise Refusal(422, f"No commit found for SHA: {call.path('ref')}")
 
 
 async def get_commit(call: Call) -> Response:

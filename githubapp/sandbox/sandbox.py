@@ -140,6 +140,11 @@ class Sandbox:
         repository = self.world.repository(full_name)
         return registry.set_archived(self.world, repository, self._sender(sender, repository), archived=archived)
 
+    async def delete_repository(self, full_name: str, *, sender: str | None = None) -> None:
+        """Delete it with all that is in it."""
+        repository = self.world.repository(full_name)
+        await registry.delete_repository(self.world, repository, self._sender(sender, repository))
+
     async def set_role(self, full_name: str, *, login: str, role: Role | None) -> Repository:
         """Make somebody a collaborator, or (None) nobody any more."""
         return registry.set_role(self.world, self.world.repository(full_name), self.world.account(login), role)

@@ -133,6 +133,19 @@ class State:
         self.pulls[place] = changed
         return changed
 
+    def forget_repository(self, repository: Repository) -> None:
+        """Drop a repository and what belongs to it; heads of other repositories' pull requests lose theirs."""
+        gone = repository.id
+        del self.repositories[gone]
+        self.pulls = {place: pull for place, pull in self.pulls.items() if place[0] != gone}
+        self.comments = {number: one for number, one in self.comments.items() if one.repository_id != gone}
+        self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
+        self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
+        for place, pull in self.pulls.items():
+            if pull.head_id == gone:
+                self.pulls[place] = replace(pull, head_id=None)
+        self.changed()
+
     def comments_of(self, repository: Repository, number: int) -> list[Comment]:
         """Oldest first."""
         return [

@@ -100,16 +100,26 @@ def _description(source: _Source) -> Mapping[str, Any]:
     with target.open("rb") as file:
         described: dict[str, Any] = json.load(file)
     if source is _REST:
-        _correct(described)
+        _correct_rest(described)
+    _correct_pull_requests(described)
     return described
 
 
-def _correct(described: dict[str, Any]) -> None:
+def _correct_rest(described: dict[str, Any]) -> None:
     """Put right what the description gets wrong: here alone an account must be a user *and* an enterprise, where the
     same object is either of them everywhere else (`installation`)."""
     answer = described["paths"]["/app/installations"]["get"]["responses"]["200"]
     account = answer["content"]["application/json"]["schema"]["items"]["properties"]["account"]
     account["anyOf"] = account.pop("allOf")
+
+
+def _correct_pull_requests(described: dict[str, Any]) -> None:
+    """The repository of a head is null once a fork has been deleted; the description used to say so, and GitHub does."""
+    for name in ("pull-request", "pull-request-simple"):
+        sides = described["components"]["schemas"].get(name, {}).get("properties")
+        if sides:
+            head = sides["head"]["properties"]
+            head["repo"] = {"anyOf": [{"type": "null"}, head["repo"]]}
 
 
 # Exchanges

@@ -4,7 +4,7 @@ import pytest
 
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.values import PullRequest
-from tests.githubapp.sandbox.conftest import Stage
+from tests.githubapp.sandbox.conftest import Rest, Stage
 
 
 async def _open(stage: Stage) -> PullRequest:
@@ -95,6 +95,22 @@ async def test_a_pull_request_from_a_fork_reaches_the_base(stage: Stage) -> None
     assert opened["pull_request"]["author_association"] == "NONE"
     assert (moved["before"], moved["after"]) == (first, second)
     assert await _pull_ref(stage, 1) == second, "the base can be asked for a fork's commit"
+
+
+async def test_a_pull_request_outlives_the_fork_that_it_came_from(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.fork("ada/demo", owner="bob")
+    await stage.checkout.commit("From Bob", bob="1")
+    await stage.checkout.push(stage.sandbox.clone_url("bob/demo", login="bob"), "HEAD:refs/heads/topic")
+    await stage.sandbox.open_pull_request("ada/demo", author="bob", head="bob:topic", title="From a fork")
+    await stage.sandbox.delete_repository("bob/demo")
+    assert (await rest("GET", "/repos/bob/demo")).status_code == 404
+    assert (await rest("GET", "/repos/ada/demo/pulls")).json()[0]["head"]["repo"] is None
+    await stage.sandbox.close_pull_request("ada/demo", 1)
+    assert await stage.heard() == ["pull_request.opened", "pull_request.closed"]
+    closed = stage.receiver.of("pull_request")[-1]
+    assert (closed["pull_request"]["head"]["repo"], closed["pull_request"]["head"]["label"]) == (None, "bob:topic")
+    with pytest.raises(Refusal):
+        await stage.sandbox.reopen_pull_request("ada/demo", 1)
 
 
 async def test_impossible_pull_requests_are_refused(stage: Stage) -> None:

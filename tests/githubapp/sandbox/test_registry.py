@@ -84,6 +84,14 @@ async def test_visibility_and_archiving_are_told(stage: Stage) -> None:
     assert await stage.heard() == [f"repository.{action}" for action in told]
 
 
+async def test_a_deleted_repository_is_gone(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.delete_repository("ada/demo")
+    assert await stage.heard() == ["repository.deleted"]
+    assert (await rest("GET", "/repos/ada/demo")).status_code == 404
+    again = await stage.sandbox.create_repository("ada/demo")
+    assert (await rest("GET", f"/repositories/{again.id}")).status_code == 200
+
+
 async def test_a_fork_has_its_parents_branches(stage: Stage, rest: Rest) -> None:
     await stage.sandbox.fork("ada/demo", owner="bob", name="mine")
     listed = await stage.checkout.git("ls-remote", stage.sandbox.clone_url("bob/mine"), "refs/heads/main")

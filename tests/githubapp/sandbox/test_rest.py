@@ -36,6 +36,8 @@ async def test_bad_bodies_are_refused(stage: Stage, rest: Rest) -> None:
     bad = [
         (b"{", 400, "Problems parsing JSON"),
         (b"[" * 100_000, 400, "Problems parsing JSON"),
+        (b'{"state": "\\ud800"}', 400, "Problems parsing JSON"),
+        (b'{"state": NaN}', 400, "Problems parsing JSON"),
         (b"[]", 400, "Body should be a JSON object"),
         (b" " * 2_000_000, 413, "Payload too large"),
     ]

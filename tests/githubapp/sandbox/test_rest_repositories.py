@@ -58,7 +58,9 @@ async def test_names_that_are_no_commit(stage: Stage, rest: Rest) -> None:
     for path in ("branches/missing", "branches/-x", "git/ref/heads/mai", "git/ref/heads", "git/ref/heads/..%2Fx"):
         assert (await rest("GET", f"/repos/ada/demo/{path}")).status_code == 404, path
     await stage.sandbox.create_repository("ada/empty")
-    assert (await rest("GET", "/repos/ada/empty/commits/main")).status_code == 409
+    for path in ("commits/main", "git/ref/heads/main"):
+        assert (await rest("GET", f"/repos/ada/empty/{path}")).status_code == 409, path
+    assert (await rest("GET", "/repos/ada/empty/branches")).json() == []
 
 
 async def test_an_annotated_tag_is_a_tag(stage: Stage, rest: Rest) -> None:

@@ -1,0 +1,69 @@
+"""The parts of the documentation that are drawn from the code: `python -m tests.documents` writes them anew."""
+
+import ast
+import re
+from pathlib import Path
+
+from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
+from binder.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+_BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
+_HOMES = {
+    "state_dir": "`/var/lib/binder` for root, `~/.local/state/binder` for others",
+    "cache_dir": "`/var/cache/binder` for root, `~/.cache/binder` for others",
+}
+
+
+def documented_settings() -> dict[str, str]:
+    """Return the text that stands below each setting in its source: name → text."""
+    tree = ast.parse((ROOT / "binder" / "settings.py").read_text(encoding="utf-8"))
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
+    found: dict[str, str] = {}
+    for node, following in zip(body, body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            match following:
+                case ast.Expr(ast.Constant(str(text))):
+                    found[node.target.id] = " ".join(text.split())
+                case _:
+                    pass
+    return found
+
+
+def settings_page() -> str:
+    """Return `docs/settings.md`."""
+    texts = documented_settings()
+    lines = [
+        "# Settings",
+        "",
+        "Each is read once, at the start, from the environment. Faults are reported all together, with their names.",
+        "Drawn from `binder/settings.py` by `make docs`.",
+        "",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "none" if field.default in {None, "", ()} else f"`{field.default}`"
+        lines += [f"## BINDER_{name.upper()}", "", texts[name], "", f"Default: {_HOMES.get(name, default)}.", ""]
+    return "\n".join(lines)
+
+
+def life_cycles() -> str:
+    """Return the diagrams of `docs/architecture.md`, with the marks around them."""
+    kinds = (("A delivery", DeliveryState), ("A build", BuildState), ("A session", SessionState))
+    drawn = [f"### {title}\n\n```mermaid\n{mermaid(kind)}```\n" for title, kind in kinds]
+    return "\n".join([_BEGIN, "", *drawn, _END])
+
+
+def architecture_page(current: str) -> str:
+    """Return `docs/architecture.md` with its diagrams drawn anew."""
+    return re.sub(f"{_BEGIN}.*{_END}", lambda _: life_cycles(), current, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Write what is drawn."""
+    (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
+    page = ROOT / "docs" / "architecture.md"
+    page.write_text(architecture_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The documentation says what the code says."""
+
+from binder.settings import Settings
+from tests.documents import ROOT, architecture_page, documented_settings, settings_page
+
+
+def test_each_setting_says_what_it_is_for() -> None:
+    assert set(documented_settings()) == set(Settings.model_fields)
+
+
+def test_the_page_of_settings_is_drawn_from_them() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_page(), "run `make docs`"
+
+
+def test_the_life_cycles_are_drawn_from_their_tables() -> None:
+    current = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert current == architecture_page(current), "run `make docs`"
