@@ -99,15 +99,18 @@ class Buildah:
                 f"The step “{step}” did not end within {error.seconds:g} seconds and was stopped.", step=step
             ) from error
         if not done.ok:
-            raise explain(done.output) or _fault_of(done, step)
+            raise _fault_of_disk(done) or explain(done.output) or _fault_of(done, step)
 
     async def remove_leftovers(self) -> None:
         """Remove the containers that interrupted builds left behind; nobody may be building meanwhile."""
         await run(self.command(["buildah", "rm", "--all"]), timeout_seconds=_SHORT_SECONDS)
 
 
+def _fault_of_disk(done: Completed) -> BinderError | None:
+    full = _DISK_FULL in done.output.lower()
+    return OperatorFault("The disk of this service is full. Free some space, then build again.") if full else None
+
+
 def _fault_of(done: Completed, step: str) -> BinderError:
-    if _DISK_FULL in done.output.lower():
-        return OperatorFault("The disk of this service is full. Free some space, then build again.")
     last = next((line for line in reversed(done.output.splitlines()) if line.strip()), "it said nothing")
     return RepositoryFault(f"The step “{step}” failed: {last.strip()[:300]}", step=step)

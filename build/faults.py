@@ -17,7 +17,7 @@ _AT_LINE = re.compile(r"\brequirements\.txt:(\d+):\d+")
 _REQUIRED = re.compile(r"you require ([^,]+?)(?:, we can| and we|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SECOND_REASON = " And because "
-_ONE_REASON = re.compile(r"Because (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
+_ONE_REASON = re.compile(r"\ABecause (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
 _LONGEST = 300
 _MOST_READ = 20_000
 

@@ -5,6 +5,7 @@ reaches it through its environment, which nobody else can read: not through an a
 """
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,17 @@ _SETTINGS = {
     "core.attributesFile": "/dev/null",
     "credential.helper": "",
     "fetch.fsckObjects": "true",
+    # What old versions of git and of its imitators wrote; it harms nobody.
+    "fetch.fsck.badTimezone": "ignore",
+    "fetch.fsck.missingSpaceBeforeDate": "ignore",
+    "fetch.fsck.zeroPaddedFilemode": "ignore",
     "gc.auto": "0",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "30",
     "advice.detachedHead": "false",
 }
+_REFUSED = re.compile(r"^error: object [0-9a-f]+: (.*)\n(?:.*\n)*fatal: fsck error", re.MULTILINE)
+_COMMIT_GONE = ("not our ref", "unadvertised object", "couldn't find remote ref", "is no commit")
 _MOST_FILES = 100_000
 _MOST_OUTPUT_BYTES = 64 * 2**20
 
@@ -97,7 +104,9 @@ class Git:
         Raises: RepositoryFault.
         """
         index = {"GIT_INDEX_FILE": f"{self._folder(source)}/index-{digest_of(str(into))}"}
-        script = 'git --work-tree="$1" read-tree --reset -u "$2" && rm -f "$GIT_INDEX_FILE"'
+        # A build that was killed may have left an index, or its lock, for the one that takes up its work.
+        script = 'trap \'rm -f "$GIT_INDEX_FILE"\' EXIT; rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"; '
+        script += 'git --work-tree="$1" read-tree --reset -u "$2"'
         argv = ["sh", "-c", script, "lay-out", str(into), commit.sha]
         await self._run(source, argv, self._folder(source), index)
 
@@ -170,7 +179,11 @@ def fault_of(source: Source, output: str) -> BinderError:
     said = output.lower()
     if "no space left" in said:
         return OperatorFault("The disk of this service is full. Free some space, then try again.")
-    if any(words in said for words in ("not our ref", "unadvertised object", "couldn't find remote ref")):
+    if refused := _REFUSED.search(output):
+        return RepositoryFault(f"git refuses the commit, which is broken or a trap: {refused[1]}.", step="fetch")
+    if any(
+        words in said for words in ("not our ref", "unadvertised object", "couldn't find remote ref", "is no commit")
+    ):
         return RepositoryFault("The commit is no longer in the repository.", step="fetch")
     if any(words in said for words in ("not found", "could not read username", "does not appear to be a git")):
         return VisitorFault(f"There is no repository at {source.url}, or it is private.")

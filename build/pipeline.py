@@ -110,7 +110,8 @@ class Pipeline:
             before = await self._buildah.images()
             if plan.content.image not in before:
                 await self._environment(plan, lock, job)
-        async with watch.phase("content"), self._alone(plan.content.key):
+        async with watch.phase("content"), self._alone(plan.content.key) as was_first:
+            before = before if was_first else await self._buildah.images()
             if plan.content.image not in before:
                 await self._content(plan, recipe, commit, job)
         await job.enter(BuildState.PUSHING)
@@ -126,11 +127,12 @@ class Pipeline:
         return Built(plan.content.image, images[plan.content.image], way, layers, watch.seconds)
 
     @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
-        """Wait until nobody else in this process makes the thing of that key."""
+    async def _alone(self, key: str) -> AsyncIterator[bool]:
+        """Wait until nobody else in this process makes the thing of that key; give whether nobody did."""
         lock = self._making.setdefault(key, asyncio.Lock())
+        was_first = not lock.locked()
         async with lock:
-            yield
+            yield was_first
 
     async def _base(self, base: Layer, log: BuildLog) -> None:
         async with self._alone(base.key):
@@ -147,7 +149,7 @@ class Pipeline:
                 await self._base(base, job.log)
                 job.log.heading("Resolving the environment")
                 text = await self._resolve(base, recipe, job)
-                new = kept.with_suffix(".new")
+                new = kept.with_suffix(f".{self._paths.instance}")  # another service may be at it too
                 new.write_text(text, encoding="utf-8")
                 new.replace(kept)
         return kept.read_text(encoding="utf-8")

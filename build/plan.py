@@ -67,7 +67,7 @@ def base_layer(suite: str) -> Layer:
 def lock_key(base: Layer, recipe: Recipe) -> str:
     """Return the key of an environment that is asked for and not yet resolved."""
     asked = recipe.requirements.text if recipe.requirements else ""
-    return digest_of("lock", base.key, asked, default_packages())
+    return digest_of("lock", base.key, asked, default_packages(), _template("resolve.sh"))
 
 
 def plan_build(base: Layer, recipe: Recipe, lock: str, tree: str) -> BuildPlan:

@@ -6,6 +6,7 @@ this version cannot make is refused by name: an environment that silently lacks 
 Source: https://repo2docker.readthedocs.io/en/latest/configuration/
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,11 @@ _NOT_YET = (
     ("install.R", "R"),
     ("start", "a start script of the repository's own"),
 )
+_PROJECT = "pyproject.toml"
+# Two headers say all that is asked here, whatever else a hostile file would have a parser do.
+_TABLES_OF_A_PACKAGE = [
+    re.compile(rf"^[ \t]*\[[ \t]*{name}[ \t]*[].]", re.MULTILINE) for name in ("project", "build-system")
+]
 _LARGEST_FILE_BYTES = 2**20
 
 
@@ -56,14 +62,15 @@ def paths_to_read(files: Mapping[str, Entry]) -> tuple[str, ...]:
 
     Raises: RepositoryFault, naming the file.
     """
-    path = f"{_folder_of(files)}requirements.txt"
-    if path not in files:
-        return ()
-    if not files[path].mode.startswith("100"):
-        raise RepositoryFault(f"{path} must be a file; it is a link or a submodule.", file=path)
-    if files[path].size > _LARGEST_FILE_BYTES:
-        raise RepositoryFault(f"{path} is larger than 1 MiB, which no list of packages is.", file=path)
-    return (path,)
+    folder = _folder_of(files)
+    wanted = (f"{folder}requirements.txt", *(() if folder else (_PROJECT,)))
+    paths = tuple(path for path in wanted if path in files)
+    for path in paths:
+        if not files[path].mode.startswith("100"):
+            raise RepositoryFault(f"{path} must be a file; it is a link or a submodule.", file=path)
+        if files[path].size > _LARGEST_FILE_BYTES:
+            raise RepositoryFault(f"{path} is larger than 1 MiB, which no list of packages is.", file=path)
+    return paths
 
 
 def recipe_for(files: Mapping[str, Entry], texts: Mapping[str, str]) -> Recipe:
@@ -72,10 +79,15 @@ def recipe_for(files: Mapping[str, Entry], texts: Mapping[str, str]) -> Recipe:
     Raises: RepositoryFault, naming the file.
     """
     folder = _folder_of(files)
-    _refuse_what_is_missing(files, folder)
-    post_build = f"{folder}postBuild"
+    for name, what in _NOT_YET:
+        if f"{folder}{name}" in files:
+            raise _not_yet(f"{folder}{name}", what)
+    # What only sets up tools asks for nothing.
+    if all(table.search(texts.get(_PROJECT, "")) for table in _TABLES_OF_A_PACKAGE):
+        raise _not_yet(_PROJECT, "installing the repository itself")
+    requirements, post_build = f"{folder}requirements.txt", f"{folder}postBuild"
     return Recipe(
-        next((read_requirements(path, text) for path, text in texts.items()), None),
+        read_requirements(requirements, texts[requirements]) if requirements in texts else None,
         _executable(files, post_build) if post_build in files else None,
     )
 
@@ -91,14 +103,11 @@ def _folder_of(files: Mapping[str, Entry]) -> str:
     return f"{present[0]}/" if present else ""
 
 
-def _refuse_what_is_missing(files: Mapping[str, Entry], folder: str) -> None:
-    for name, what in _NOT_YET:
-        if f"{folder}{name}" in files:
-            raise RepositoryFault(
-                f"{folder}{name} asks for {what}, which this version cannot build yet. "
-                "It builds requirements.txt and postBuild.",
-                file=f"{folder}{name}",
-            )
+def _not_yet(path: str, what: str) -> RepositoryFault:
+    return RepositoryFault(
+        f"{path} asks for {what}, which this version cannot build yet. It builds requirements.txt and postBuild.",
+        file=path,
+    )
 
 
 def _executable(files: Mapping[str, Entry], path: str) -> str:

@@ -60,8 +60,7 @@ def read_requirements(path: str, text: str) -> Requirements:
     lines: dict[str, int] = {}
     options: list[str] = []
     for number, line in _logical_lines(text):
-        links = _FIND_LINKS.match(line)
-        if line.startswith(_FILES) or _is_place_here(links[1] if links else line):
+        if line.startswith(_FILES) or _is_place_here(line):
             raise RepositoryFault(
                 f"{path} line {number} refers to a file of the repository, which this version cannot install yet.",
                 file=path,
@@ -75,11 +74,12 @@ def read_requirements(path: str, text: str) -> Requirements:
 
 
 def _is_place_here(line: str) -> bool:
-    """Whether a requirement is a path, or an address of a file, and not a name or an address on the network."""
-    place = _END_OF_PLACE.split(line, maxsplit=1)[0].rstrip()
+    """Whether a line names a path, or the address of a file, and not a package or an address on the network."""
+    links = _FIND_LINKS.match(line)
+    place = links[1] if links else _END_OF_PLACE.split(line, maxsplit=1)[0].rstrip()
     if scheme := _SCHEME.match(place):
         return scheme[1].lower().endswith("file")
-    return not place.startswith("-") and bool(_PATH.search(place))
+    return bool(links) or (not place.startswith("-") and bool(_PATH.search(place)))
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:

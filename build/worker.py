@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sqlalchemy import or_, select, update
 
-from binder.errors import BinderError, OperatorFault, WorldFault
+from binder.errors import BinderError, OperatorFault, StoreUnavailableError, WorldFault
 from binder.lifecycle import BuildState, is_final
 from binder.log import logger
 from binder.paths import Paths
@@ -68,6 +68,7 @@ class BuildWorker:
         self._log_bytes = log_bytes
         self._secrets = secrets
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopping: set[int] = set()
 
     async def step(self) -> bool:
         """Stop what was ended, queue again what lost its worker, and start what waits."""
@@ -81,7 +82,7 @@ class BuildWorker:
             return False
         task = asyncio.create_task(self._run(build), name=f"build-{build.id}")
         self._tasks[build.id] = task
-        task.add_done_callback(lambda _: self._forget(build.id))
+        task.add_done_callback(lambda ended: self._forget(build.id, ended))
         return True
 
     async def close(self) -> None:
@@ -90,8 +91,12 @@ class BuildWorker:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _forget(self, build_id: int) -> None:
+    def _forget(self, build_id: int, ended: asyncio.Task[None]) -> None:
         self._tasks.pop(build_id, None)
+        self._stopping.discard(build_id)
+        if not ended.cancelled() and (error := ended.exception()):
+            # Not even its row could be written: it is queued again once its lease is over.
+            log.error("build_left", build=build_id, exc_info=error)
         self._store.changed.give()
 
     async def _stop_ended(self) -> None:
@@ -101,7 +106,9 @@ class BuildWorker:
             rows = await session.execute(select(Build.id, Build.state).where(Build.id.in_(self._tasks)))
             ended = [build_id for build_id, state in rows if is_final(state)]
         for build_id in ended:
-            if task := self._tasks.get(build_id):
+            # Once: asked a second time, it would break off its cleaning up.
+            if (task := self._tasks.get(build_id)) and build_id not in self._stopping:
+                self._stopping.add(build_id)
                 task.cancel()
 
     async def _queue_orphans(self) -> None:
@@ -121,8 +128,13 @@ class BuildWorker:
             repository = await session.get_one(Repository, build.repository_id)
         bound = log.bind(build=build.id, repository=repository.full_name, commit=build.sha)
         bound.info("build_started")
-        path = self._paths.build_log(build.id)
-        notes = BuildLog(path, secrets=self._secrets, most_bytes=self._log_bytes)
+        try:
+            notes = BuildLog(self._paths.build_log(build.id), secrets=self._secrets, most_bytes=self._log_bytes)
+        except OSError as error:
+            bound.exception("build_log_not_opened")
+            fault = OperatorFault(f"This service cannot write the build's log: {error.strerror}.")
+            await self._end(build.id, fault)
+            return
         try:
             async with self._lease(build.id), self._folder(build.id) as work:
                 built = await self._attempts(build, repository, notes, work)
@@ -132,13 +144,15 @@ class BuildWorker:
             notes.heading("The build was stopped")
             raise
         except BinderError as error:
+            error.message = notes.masked(error.message)
             bound.warning("build_failed", party=error.party, reason=error.message)
-            await self._fail(build.id, error, notes)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the commit must not stay pending
+            notes.heading(f"Failed: {error.message}")
+            await self._end(build.id, error)
+        except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("build_broke")
             fault = OperatorFault("Something went wrong in this service while it built; its log says more.")
-            fault.__cause__ = error
-            await self._fail(build.id, fault, notes)
+            notes.heading(f"Failed: {fault.message}")
+            await self._end(build.id, fault)
         finally:
             notes.close()
 
@@ -164,16 +178,22 @@ class BuildWorker:
     async def _enter(self, build_id: int, state: BuildState) -> None:
         async with self._store.write() as session:
             build = await session.get_one(Build, build_id)
-            if is_final(build.state):
+            if not self._is_ours(build):
+                self._stopping.add(build_id)
                 raise asyncio.CancelledError
-            # An attempt after the first passes through states that the build is beyond.
-            if build.state not in _IN_WORK[_IN_WORK.index(state) :]:
+            # An attempt that is not the first begins again in the middle.
+            again = state is BuildState.FETCHING and build.state is not BuildState.QUEUED
+            if build.state is not state and not again:
                 advance_build(build, state, utc_now())
+
+    def _is_ours(self, build: Build) -> bool:
+        """Whether the build still goes on, and by us: another may have taken it up while we were held up."""
+        return not is_final(build.state) and build.lease_owner == self._store.owner
 
     async def _finish(self, build_id: int, built: Built) -> None:
         async with self._store.write() as session:
             build = await session.get_one(Build, build_id)
-            if is_final(build.state):
+            if not self._is_ours(build):
                 return
             build.result = {
                 "image": built.image,
@@ -185,12 +205,11 @@ class BuildWorker:
             advance_build(build, BuildState.CHECKING, utc_now())
             build.lease_owner = build.lease_until = None
 
-    async def _fail(self, build_id: int, error: BinderError, notes: BuildLog) -> None:
-        notes.heading(f"Failed: {error.message}")
+    async def _end(self, build_id: int, fault: BinderError) -> None:
         async with self._store.write() as session:
             build = await session.get_one(Build, build_id)
-            if not is_final(build.state):
-                fail_build(build, error, utc_now())
+            if self._is_ours(build):
+                fail_build(build, fault, utc_now())
 
     @asynccontextmanager
     async def _lease(self, build_id: int) -> AsyncIterator[None]:
@@ -208,8 +227,11 @@ class BuildWorker:
             await asyncio.sleep(_LEASE_SECONDS / 3)
             until = utc_now() + timedelta(seconds=_LEASE_SECONDS)
             mine = (Build.id == build_id, Build.lease_owner == self._store.owner)
-            async with self._store.write() as session:
-                await session.execute(update(Build).where(*mine).values(lease_until=until))
+            try:
+                async with self._store.write() as session:
+                    await session.execute(update(Build).where(*mine).values(lease_until=until))
+            except StoreUnavailableError:
+                log.warning("lease_not_renewed", build=build_id)  # the next time comes before it is over
 
     @asynccontextmanager
     async def _folder(self, build_id: int) -> AsyncIterator[Path]:

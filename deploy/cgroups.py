@@ -138,12 +138,8 @@ class Cgroups:
         """Remove a session's groups, and end whatever is still in them."""
         for group in self.groups_of(session_id):
             await _remove_group(group)
-
-    def close(self) -> None:
-        """Remove the groups that hold the sessions' groups, if those are gone."""
-        for folder in set(self.limits.folders.values()):
-            with suppress(OSError):
-                (folder / self._below).rmdir()
+            with suppress(OSError):  # other sessions have theirs in there
+                group.parent.rmdir()
 
 
 async def _remove_group(group: Path) -> None:

@@ -37,6 +37,8 @@ def server_arguments(session_id: str) -> list[str]:
         "--ServerApp.allow_remote_access=True",
         "--ServerApp.trust_xheaders=True",
         "--ServerApp.quit_button=False",
+        # Seconds between two looks at whether a kernel lives (3 by default): one that ran out of memory is soon back.
+        "--KernelRestarter.time_to_dead=1.0",
         # Nothing is asked of the outside on a visitor's behalf.
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",

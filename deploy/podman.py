@@ -16,7 +16,7 @@ from binder.errors import OperatorFault
 from binder.names import is_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
-from deploy.cgroups import Cgroups, Limits, limits_for, read_cgroup_facts
+from deploy.cgroups import Cgroups, Limits
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import SERVER_PORT, pod_name, session_manifest
 
@@ -30,17 +30,13 @@ _LONGEST_LIST_BYTES = 2**24
 class PodmanEngine:
     """Runs sessions with podman, as the build account, in the storage that the builds fill."""
 
-    def __init__(self, paths: Paths, account: Account, limits: Limits | None = None) -> None:
+    def __init__(self, paths: Paths, account: Account, limits: Limits) -> None:
         self.instance = paths.instance
+        self.limits = limits
         self._paths = paths
         self._account = account
-        self._cgroups = Cgroups(limits or limits_for(read_cgroup_facts()), self.instance)
+        self._cgroups = Cgroups(limits, self.instance)
         self._ports: set[int] = set()
-
-    @property
-    def explanation(self) -> str | None:
-        """What a session cannot be kept from using on this machine, in a sentence for the operator; None: nothing."""
-        return self._cgroups.limits.explanation
 
     async def start(self, spec: SessionSpec) -> str:
         """Start a session's pod and return its target.
@@ -100,10 +96,6 @@ class PodmanEngine:
         name = f"{pod_name(self.instance, session_id)}-notebook"
         done = await self._podman("logs", "--tail", str(_LOG_LINES), name)
         return done.output[-_LONGEST_LOG:] if done.ok else ""
-
-    def close(self) -> None:
-        """Remove what held the sessions' control groups, if no session is left."""
-        self._cgroups.close()
 
     async def _containers(self) -> list[dict[str, Any]]:
         """Return podman's account of all containers, those of other services included."""

@@ -4,6 +4,7 @@ Owns how long it waits and what it says where the proof fails; how one speaks wi
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,9 +16,10 @@ from deploy.jupyter import Client, Server, ask_kernel, channels_of, compute, new
 from deploy.manifests import base_path_of
 
 _POLL_SECONDS = 0.02
-# A server that comes up does so before the first look; asking the engine would only take its processor away.
+# A server that comes up does so before the first look at what else there is: that would take its processor away.
 _LOOK_SECONDS = 1.0
 _LONGEST_QUOTE = 600
+_JUPYTERS = re.compile(r"\[[A-Z] \d{4}-")
 
 
 class Proof(Protocol):
@@ -110,9 +112,24 @@ async def _check_alive(engine: Engine, session_id: str) -> None:
 
 
 async def _fault(engine: Engine, spec: SessionSpec, sentence: str) -> RepositoryFault:
-    log = (await engine.log_of(spec.id)).replace(spec.token, "***").strip()
-    quote = f" Its last lines: {log[-_LONGEST_QUOTE:]}" if log else ""
-    return RepositoryFault(sentence + quote, step="start")
+    quote = telling_lines((await engine.log_of(spec.id)).replace(spec.token, "***"))
+    return RepositoryFault(f"{sentence} Its last lines: {quote}" if quote else sentence, step="start")
+
+
+def telling_lines(log: str) -> str:
+    """Return the end of a server's log: of what others than Jupyter's own logger wrote, if there is any of it.
+
+    A line that is indented belongs to the one before it, as those of a traceback do.
+    """
+    records: list[str] = []
+    for line in log.splitlines():
+        if records and line.startswith((" ", "\t", "}")):
+            records[-1] += f"\n{line}"
+        elif line not in records[-1:]:
+            records.append(line)
+    others = [record for record in records if record.strip() and not _JUPYTERS.match(record)]
+    text = "\n".join(others or records).strip()
+    return text if len(text) <= _LONGEST_QUOTE else "…" + text[-_LONGEST_QUOTE:]
 
 
 async def run_cell(base_url: str, token: str, code: str, *, timeout_seconds: float = 60.0) -> str:

@@ -62,9 +62,10 @@ async def record(session: AsyncSession, host: str, seen: Observation, addresses:
     if seen.decision.build:
         await want_build(session, repository_id=repository.id, sha=preview.head_sha, preview_id=preview.id)
     ended = await _end_unwanted_builds(session, repository, now)
-    for sha in {preview.head_sha, left or preview.head_sha, *(build.sha for build in ended)}:
+    left = left or preview.head_sha
+    for sha in dict.fromkeys((preview.head_sha, left, *(build.sha for build in ended))):
         await owe_reports(session, repository, sha, addresses)
-    await owe_end(session, repository, preview, left or preview.head_sha)
+    await owe_end(session, repository, preview, left)
 
 
 def _mark(preview: Preview | None) -> Mark:

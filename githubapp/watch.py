@@ -7,7 +7,7 @@ show with what is written down as wanted: all builds once, after that those that
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import Row, Select, and_, select, union
 from sqlalchemy.orm import aliased
 
 from binder.store import Store
@@ -32,19 +32,23 @@ class BuildWatch:
 
     async def note_changes(self) -> bool:
         """Have GitHub be owed what builds should show, and return whether any of them changed."""
-        after, still_open, changed = 0, set[int](), False
-        while rows := await self._look(after):
+        after, still_open, changed, is_last = 0, set[int](), False, False
+        while not is_last:
+            rows = await self._look(after)
             changed |= await self._note(rows)
-            after = rows[-1].Build.id
             still_open |= {row.Build.id for row in rows if row.Build.state in ACTIVE_BUILDS}
+            after = rows[-1].Build.id if rows else after
+            is_last = len(rows) < _PAGE
         self._open = frozenset(still_open)
         self._next = max(self._next, after + 1)
         return changed
 
     async def _look(self, after: int) -> Sequence[Seen]:
-        concerned = or_(Build.state.in_(ACTIVE_BUILDS), Build.id.in_(self._open), Build.id >= self._next)
+        # Each part has an index of its own; SQLite would read all builds for one condition with `or`.
+        parts = (Build.state.in_(ACTIVE_BUILDS), Build.id.in_(self._open), Build.id >= self._next)
+        concerned = union(*(select(Build.id).where(part) for part in parts))
         async with self._store.read() as session:
-            return (await session.execute(_newest_builds().where(Build.id > after, concerned))).all()
+            return (await session.execute(_NEWEST.where(Build.id > after, Build.id.in_(concerned)))).all()
 
     async def _note(self, rows: Sequence[Seen]) -> bool:
         commits = {(row.Build.repository_id, row.Build.sha) for row in rows if self._is_changed(*row)}
@@ -77,3 +81,6 @@ def _newest_builds() -> Select[Build, Repository, Preview, Report]:
         .order_by(Build.id)
         .limit(_PAGE)
     )
+
+
+_NEWEST = _newest_builds()

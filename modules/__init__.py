@@ -1,1 +1,1 @@
-"""The catalogue of services that a repository can ask for, each below `modules/<name>/<version>/`."""
+"""The catalogue of services that a repository can ask for: `modules/<name>/<version>/`. Empty in this version."""

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
@@ -20,7 +21,7 @@ def documented_settings() -> dict[str, str]:
     tree = ast.parse((ROOT / "binder" / "settings.py").read_text(encoding="utf-8"))
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
     found: dict[str, str] = {}
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             match following:
                 case ast.Expr(ast.Constant(str(text))):
@@ -48,8 +49,11 @@ def settings_page() -> str:
 
 def life_cycles() -> str:
     """Return the diagrams of `docs/architecture.md`, with the marks around them."""
-    kinds = (("A delivery", DeliveryState), ("A build", BuildState), ("A session", SessionState))
-    drawn = [f"### {title}\n\n```mermaid\n{mermaid(kind)}```\n" for title, kind in kinds]
+    drawn = [
+        f"### A delivery\n\n```mermaid\n{mermaid(DeliveryState)}```\n",
+        f"### A build\n\n```mermaid\n{mermaid(BuildState)}```\n",
+        f"### A session\n\n```mermaid\n{mermaid(SessionState)}```\n",
+    ]
     return "\n".join([_BEGIN, "", *drawn, _END])
 
 

@@ -69,6 +69,10 @@ class LocalRepository:
         tree = self.git("mktree", "-z", "--missing", stdin=listing)
         return self.git("commit-tree", "-m", "A tree", tree)
 
+    def commit_object(self, content: bytes) -> str:
+        """Store a commit, whatever is in it, and return the sha."""
+        return self.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", stdin=content)
+
     def blob(self, content: bytes) -> str:
         """Store a file's content and return its id."""
         return self.git("hash-object", "-w", "--stdin", stdin=content)

@@ -77,7 +77,11 @@ async def running_sandbox(
         sandbox = Sandbox(public_url or f"http://{host}:{listener.getsockname()[1]}", Path(root))
         app: ASGIApp = create_app(sandbox)
         config = uvicorn.Config(
-            wrap(app) if wrap else app, log_config=None, lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS
+            wrap(app) if wrap else app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         server = _Server(config)
         async with _owned(sandbox.world.deliveries.run()), _owned(server.serve(sockets=[listener])) as serving:

@@ -8,6 +8,7 @@ import pytest
 from binder.names import new_session_id, new_token
 from binder.paths import Paths
 from binder.process import Account
+from deploy.cgroups import limits_for, read_cgroup_facts
 from deploy.engine import Engine, Running, SessionSpec
 from deploy.podman import PodmanEngine
 from tests.builds import Builder
@@ -40,7 +41,6 @@ def odd_images(builder: Builder, jupyter_image: str) -> Iterator[Callable[[str],
 @pytest.fixture
 async def engine(paths: Paths, account: Account) -> AsyncIterator[PodmanEngine]:
     """Podman, with no session at first and none afterwards."""
-    engine = PodmanEngine(paths, account)
+    engine = PodmanEngine(paths, account, limits_for(read_cgroup_facts()))
     yield engine
     await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
-    engine.close()

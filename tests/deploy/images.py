@@ -10,6 +10,12 @@ ENTRY_POINTS: Mapping[str, list[str]] = {
     "leaves": ["/bin/sh", "-c", "echo I am leaving; exit 3"],
     "waits": ["/bin/sh", "-c", "exec sleep 600"],
     "grows": ["/usr/bin/python3", "-c", "kept = [bytes([1]) * 2**20 for _ in range(2**20)]"],
+    "kernelless": [
+        "/bin/sh",
+        "-c",
+        "mkdir -p /tmp/own; echo 'raise SystemExit(\"No kernel today\")' >/tmp/own/ipykernel_launcher.py; "
+        'export PYTHONPATH=/tmp/own; exec "$0" "$@"',
+    ],
     "lies": [
         "/usr/bin/python3",
         "-c",

@@ -104,5 +104,4 @@ async def test_real_groups_come_and_go() -> None:
     await cgroups.remove(SPEC.id)
     await cgroups.remove(SPEC.id)
     assert not any(group.exists() for group in groups)
-    cgroups.close()
     assert not any(group.parent.exists() for group in groups)

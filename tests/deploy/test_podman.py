@@ -7,14 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from binder.containers import prepare_engine, release_engine
+from binder.lifecycle import BuildState, SessionState
+from binder.loop import run_loop, wait_for_hint
 from binder.paths import Paths
 from binder.process import Account
-from deploy.cgroups import CgroupFacts, limits_for
+from binder.settings import read_settings
+from binder.store import Store
+from binder.store.tables import Session
+from deploy.cgroups import CgroupFacts, limits_for, read_cgroup_facts
 from deploy.engine import Running, SessionSpec
+from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine, is_worth_another_try, running_of
 from deploy.probe import proof_of, run_cell, server_of
 from tests.deploy.conftest import new_spec, until_it_left
+from tests.proxy.rows import add_build, add_repository
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +104,7 @@ async def test_the_token_is_in_no_argument_and_in_no_file_of_ours(visit: Visit, 
 
 
 async def test_a_session_is_limited_wherever_the_machine_allows_it(visit: Visit) -> None:
-    assert visit.engine.explanation is None, "this machine cannot limit sessions: run the tests as root"
+    assert visit.engine.limits.explanation is None, "this machine cannot limit sessions: run the tests as root"
     hungry = (
         "import subprocess, sys; print(subprocess.run([sys.executable, '-c', 'len(bytes([1]) * 2**30)']).returncode)"
     )
@@ -139,7 +148,7 @@ async def test_nothing_of_a_session_stays(visit: Visit, engine_paths: Paths) -> 
 async def test_services_that_share_an_engine_leave_each_other_alone(
     engine: PodmanEngine, odd_images: Callable[[str], str], reachable_path: Path, account: Account, paths: Paths
 ) -> None:
-    other = PodmanEngine(Paths(reachable_path / "other", paths.cache), account)
+    other = PodmanEngine(Paths(reachable_path / "other", paths.cache), account, engine.limits)
     spec = new_spec(odd_images("waits"))
     await engine.start(spec)
     assert await other.running() == {}
@@ -176,11 +185,55 @@ async def test_without_control_groups_sessions_run_unlimited(
     spec = new_spec(odd_images("waits"))
     await engine.start(spec)
     try:
-        assert engine.explanation
+        assert engine.limits.explanation
         assert (await engine.running())[spec.id].alive
         assert not _groups_of(spec.id)
     finally:
         await engine.stop(spec.id)
+
+
+async def test_the_last_one_turns_off_the_light(reachable_path: Path, account: Account) -> None:
+    paths = Paths(reachable_path / "state", reachable_path / "cache")
+    paths.make(account)
+    await prepare_engine(paths, account)
+    await release_engine(paths, account)
+    assert await PodmanEngine(paths, account, limits_for(read_cgroup_facts())).running() == {}
+    keeper = Path("/proc", (paths.engine / "run/libpod/pause.pid").read_text(encoding="ascii"), "stat")
+    assert keeper.exists()
+    await release_engine(paths, account)
+    # A zombie is only a line in a table, until its parent reads it.
+    assert not keeper.exists() or keeper.read_text(encoding="ascii").split()[2] == "Z"
+
+
+async def test_what_runs_is_not_turned_off(
+    engine: PodmanEngine, odd_images: Callable[[str], str], engine_paths: Paths, account: Account
+) -> None:
+    spec = new_spec(odd_images("waits"))
+    await engine.start(spec)
+    await release_engine(engine_paths, account)
+    assert (await engine.running())[spec.id].alive
+
+
+async def test_a_wanted_session_becomes_a_standby(
+    store: Store, engine: PodmanEngine, jupyter_image: str, tmp_path: Path
+) -> None:
+    build = await add_build(store, await add_repository(store), BuildState.CHECKING, result={"image": jupyter_image})
+    async with asyncio.timeout(60):
+        keeper = Keeper(store, engine, read_settings(state_dir=tmp_path))
+        looping = asyncio.create_task(run_loop("sessions", keeper.step, store.changed, poll_seconds=2))
+        event = store.changed.subscribe()
+        while not (rows := await _standbys(store)):
+            await wait_for_hint(event, 1)
+            event.clear()
+    looping.cancel()
+    await keeper.close()
+    assert [row.build_id for row in rows] == [build.id]
+    assert (await engine.running())[rows[0].id] == Running(alive=True, target=rows[0].target)
+
+
+async def _standbys(store: Store) -> list[Session]:
+    async with store.read() as session:
+        return list(await session.scalars(select(Session).where(Session.state == SessionState.STANDBY)))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ async def test_the_link_of_a_green_status_opens_a_notebook_that_computes(stage: 
     sha = await stage.push({"index.ipynb": NOTEBOOK.replace("6 * 7", "6 * 8")})
     status = await stage.final_status(sha)
     assert status.state == "success"
-    assert status.description.startswith("Ready")
+    assert (status.description or "").startswith("Ready")
     assert status.target_url
     visit = await open_link(status.target_url, timeout_seconds=60)
     assert await compute(visit, "import six; print(open('index.ipynb').read().count('6 * 8'))") == "1\n"
@@ -87,7 +87,7 @@ async def test_a_package_that_does_not_exist_fails_with_file_and_line(stage: Sta
     sha = await stage.push({"requirements.txt": text}, branch="no-package")
     status = await stage.final_status(sha)
     assert status.state == "failure"
-    assert "requirements.txt line 3" in status.description
+    assert "requirements.txt line 3" in (status.description or "")
     assert "nosuchpackage-for-binder" in await _kept_log(status)
 
 
@@ -96,7 +96,7 @@ async def test_a_post_build_that_fails_is_named(stage: Stage) -> None:
     sha = await stage.push({"postBuild": script}, branch="post-build", executable="postBuild")
     status = await stage.final_status(sha)
     assert status.state == "failure"
-    assert "postBuild" in status.description
+    assert "postBuild" in (status.description or "")
     assert "before the end" in await _kept_log(status)
 
 
@@ -105,7 +105,7 @@ async def test_a_notebook_server_that_does_not_come_up_fails_the_build(stage: St
     sha = await stage.push({"postBuild": script}, branch="no-server", executable="postBuild")
     status = await stage.final_status(sha)
     assert status.state == "failure"
-    assert "start" in status.description
+    assert "start" in (status.description or "")
     await _kept_log(status)
 
 
@@ -113,4 +113,4 @@ async def test_a_file_that_is_not_supported_is_refused_by_name(stage: Stage) -> 
     sha = await stage.push({"environment.yml": "dependencies: [numpy]\n"}, branch="conda")
     status = await stage.final_status(sha)
     assert status.state == "failure"
-    assert "environment.yml" in status.description
+    assert "environment.yml" in (status.description or "")

@@ -114,7 +114,7 @@ def _correct_rest(described: dict[str, Any]) -> None:
 
 
 def _correct_pull_requests(described: dict[str, Any]) -> None:
-    """The repository of a head is null once a fork has been deleted; the description used to say so, and GitHub does."""
+    """The repository of a head is null once a fork has been deleted, though the description does not say so."""
     for name in ("pull-request", "pull-request-simple"):
         sides = described["components"]["schemas"].get(name, {}).get("properties")
         if sides:

@@ -346,7 +346,7 @@ async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(works
         await DeliveryWorker(workshop.store, of_another_process, workshop.settings).step()
     held.released.set()
     await slow
-    first = [row for row in await workshop.rows(Delivery) if row.event == "push"][0]
+    first = next(row for row in await workshop.rows(Delivery) if row.event == "push")
     assert (first.state, first.reason) == (DeliveryState.STORED, "The ref changed while it was looked at.")
     assert [row.head_sha for row in await workshop.rows(Preview)] == [new]
     assert await workshop.builds(old) == []

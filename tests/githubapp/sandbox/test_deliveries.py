@@ -84,12 +84,12 @@ async def test_a_delivery_comes_twice_under_one_guid(stage: Stage) -> None:
 
 
 async def test_a_late_delivery_is_overtaken(stage: Stage) -> None:
-    await stage.sandbox.add_fault("late", seconds=0.5)
+    await stage.sandbox.add_fault("late", seconds=2)
     second = await stage.push("Second")
     third = await stage.push("Third")
     started = time.monotonic()
     await stage.sandbox.settled()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert [payload["after"] for payload in stage.receiver.of("push")] == [third, second]
 
 

@@ -1,0 +1,312 @@
+"""Commits of repositories that nobody vouches for, fetched and laid out by the real git."""
+
+import asyncio
+import base64
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from time import time as now
+
+import pytest
+
+from binder.errors import OperatorFault, RepositoryFault, VisitorFault, WorldFault
+from binder.paths import Paths
+from binder.process import Account
+from build.git import Git, Source, environment_for, fault_of, files_of
+from build.recipe import Entry
+from tests.repositories import Files, Link, LocalRepository, Script
+
+MakeRepository = Callable[[Files], LocalRepository]
+HTTPS = Source("https://github.example.org/ada/notebooks.git")
+
+
+@pytest.fixture
+def paths(reachable_path: Path, account: Account) -> Paths:
+    """Folders of this test's own, the cache folder too: what is fetched here is of no use to others."""
+    paths = Paths(reachable_path / "state", reachable_path / "cache")
+    paths.make(account)
+    return paths
+
+
+@pytest.fixture
+def git(paths: Paths, account: Account) -> Git:
+    return Git(paths, account, None, timeout_seconds=60)
+
+
+@pytest.fixture
+async def empty(paths: Paths, account: Account) -> AsyncIterator[Path]:
+    """An empty folder that git may write to."""
+    folder = paths.work / "content"
+    folder.mkdir()
+    folder.chmod(0o755)
+    if account.is_other:
+        shutil.chown(folder, account.uid, account.gid)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def tree(*entries: tuple[str, str, bytes]) -> bytes:
+    """Return what `git mktree -z` reads: mode, id and name of each entry."""
+    kinds = {"040000": "tree", "160000": "commit"}
+    return b"".join(f"{mode} {kinds.get(mode, 'blob')} {sha}\t".encode() + name + b"\0" for mode, sha, name in entries)
+
+
+async def test_branches_and_tags_are_found(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.ipynb": "{}"})
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("tag", "v1")
+    repository.git("tag", "-a", "-m", "The second", "v2")
+    repository.git("branch", "feature/x")
+    second = repository.commit({"b.ipynb": "{}"})
+    source = repository.source
+    names = ("HEAD", "main", "feature/x", "v1", "v2")
+    assert [await git.resolve(source, ref) for ref in names] == [second, second, first, first, first]
+    for ref in ("nope", "x", "heads/main", "refs/heads/main", "-x", "mai*", "--upload-pack=touch here", first):
+        assert await git.resolve(source, ref) is None
+
+
+async def test_a_branch_wins_over_a_tag_of_its_name(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.ipynb": "{}"})
+    repository.git("tag", "main")
+    second = repository.commit({"b.ipynb": "{}"})
+    assert await git.resolve(repository.source, "main") == second
+
+
+async def test_a_repository_that_is_not_there_is_the_visitors_fault(git: Git, reachable_path: Path) -> None:
+    with pytest.raises(VisitorFault, match="no repository at"):
+        await git.resolve(Source(f"file://{reachable_path}/missing", local=True), "main")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc", "ext::sh -c touch% /tmp/here", "/etc", "ssh://localhost/x", "git://localhost/x"]
+)
+async def test_links_lead_to_the_web_only(git: Git, url: str) -> None:
+    with pytest.raises(WorldFault, match="not allowed"):
+        await git.resolve(Source(url), "main")
+
+
+async def test_a_commit_is_fetched_and_laid_out(git: Git, make_repository: MakeRepository, empty: Path) -> None:
+    repository = make_repository({"gone.txt": "x"})
+    files = {
+        "notebook.ipynb": "{}",
+        "data/ü b.csv": b"\x00\xff\r\n",
+        "postBuild": Script("#!/bin/sh\n"),
+        "link": Link("data"),
+        "gone.txt": None,
+    }
+    sha = repository.commit(files, time=1_700_000_123)
+    commit = await git.fetch(repository.source, sha)
+    assert (commit.sha, commit.time) == (sha, 1_700_000_123)
+    assert commit.tree == repository.git("rev-parse", "HEAD^{tree}")
+    assert commit.files == {
+        "notebook.ipynb": Entry("100644", 2),
+        "data/ü b.csv": Entry("100644", 4),
+        "postBuild": Entry("100755", 10),
+        "link": Entry("120000", 4),
+    }
+    assert await git.read(repository.source, commit, "data/ü b.csv") == b"\x00\xff\r\n"
+    await git.lay_out(repository.source, commit, empty)
+    assert {path.name for path in empty.rglob("*")} == {"notebook.ipynb", "data", "ü b.csv", "postBuild", "link"}
+    assert (empty / "data/ü b.csv").read_bytes() == b"\x00\xff\r\n"
+    assert (empty / "postBuild").stat().st_mode & 0o111
+    assert (empty / "link").is_symlink()
+
+
+async def test_a_commit_is_fetched_without_its_history_and_once(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    first = repository.git("rev-parse", "HEAD")
+    second = repository.commit({"b.txt": "y"})
+    await git.fetch(repository.source, second)
+    shutil.move(repository.folder, repository.folder.with_name("gone"))
+    assert set((await git.fetch(repository.source, second)).files) == {"a.txt", "b.txt"}
+    with pytest.raises(VisitorFault):
+        await git.fetch(repository.source, first)
+
+
+async def test_fetches_of_one_repository_do_not_meet(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "0"})
+    shas = [repository.commit({"a.txt": str(number)}) for number in range(6)]
+    commits = await asyncio.gather(*(git.fetch(repository.source, sha) for sha in shas))
+    assert [commit.sha for commit in commits] == shas
+
+
+async def test_what_a_killed_fetch_left_is_in_nobodys_way(
+    git: Git, make_repository: MakeRepository, paths: Paths, account: Account
+) -> None:
+    repository = make_repository({"a.txt": "0"})
+    await git.fetch(repository.source, repository.commit({"a.txt": "1"}))
+    (folder,) = (path for path in paths.git.iterdir() if path.is_dir())
+    (folder / "shallow.lock").touch()
+    await git.fetch(repository.source, repository.commit({"a.txt": "2"}))
+    (folder / "made").unlink()
+    shutil.rmtree(folder / "refs")
+    await git.fetch(repository.source, repository.commit({"a.txt": "3"}))
+
+
+async def test_what_a_killed_build_left_is_in_nobodys_way(
+    git: Git, make_repository: MakeRepository, paths: Paths, empty: Path
+) -> None:
+    repository = make_repository({"a.txt": "1"})
+    commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
+    await git.lay_out(repository.source, commit, empty)
+    left = {path.name for path in paths.git.rglob("index*")}
+    assert left == set()
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "said"),
+    [
+        ("100644", b".git", "contains '.git'"),
+        ("100644", b".GIT", "contains '.git'"),
+        ("100644", b"git~1", "contains '.git'"),
+        ("100644", b"..", "contains '..'"),
+        ("100644", b".", "contains '.'"),
+        ("120000", b".gitmodules", "is a symbolic link"),
+    ],
+)
+async def test_traps_are_refused(git: Git, make_repository: MakeRepository, mode: str, name: bytes, said: str) -> None:
+    repository = make_repository({"a.txt": "x"})
+    sha = repository.commit_tree(tree((mode, repository.blob(b"x"), name)))
+    with pytest.raises(RepositoryFault, match="broken or a trap") as caught:
+        await git.fetch(repository.source, sha)
+    assert said in caught.value.message
+
+
+async def test_a_folder_named_git_is_refused(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    inner = repository.git("mktree", "-z", stdin=tree(("100755", repository.blob(b"#!/bin/sh\n"), b"post-checkout")))
+    hooks = repository.git("mktree", "-z", stdin=tree(("040000", inner, b"hooks")))
+    sha = repository.commit_tree(tree(("040000", hooks, b".git")))
+    with pytest.raises(RepositoryFault, match="broken or a trap"):
+        await git.fetch(repository.source, sha)
+
+
+async def test_names_that_are_not_utf8_are_named(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    sha = repository.commit_tree(tree(("100644", repository.blob(b"x"), b"caf\xe9.ipynb")))
+    with pytest.raises(RepositoryFault, match=r"The name of caf\\xe9\.ipynb is not UTF-8") as caught:
+        await git.fetch(repository.source, sha)
+    assert caught.value.file == r"caf\xe9.ipynb"
+
+
+async def test_too_many_files_are_refused_soon(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    blob = repository.blob(b"x")
+    sha = repository.commit_tree(tree(*(("100644", blob, f"{number:06}".encode()) for number in range(100_001))))
+    began = now()
+    with pytest.raises(RepositoryFault, match="more than 100,000 files"):
+        await git.fetch(repository.source, sha)
+    assert now() - began < 30
+
+
+async def test_names_are_only_names_and_links_are_only_links(
+    git: Git, make_repository: MakeRepository, empty: Path
+) -> None:
+    repository = make_repository({})
+    blob, link = repository.blob(b"x"), repository.blob(b"/etc/passwd")
+    names = [b"-rf", b"a\nb", b"a\\b", b"$(touch here)", b"con", b" "]
+    entries = [("100644", blob, name) for name in names] + [("120000", link, b"link"), ("160000", "1" * 40, b"sub")]
+    sha = repository.commit_tree(tree(*sorted(entries, key=lambda entry: entry[2])))
+    commit = await git.fetch(repository.source, sha)
+    assert commit.files["sub"] == Entry("160000", 0)
+    await git.lay_out(repository.source, commit, empty)
+    there = {path.name.encode(): path for path in empty.iterdir()}
+    assert set(there) == {*names, b"link", b"sub"}
+    assert there[b"link"].is_symlink()
+    assert list(there[b"sub"].iterdir()) == []
+
+
+async def test_nothing_of_the_repositorys_runs(git: Git, make_repository: MakeRepository, empty: Path) -> None:
+    attributes = "* filter=evil diff=evil text eol=crlf\n*.txt ident working-tree-encoding=UTF-16LE\n"
+    repository = make_repository({".gitattributes": attributes, "a.bin": b"\x00a\n", ".gitmodules": "[x]\n\turl=-x\n"})
+    commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
+    await git.lay_out(repository.source, commit, empty)
+    assert (empty / "a.bin").exists()
+
+
+async def test_what_is_no_commit_is_not_built(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    for sha in (repository.git("rev-parse", "HEAD^{tree}"), repository.blob(b"x"), "1" * 40):
+        with pytest.raises(RepositoryFault, match="no longer in the repository"):
+            await git.fetch(repository.source, sha)
+
+
+async def test_the_sha_of_a_tag_leads_to_its_commit(git: Git, make_repository: MakeRepository, empty: Path) -> None:
+    repository = make_repository({"a.txt": "x"})
+    repository.git("tag", "-a", "-m", "The first", "v1")
+    commit = await git.fetch(repository.source, repository.git("rev-parse", "v1"))
+    assert set(commit.files) == {"a.txt"}
+    assert commit.tree == repository.git("rev-parse", "HEAD^{tree}")
+    await git.lay_out(repository.source, commit, empty)
+    assert (empty / "a.txt").exists()
+
+
+async def test_what_old_programs_wrote_is_fetched(git: Git, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.txt": "x"})
+    raw = b"0100644 a.txt\0" + bytes.fromhex(repository.blob(b"x"))
+    padded = repository.git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", stdin=raw)
+    for who in (b"Ada <ada@example.org> 1 +051800", b"Ada <ada@example.org>1 +0000"):
+        sha = repository.commit_object(b"tree %b\nauthor %b\ncommitter %b\n\nx\n" % (padded.encode(), who, who))
+        assert set((await git.fetch(repository.source, sha)).files) == {"a.txt"}
+
+
+async def test_a_fetch_that_takes_too_long_is_the_worlds_fault(
+    paths: Paths, account: Account, make_repository: MakeRepository
+) -> None:
+    repository = make_repository({"a.txt": "x"})
+    git = Git(paths, account, None, timeout_seconds=0.001)
+    with pytest.raises(WorldFault, match="took longer than"):
+        await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
+
+
+def _settings(env: dict[str, str]) -> dict[str, str]:
+    count = int(env["GIT_CONFIG_COUNT"])
+    return {env[f"GIT_CONFIG_KEY_{number}"]: env[f"GIT_CONFIG_VALUE_{number}"] for number in range(count)}
+
+
+def test_a_token_goes_to_its_host_only_and_in_no_address() -> None:
+    source = Source(HTTPS.url, token="hunter2")
+    settings = _settings(environment_for(source, None))
+    credentials = base64.b64encode(b"x-access-token:hunter2").decode()
+    assert settings["http.https://github.example.org/.extraHeader"] == f"Authorization: Basic {credentials}"
+    assert not any("extraHeader" in key for key in _settings(environment_for(HTTPS, None)))
+    assert "hunter2" not in str(environment_for(source, None))
+
+
+def test_only_a_local_source_is_a_folder() -> None:
+    assert _settings(environment_for(HTTPS, None))["protocol.allow"] == "never"
+    assert "protocol.file.allow" not in _settings(environment_for(HTTPS, None))
+    assert _settings(environment_for(Source("file:///x", local=True), None))["protocol.file.allow"] == "always"
+
+
+def test_certificates_are_the_hosts() -> None:
+    assert environment_for(HTTPS, Path("/etc/ssl/ca.pem"))["GIT_SSL_CAINFO"] == "/etc/ssl/ca.pem"
+    assert "GIT_SSL_CAINFO" not in environment_for(HTTPS, None)
+
+
+@pytest.mark.parametrize(
+    ("output", "fault", "message"),
+    [
+        ("fatal: write error: No space left on device", OperatorFault, "disk"),
+        ("fatal: remote error: upload-pack: not our ref 123", RepositoryFault, "no longer in the repository"),
+        ("remote: Repository not found.\nfatal: repository 'https://x/' not found", VisitorFault, "no repository at"),
+        ("fatal: could not read Username for 'https://x': terminal prompts disabled", VisitorFault, "or it is private"),
+        ("fatal: unable to access 'https://x/': Could not resolve host: x", WorldFault, "Could not resolve host"),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 503", WorldFault, "503"),
+        ("", WorldFault, "it said nothing"),
+    ],
+)
+def test_what_git_says_tells_whose_fault_it_is(output: str, fault: type[Exception], message: str) -> None:
+    found = fault_of(HTTPS, output)
+    assert isinstance(found, fault)
+    assert message in found.message
+
+
+def _listing(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\0" for line in lines)
+
+
+def test_a_listing_is_read_as_git_writes_it() -> None:
+    lines = [b"100644 blob " + b"0" * 40 + b"     123\ta\tb\nc", b"160000 commit " + b"1" * 40 + b"       -\tsub"]
+    assert files_of(_listing(lines)) == {"a\tb\nc": Entry("100644", 123), "sub": Entry("160000", 0)}
+    assert files_of(b"") == {}

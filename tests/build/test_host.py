@@ -1,0 +1,185 @@
+"""What the host knows about package indexes: translated for uv, brought to a build, and masked in its log."""
+
+import asyncio
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from build.host import (
+    HostFacts,
+    HostSettings,
+    find_host_settings,
+    pip_settings,
+    settings_for,
+    shell_text,
+    write_host_folder,
+)
+
+NOTHING = HostFacts({}, "", {}, None)
+
+
+def settings(pip: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> HostSettings:
+    folders = [Path("/srv/wheels"), Path("/srv/more wheels")]
+    return settings_for(replace(NOTHING, pip=pip or {}, environ=environ or {}, folders=folders))
+
+
+def test_pips_own_account_is_read() -> None:
+    listing = """\
+:env:.default-timeout='60'
+global.cert='/etc/ssl/ca.pem'
+global.default-timeout='180'
+global.extra-index-url='\\nhttps://one.example.org/simple\\nhttps://two.example.org/simple'
+install.index-url='https://mirror.example.org/simple'
+global.index-url='https://other.example.org/simple'
+download.index-url='https://no.example.org/simple'
+WARNING: something = else
+"""
+    assert pip_settings(listing) == {
+        "cert": "/etc/ssl/ca.pem",
+        "default-timeout": "60",
+        "extra-index-url": "https://one.example.org/simple https://two.example.org/simple",
+        "index-url": "https://mirror.example.org/simple",
+    }
+    assert pip_settings("") == {}
+
+
+def test_pips_settings_are_told_to_uv() -> None:
+    found = settings(
+        {
+            "index-url": "https://mirror.example.org/simple",
+            "extra-index-url": "https://one.example.org/simple https://two.example.org/simple",
+            "trusted-host": "mirror.example.org",
+            "default-timeout": "60",
+            "proxy": "http://proxy.example.org:3128",
+            "disable-pip-version-check": "1",
+        }
+    )
+    assert found.variables == {
+        "UV_DEFAULT_INDEX": "https://mirror.example.org/simple",
+        "UV_INDEX": "https://one.example.org/simple https://two.example.org/simple",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_INSECURE_HOST": "mirror.example.org",
+        "UV_HTTP_TIMEOUT": "60",
+        "HTTPS_PROXY": "http://proxy.example.org:3128",
+        "PIP_INDEX_URL": "https://mirror.example.org/simple",
+        "PIP_EXTRA_INDEX_URL": "https://one.example.org/simple https://two.example.org/simple",
+        "PIP_TRUSTED_HOST": "mirror.example.org",
+        "PIP_DEFAULT_TIMEOUT": "60",
+        "PIP_PROXY": "http://proxy.example.org:3128",
+    }
+
+
+def test_settings_for_uv_itself_win() -> None:
+    found = settings({"index-url": "https://pip.example.org/"}, {"UV_DEFAULT_INDEX": "https://uv.example.org/"})
+    assert found.variables["UV_DEFAULT_INDEX"] == "https://uv.example.org/"
+
+
+def test_only_what_a_build_needs_is_passed_on() -> None:
+    environ = {
+        "https_proxy": "http://proxy.example.org",
+        "NO_PROXY": "localhost",
+        "UV_CACHE_DIR": "/home/ada/.cache/uv",
+        "UV_PYTHON": "/usr/bin/python3.13",
+        "UV_PUBLISH_TOKEN": "hunter2",
+        "UV_PUBLISH_PASSWORD": "hunter3",
+        "HOME": "/home/ada",
+        "AWS_SECRET_ACCESS_KEY": "hunter4",
+    }
+    assert settings(environ=environ).variables == {"https_proxy": "http://proxy.example.org", "NO_PROXY": "localhost"}
+
+
+@pytest.mark.parametrize(
+    ("pip", "environ"),
+    [
+        ({"find-links": "/srv/wheels file:///srv/more%20wheels https://w.example.org/ /srv/gone"}, {}),
+        ({"find-links": "/srv/x"}, {"UV_FIND_LINKS": "/srv/wheels,file:///srv/more%20wheels,https://w.example.org/"}),
+    ],
+)
+def test_folders_of_packages_get_a_place_in_the_build(pip: dict[str, str], environ: dict[str, str]) -> None:
+    found = settings(pip, environ)
+    assert found.folders == {Path("/srv/wheels"): "/run/links/0", Path("/srv/more wheels"): "/run/links/1"}
+    assert found.variables == {"UV_FIND_LINKS": "/run/links/0,/run/links/1,https://w.example.org/"}
+
+
+def test_folders_that_are_not_there_are_left_out() -> None:
+    found = settings({"find-links": "/srv/gone"})
+    assert (found.folders, found.variables) == ({}, {})
+
+
+def test_certificates_have_a_place_in_the_build() -> None:
+    found = settings_for(replace(NOTHING, certificates=Path("/etc/ssl/ca.pem")))
+    assert set(found.variables.values()) == {"/run/binder/certificates.pem"}
+    assert set(found.variables) == {"SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"}
+
+
+def test_what_a_log_must_not_show_is_known() -> None:
+    found = settings(
+        {
+            "index-url": "https://ada:hunter%402@mirror.example.org:8443/simple",
+            "extra-index-url": "https://token7@x.io/",
+        },
+        {"UV_INDEX": "private=https://eve:hunter3@private.example.org/", "UV_INDEX_PRIVATE_PASSWORD": "hunter5"},
+    )
+    assert found.secrets >= {"hunter%402", "hunter@2", "token7", "hunter3", "hunter5"}
+    assert found.secrets >= {"mirror.example.org:8443", "x.io", "private.example.org"}
+    assert "ada" not in found.secrets
+
+
+def test_only_what_reaches_a_mirror_is_told_to_apt() -> None:
+    apt = """\
+APT "";
+Acquire::http::Proxy "http://proxy.example.org";
+Acquire::https::CaInfo "/etc/ssl/ca.pem";
+Acquire::Check-Valid-Until "false";
+Acquire::Changelogs::URI::Origin::Debian "https://metadata.example.org";
+Acquire::Retries "3";
+DPkg::Pre-Install-Pkgs:: "/usr/sbin/dpkg-preconfigure --apt";
+Acquire::http::Empty "";
+"""
+    assert settings_for(replace(NOTHING, apt=apt)).apt.splitlines() == [
+        'Acquire::http::Proxy "http://proxy.example.org";',
+        'Acquire::https::CaInfo "/etc/ssl/ca.pem";',
+        'Acquire::Check-Valid-Until "false";',
+        'Acquire::Retries "3";',
+    ]
+
+
+def test_a_shell_takes_every_value_as_it_is(tmp_path: Path) -> None:
+    hostile = "a b'c\"d$(touch here)`e`\\f\ng"
+    (tmp_path / "environment").write_text(shell_text({"ONE": hostile, "TWO": ""}))
+    script = '. ./environment && printf "%s|%s|%s" "$ONE" "$TWO" "$PATH"'
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, check=True, timeout=10
+    )
+    assert done.stdout.decode() == f"{hostile}||/run/binder/bin:/usr/bin"
+    assert not (tmp_path / "here").exists()
+
+
+def test_this_host_is_looked_at() -> None:
+    found = asyncio.run(find_host_settings())
+    assert all(folder.is_dir() for folder in found.folders)
+    assert "PATH" not in found.variables
+
+
+def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: Path) -> None:
+    certificates = tmp_path / "ca.pem"
+    certificates.write_text("certificate")
+    certificates.chmod(0o600)
+    found = settings_for(replace(NOTHING, certificates=certificates, apt='Acquire::Retries "3";'))
+    folder = tmp_path / "tools"
+    for _ in range(2):
+        write_host_folder(found, folder)
+    modes = {str(path.relative_to(folder)): path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+    assert modes == {
+        "bin": 0o755,
+        "bin/uv": 0o755,
+        "environment": 0o644,
+        "apt.conf": 0o644,
+        "certificates.pem": 0o644,
+    }
+    assert (folder / "certificates.pem").read_text() == "certificate"
+    done = subprocess.run([folder / "bin/uv", "--version"], capture_output=True, check=True, timeout=10)
+    assert done.stdout.startswith(b"uv ")

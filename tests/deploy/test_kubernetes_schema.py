@@ -1,0 +1,17 @@
+"""The session's manifest is one that Kubernetes knows, by its own client's account of a Pod."""
+
+import json
+
+from kubernetes.client import ApiClient
+
+from deploy.engine import SessionSpec
+from deploy.manifests import session_manifest
+
+
+def test_kubernetes_knows_every_field_of_the_pod() -> None:
+    spec = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
+    manifest = session_manifest(spec, instance="12345678", host_port=40000)
+    client = ApiClient()
+    pod = client.deserialize(json.dumps(manifest), "V1Pod", "application/json")
+    # What the client does not know, it drops.
+    assert client.sanitize_for_serialization(pod) == manifest
