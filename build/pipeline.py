@@ -32,6 +32,7 @@ Way = Literal["nothing", "content", "full"]
 """Which way a build took: nothing to do, one layer of content, or the environment too."""
 
 _BEGINNING_OF_TIME = 315_532_800  # 1980-01-01, the earliest that a zip archive can hold
+_END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
 _LOCK_FOLLOWS = "--- lock ---"
 
 
@@ -236,7 +237,7 @@ class Pipeline:
             content,
             mounts=self._mounts(),
             # What postBuild compiles remembers the times of its sources.
-            created=None if script else commit.time,
+            created=None if script else min(commit.time, _END_OF_TIME),
             step="postBuild" if script else "content",
             log=job.log,
             explain=lambda output: explain_post_build(script, output) if script else None,

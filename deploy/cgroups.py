@@ -101,6 +101,11 @@ class Cgroups:
         """Return the folders of a session's groups, whether or not they are there."""
         return sorted({folder / self._below / session_id for folder in self.limits.folders.values()})
 
+    def sessions(self) -> set[str]:
+        """Return the ids of the sessions that have a group."""
+        groups = (group for folder in self.limits.folders.values() for group in (folder / self._below).glob("*"))
+        return {group.name for group in groups if group.is_dir()}
+
     def make(self, spec: SessionSpec) -> list[Path]:
         """Make a session's groups, set its limits, and return their folders.
 

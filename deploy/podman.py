@@ -27,6 +27,9 @@ _LONGEST_LOG = 4000
 _LONGEST_LIST_BYTES = 2**24
 
 
+_NOT_STARTED = Running(alive=False, reason="The container did not start.")
+
+
 class PodmanEngine:
     """Runs sessions with podman, as the build account, in the storage that the builds fill."""
 
@@ -87,9 +90,10 @@ class PodmanEngine:
                 continue  # another service's, or not a session
             if not container["IsInfra"]:
                 found[session_id] = running_of(container, self._cgroups.ran_out_of_memory(session_id))
-            elif session_id not in found:
-                found[session_id] = Running(alive=False, reason="The container did not start.")
-        return found
+            else:
+                found.setdefault(session_id, _NOT_STARTED)
+        # Whoever died between two steps may have left no more than a group.
+        return dict.fromkeys(self._cgroups.sessions(), _NOT_STARTED) | found
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
@@ -137,7 +141,7 @@ def running_of(container: Mapping[str, Any], ran_out_of_memory: bool) -> Running
     if state == "running":
         return Running(alive=True, target=target)
     if state not in {"exited", "stopped"}:
-        return Running(alive=False, target=target, reason="The container did not start.")
+        return _NOT_STARTED
     code = int(container["ExitCode"])
     reason = "It ran out of memory." if ran_out_of_memory else f"The notebook server ended with exit code {code}."
     return Running(alive=False, target=target, exit_code=code, reason=reason)

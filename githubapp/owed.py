@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from binder.store.queries import want_report
+from binder.store.queries import ACTIVE_BUILDS, want_report
 from binder.store.tables import Build, Preview, Report, Repository
 from githubapp.reports import Addresses, comment_of, ended_status, status_of, waiting_status
 from githubapp.values import Status
@@ -35,10 +35,21 @@ async def owe_reports(session: AsyncSession, repository: Repository, sha: str, a
         if any(pull.live for pull in pulls):
             await _owe_status(session, repository, sha, waiting_status())
         return
-    preview = await session.get(Preview, build.preview_id) if build.preview_id else None
-    await _owe_status(session, repository, sha, status_of(build, repository, preview, addresses))
+    await _owe_status(session, repository, sha, status_of(build, repository, addresses), build.id)
     for pull in pulls:
         await _owe_comment(session, pull, comment_of(build, repository, pull, addresses))
+
+
+def is_told(build: Build, repository: Repository, report: Report | None, addresses: Addresses) -> bool:
+    """Whether `report`, of the commit's status, is about this build and where it is.
+
+    What was said of a build that has ended is not said again in other words, as a later version of us might have them.
+    """
+    if report is None or report.wanted.get("build") != build.id:
+        return False
+    if build.state in ACTIVE_BUILDS:
+        return Status.from_wanted(report.wanted) == status_of(build, repository, addresses)
+    return bool(report.wanted["state"] != "pending")
 
 
 async def owe_end(session: AsyncSession, repository: Repository, preview: Preview, sha: str) -> None:
@@ -48,11 +59,14 @@ async def owe_end(session: AsyncSession, repository: Repository, preview: Previe
     if (await session.execute(built)).first() or (await session.execute(waits.limit(1))).first():
         return
     if await _report(session, repository.id, "status", sha):
-        await _owe_status(session, repository, sha, ended_status(sha, preview))
+        await _owe_status(session, repository, sha, ended_status(preview))
 
 
-async def _owe_status(session: AsyncSession, repository: Repository, sha: str, status: Status) -> None:
-    await want_report(session, repository_id=repository.id, kind="status", subject=sha, wanted=asdict(status))
+async def _owe_status(
+    session: AsyncSession, repository: Repository, sha: str, status: Status, build_id: int | None = None
+) -> None:
+    wanted = {**asdict(status), "build": build_id}
+    await want_report(session, repository_id=repository.id, kind="status", subject=sha, wanted=wanted)
 
 
 async def _owe_comment(session: AsyncSession, pull: Preview, body: str) -> None:

@@ -19,7 +19,7 @@ from binder.store.tables import Build, Preview, Repository
 from githubapp.events import Look
 from githubapp.heads import Decision
 from githubapp.owed import owe_end, owe_reports
-from githubapp.reports import Addresses
+from githubapp.reports import Addresses, end_of
 from githubapp.values import RepositoryFacts
 
 Mark: TypeAlias = tuple[str, bool, datetime] | None
@@ -122,6 +122,7 @@ async def _end_unwanted_builds(session: AsyncSession, repository: Repository, no
     builds = (await session.scalars(unwanted.with_for_update())).all()
     for build in builds:
         preview = await session.get_one(Preview, build.preview_id)
+        build.fault = {"party": "repository", "message": end_of(preview), "file": None, "line": None, "step": None}
         advance_build(build, BuildState.SUPERSEDED if preview.live else BuildState.CANCELLED, now)
     await session.flush()
     return builds

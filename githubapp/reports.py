@@ -42,8 +42,8 @@ class Addresses:
         return f"{self.github}/{quote(repository.full_name)}/commit/{sha}"
 
 
-def status_of(build: Build, repository: Repository, preview: Preview | None, addresses: Addresses) -> Status:
-    """Return the status that a build's commit should show; `preview` is what it was built for.
+def status_of(build: Build, repository: Repository, addresses: Addresses) -> Status:
+    """Return the status that a build's commit should show.
 
     The words for a build that goes on change only once, so that one build takes at most three writes.
     """
@@ -56,7 +56,7 @@ def status_of(build: Build, repository: Repository, preview: Preview | None, add
         case BuildState.FAILED:
             return _status_of_fault(build.fault or {}, page)
         case BuildState.SUPERSEDED | BuildState.CANCELLED:
-            return Status("error", end_of(build.sha, preview), page)
+            return Status("error", _reason_of_end(build), page)
         case _:
             return Status("pending", "Building …" if build.started_at else "Queued", page)
 
@@ -73,19 +73,23 @@ def waiting_status() -> Status:
     return Status("pending", "Waiting for approval: commits from forks are not built unasked", None)
 
 
-def ended_status(sha: str, preview: Preview) -> Status:
-    """Return the status of a commit that was waiting, and that nobody will build any more."""
-    return Status("error", end_of(sha, preview), None)
+def ended_status(preview: Preview) -> Status:
+    """Return the status of a commit that was waiting, and that `preview` has left behind."""
+    return Status("error", end_of(preview), None)
 
 
-def end_of(sha: str, preview: Preview | None) -> str:
-    """Return why `sha` is not built to the end."""
-    if preview and preview.live and preview.head_sha != sha:
+def end_of(preview: Preview) -> str:
+    """Return why a commit that `preview` has left behind is not built to the end."""
+    if preview.live:
         return f"Superseded by {preview.head_sha[:7]}"
-    if preview and not preview.live:
-        gone = "the branch was deleted" if preview.kind == "branch" else "the pull request was closed"
-        return f"Cancelled: {gone}"
-    return "Cancelled"
+    gone = "the branch was deleted" if preview.kind == "branch" else "the pull request was closed"
+    return f"Cancelled: {gone}"
+
+
+def _reason_of_end(build: Build) -> str:
+    """Return what was written down when a build was stopped: a preview may have moved on again since."""
+    reason = (build.fault or {}).get("message") or build.state.capitalize()
+    return one_line(str(reason), LONGEST_DESCRIPTION_CHARACTERS)
 
 
 def text_of_fault(fault: Mapping[str, Any]) -> str:
@@ -118,17 +122,17 @@ def _duration(seconds: float) -> str:
 def comment_of(build: Build, repository: Repository, preview: Preview, addresses: Addresses) -> str:
     """Return the text of a pull request's comment, in Markdown; `build` is of the head of `preview`."""
     is_ready = preview.live and build.state is BuildState.SUCCEEDED
-    has_failed = preview.live and build.state is BuildState.FAILED
+    is_over = preview.live and build.state not in {*ACTIVE_BUILDS, BuildState.SUCCEEDED}
     return render(
         "github/comment.md",
         marker=COMMENT_MARKER,
         title=_title_of(build, preview),
         open_url=addresses.notebook(repository, build.sha) if is_ready else None,
-        message=code_span(text_of_fault(build.fault or {}), _LONGEST_QUOTE) if has_failed else None,
+        message=code_span(text_of_fault(build.fault or {}), _LONGEST_QUOTE) if is_over else None,
         facts=facts_of(build) if is_ready else None,
         short_sha=build.sha[:7],
         commit_url=addresses.commit(repository, build.sha),
-        log_url=addresses.build(build),
+        log_url=addresses.build(build) if preview.live else None,
     )
 
 
@@ -143,4 +147,4 @@ def _title_of(build: Build, preview: Preview) -> str:
         case BuildState.FAILED:
             return "The preview could not be built"
         case _:
-            return "The preview was not built: " + end_of(build.sha, preview)
+            return "The preview was not built"

@@ -114,7 +114,7 @@ class Sender:
             )
 
     async def _show_status(self, owed: _Owed) -> None:
-        status = Status(**owed.wanted)
+        status = Status.from_wanted(owed.wanted)
         shown = None
         if owed.is_repeated:
             shown = await self._github.latest_status(owed.place, owed.subject, status.context)

@@ -1,7 +1,8 @@
 """What GitHub knows, as frozen values in its own words: what the client returns and what the loops tell it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
 
@@ -52,3 +53,8 @@ class Status:
     description: str
     target_url: str | None
     context: str = "binder"
+
+    @classmethod
+    def from_wanted(cls, wanted: Mapping[str, Any]) -> "Status":
+        """Return the part of a report that GitHub is shown."""
+        return cls(wanted["state"], wanted["description"], wanted["target_url"], wanted["context"])

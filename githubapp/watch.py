@@ -1,24 +1,23 @@
 """Sees which builds changed, and has their reports owed.
 
-Builds are moved on by others, who know nothing of GitHub. What changed is found by comparing what each build should
-show with what is written down as wanted: all builds once, after that those that had not ended and those that are new.
+Builds are moved on by others, who know nothing of GitHub. What changed is found by comparing builds with what is
+written down as wanted: all of them once, after that those that had not ended and those that are new.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Row, Select, and_, select, union
 from sqlalchemy.orm import aliased
 
 from binder.store import Store
 from binder.store.queries import ACTIVE_BUILDS
-from binder.store.tables import Build, Preview, Report, Repository
-from githubapp.owed import is_of_preview, owe_reports
-from githubapp.reports import Addresses, status_of
+from binder.store.tables import Build, Report, Repository
+from githubapp.owed import is_of_preview, is_told, owe_reports
+from githubapp.reports import Addresses
 
 _PAGE = 500
 
-Seen = Row[Build, Repository, Preview, Report]  # the last two may be None
+Seen = Row[Build, Repository, Report]  # the last may be None
 
 
 class BuildWatch:
@@ -51,7 +50,11 @@ class BuildWatch:
             return (await session.execute(_NEWEST.where(Build.id > after, Build.id.in_(concerned)))).all()
 
     async def _note(self, rows: Sequence[Seen]) -> bool:
-        commits = {(row.Build.repository_id, row.Build.sha) for row in rows if self._is_changed(*row)}
+        commits = {
+            (build.repository_id, build.sha)
+            for build, repository, report in rows
+            if not is_told(build, repository, report, self._addresses)
+        }
         if commits:
             # Decided again inside of the transaction that writes: a build may have moved on in between.
             async with self._store.write() as session:
@@ -60,22 +63,17 @@ class BuildWatch:
                     await owe_reports(session, repository, sha, self._addresses)
         return bool(commits)
 
-    def _is_changed(self, build: Build, repository: Repository, preview: Preview | None, report: Report | None) -> bool:
-        wanted = asdict(status_of(build, repository, preview, self._addresses))
-        return report is None or report.wanted != wanted
 
-
-def _newest_builds() -> Select[Build, Repository, Preview, Report]:
-    """Return the question for the newest build of each commit of a preview, with what its status depends on."""
+def _newest_builds() -> Select[Build, Repository, Report]:
+    """Return the question for the newest build of each commit of a preview, with its status's report."""
     newer = aliased(Build)
     same = (newer.repository_id == Build.repository_id, newer.sha == Build.sha, newer.id > Build.id)
     is_its_status = and_(
         Report.repository_id == Build.repository_id, Report.kind == "status", Report.subject == Build.sha
     )
     return (
-        select(Build, Repository, Preview, Report)
+        select(Build, Repository, Report)
         .join(Repository, Repository.id == Build.repository_id)
-        .outerjoin(Preview, Preview.id == Build.preview_id)
         .outerjoin(Report, is_its_status)
         .where(Repository.installation_id.is_not(None), is_of_preview(), ~select(newer.id).where(*same).exists())
         .order_by(Build.id)

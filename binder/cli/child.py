@@ -39,6 +39,8 @@ async def running_child(
         finally:
             await end_process(process, grace_seconds=_STOP_SECONDS)
             await keeping
+        if process.returncode and process.returncode > 0:
+            raise OperatorFault(f"The service did not stop cleanly. {_last_words(said)}")
 
 
 async def _keep(process: asyncio.subprocess.Process, log: Path, said: deque[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from binder.containers import prepare_engine
+from binder.containers import prepare_engine, release_engine
 from binder.errors import OperatorFault
 from binder.log import logger
 from binder.loop import run_loop
@@ -104,13 +104,11 @@ async def running_service(settings: Settings, *, ephemeral: bool = False) -> Asy
             log.warning("limits_missing", explanation=limits.explanation)
         engine = PodmanEngine(paths, account, limits)
         service = Service(store, paths, builder.git)
+        if ephemeral:
+            stack.push_async_callback(_end_sessions, engine)
         await _start(stack, service, settings, builder, engine, github)
-        try:
-            yield service
-        finally:
-            await _stop(service)
-            if ephemeral:
-                await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
+        stack.push_async_callback(_stop_loops, service)
+        yield service
 
 
 async def _start(
@@ -154,7 +152,11 @@ def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]]) -> No
     service.loops.append(asyncio.create_task(loop, name=name))
 
 
-async def _stop(service: Service) -> None:
+async def _end_sessions(engine: PodmanEngine) -> None:
+    await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
+
+
+async def _stop_loops(service: Service) -> None:
     for task in service.loops:
         task.cancel()
     await asyncio.gather(*service.loops, return_exceptions=True)
@@ -185,6 +187,8 @@ async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncI
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
         await pipeline.prepare()
         yield _Builder(account, buildah, git, host, pipeline)
+        if _try_lock(descriptor):
+            await release_engine(paths, account)
 
 
 @contextmanager

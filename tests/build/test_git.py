@@ -10,6 +10,7 @@ from time import time as now
 import pytest
 
 from binder.errors import OperatorFault, RepositoryFault, VisitorFault, WorldFault
+from binder.names import digest_of
 from binder.paths import Paths
 from binder.process import Account
 from build.git import Git, Source, environment_for, fault_of, files_of
@@ -131,7 +132,7 @@ async def test_fetches_of_one_repository_do_not_meet(git: Git, make_repository: 
 
 
 async def test_what_a_killed_fetch_left_is_in_nobodys_way(
-    git: Git, make_repository: MakeRepository, paths: Paths, account: Account
+    git: Git, make_repository: MakeRepository, paths: Paths
 ) -> None:
     repository = make_repository({"a.txt": "0"})
     await git.fetch(repository.source, repository.commit({"a.txt": "1"}))
@@ -148,9 +149,13 @@ async def test_what_a_killed_build_left_is_in_nobodys_way(
 ) -> None:
     repository = make_repository({"a.txt": "1"})
     commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
+    (folder,) = (path for path in paths.git.iterdir() if path.is_dir())
+    index = folder / f"index-{digest_of(str(empty))}"
+    index.write_text("half of an index")
+    index.with_name(f"{index.name}.lock").touch()
     await git.lay_out(repository.source, commit, empty)
-    left = {path.name for path in paths.git.rglob("index*")}
-    assert left == set()
+    assert (empty / "a.txt").exists()
+    assert list(folder.glob("index*")) == []
 
 
 @pytest.mark.parametrize(

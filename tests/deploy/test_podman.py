@@ -17,7 +17,7 @@ from binder.process import Account
 from binder.settings import read_settings
 from binder.store import Store
 from binder.store.tables import Session
-from deploy.cgroups import CgroupFacts, limits_for, read_cgroup_facts
+from deploy.cgroups import CgroupFacts, Cgroups, limits_for, read_cgroup_facts
 from deploy.engine import Running, SessionSpec
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine, is_worth_another_try, running_of
@@ -178,6 +178,14 @@ async def test_a_start_that_is_given_up_leaves_nothing(engine: PodmanEngine, odd
     assert not _groups_of(spec.id)
 
 
+async def test_a_group_without_a_pod_is_found_and_removed(engine: PodmanEngine) -> None:
+    spec = new_spec("none")
+    Cgroups(engine.limits, engine.instance).make(spec)
+    assert not (await engine.running())[spec.id].alive
+    await engine.stop(spec.id)
+    assert await engine.running() == {}
+
+
 async def test_without_control_groups_sessions_run_unlimited(
     paths: Paths, account: Account, odd_images: Callable[[str], str]
 ) -> None:
@@ -241,7 +249,7 @@ async def _standbys(store: Store) -> list[Session]:
     [
         ({"State": "running"}, False, Running(alive=True, target="127.0.0.1:5")),
         ({"State": "running"}, True, Running(alive=True, target="127.0.0.1:5")),
-        ({"State": "created"}, False, Running(False, "127.0.0.1:5", None, "The container did not start.")),
+        ({"State": "created"}, False, Running(False, None, None, "The container did not start.")),
         ({"State": "exited", "ExitCode": 137}, True, Running(False, "127.0.0.1:5", 137, "It ran out of memory.")),
         (
             {"State": "exited", "ExitCode": 0},

@@ -85,6 +85,8 @@ async def test_a_newer_head_supersedes_the_build_of_the_older(workshop: Workshop
     ended, wanted = await workshop.build(old), await workshop.build(new)
     assert (ended.state, wanted.state) == (BuildState.SUPERSEDED, BuildState.QUEUED)
     assert ended.finished_at
+    assert ended.fault
+    assert ended.fault["message"] == f"Superseded by {new[:7]}"
     assert (await shown(workshop, old))[-1] == ("error", f"Superseded by {new[:7]}")
     assert (await shown(workshop, new))[-1] == ("pending", "Queued")
 

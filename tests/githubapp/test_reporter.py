@@ -279,6 +279,23 @@ async def test_a_new_process_sees_what_ended_while_none_was_there(workshop: Work
     assert await states(workshop, sha) == ["pending", "success"]
 
 
+async def test_what_was_told_is_not_told_again_in_other_words(workshop: Workshop) -> None:
+    old = await pushed(workshop)
+    await workshop.report()
+    sha = await workshop.push("Second")
+    await workshop.act()
+    await workshop.finish(sha)
+    await workshop.push("Third")
+    await workshop.act()
+    await workshop.report()
+    workshop.gate.seen.clear()
+    moved = workshop.settings.model_copy(update={"url": "https://elsewhere.example.org"})
+    workshop.reporter = Reporter(workshop.store, workshop.client, moved)
+    await workshop.report()
+    told = {one.rsplit("/", 1)[-1] for one in workshop.gate.seen}
+    assert told.isdisjoint({old, sha})
+
+
 async def test_several_reporters_tell_everything_once(workshop: Workshop) -> None:
     shas = [await workshop.push(f"Change {number}", f"branch-{number}") for number in range(5)]
     await workshop.act()

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build, Preview, Repository
-from githubapp.reports import COMMENT_MARKER, Addresses, comment_of, ended_status, status_of, waiting_status
+from githubapp.reports import COMMENT_MARKER, Addresses, comment_of, end_of, ended_status, status_of, waiting_status
 from githubapp.values import Status
 
 SHA, NEWER = "abc1234" + "0" * 33, "def5678" + "0" * 33
@@ -32,8 +32,8 @@ def build(state: BuildState, *, seconds: float | None = 12.0, **more: Any) -> Bu
     return Build(id=7, sha=SHA, state=state, **{**ends, **more})
 
 
-def status(row: Build, of: Preview | None = None) -> Status:
-    return status_of(row, REPOSITORY, of or preview(), ADDRESSES)
+def status(row: Build) -> Status:
+    return status_of(row, REPOSITORY, ADDRESSES)
 
 
 def comment(row: Build, of: Preview | None = None) -> str:
@@ -108,23 +108,28 @@ def test_a_description_fits(message: str, file: str, party: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "of", "description"),
+    ("of", "reason"),
     [
-        (BuildState.SUPERSEDED, preview(head=NEWER), "Superseded by def5678"),
-        (BuildState.CANCELLED, preview(live=False), "Cancelled: the pull request was closed"),
-        (BuildState.CANCELLED, preview("branch", live=False), "Cancelled: the branch was deleted"),
-        (BuildState.CANCELLED, preview(), "Cancelled"),
+        (preview(head=NEWER), "Superseded by def5678"),
+        (preview(live=False), "Cancelled: the pull request was closed"),
+        (preview("branch", live=False), "Cancelled: the branch was deleted"),
     ],
 )
-def test_what_was_stopped_says_why(state: BuildState, of: Preview, description: str) -> None:
-    assert status(build(state), of) == Status("error", description, PAGE)
+def test_what_was_stopped_says_why(of: Preview, reason: str) -> None:
+    stopped = build(BuildState.SUPERSEDED, fault={"message": end_of(of)})
+    assert status(stopped) == Status("error", reason, PAGE)
+
+
+def test_what_was_stopped_by_somebody_else_says_so() -> None:
+    assert status(build(BuildState.SUPERSEDED)) == Status("error", "Superseded", PAGE)
+    assert status(build(BuildState.CANCELLED)) == Status("error", "Cancelled", PAGE)
 
 
 def test_a_fork_waits_and_is_told_when_it_no_longer_does() -> None:
     assert waiting_status().state == "pending"
     assert waiting_status().description.startswith("Waiting for approval")
-    assert ended_status(SHA, preview(head=NEWER)) == Status("error", "Superseded by def5678", None)
-    assert ended_status(SHA, preview(live=False)).description == "Cancelled: the pull request was closed"
+    assert ended_status(preview(head=NEWER)) == Status("error", "Superseded by def5678", None)
+    assert ended_status(preview(live=False)).description == "Cancelled: the pull request was closed"
 
 
 def test_the_comment_of_a_preview_that_is_ready() -> None:
@@ -140,7 +145,17 @@ def test_the_comment_of_a_preview_that_is_ready() -> None:
 def test_the_comment_says_what_became_of_the_preview() -> None:
     assert "The preview is being built" in comment(build(BuildState.QUEUED, seconds=None))
     assert "The preview was removed" in comment(build(BuildState.SUCCEEDED), preview(live=False))
-    assert "not built: Superseded by def5678" in comment(build(BuildState.SUPERSEDED), preview(head=NEWER))
+    stopped = build(BuildState.SUPERSEDED, fault={"message": "Superseded by def5678"})
+    assert "The preview was not built**\n\n` Superseded by def5678 `\n" in comment(stopped)
+
+
+def test_the_last_comment_stays_the_same_whatever_is_built_later() -> None:
+    gone = preview(live=False)
+    commit = f"https://github.com/ada/demo/commit/{SHA}"
+    text = (
+        f"{COMMENT_MARKER}\n**The preview was removed: the pull request is closed**\n\nCommit [`abc1234`]({commit})\n"
+    )
+    assert {comment(build(state), gone) for state in BuildState} == {text}
 
 
 @pytest.mark.parametrize("state", [state for state in BuildState if state is not BuildState.SUCCEEDED])

@@ -1,6 +1,7 @@
 """Values meet templates, and cannot get out of the place that they were given."""
 
 import json
+from collections.abc import Iterator
 
 import jinja2
 import pytest

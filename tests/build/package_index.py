@@ -1,0 +1,92 @@
+"""What a host may be set up with: a package index of its own that wants a password, certificates, a folder of wheels."""
+
+import base64
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from build.host import HostFacts, HostSettings, settings_for
+
+PASSWORD = "password-of-this-host"
+
+
+class Index(ThreadingHTTPServer):
+    """A package index that has no packages, and remembers whether it was asked with the password."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked_with_password = False
+
+    @property
+    def address(self) -> str:
+        """Its address, with the password in it."""
+        return f"http://ada:{PASSWORD}@127.0.0.1:{self.server_port}/simple/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        credentials = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+        allowed = self.headers["Authorization"] == f"Basic {credentials}"
+        assert isinstance(self.server, Index)
+        self.server.asked_with_password |= allowed
+        self.send_response(404 if allowed else 401)
+        if not allowed:
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def running_index() -> Iterator[Index]:
+    """Give an index that answers while the block runs."""
+    with Index() as index:
+        thread = threading.Thread(target=index.serve_forever)
+        thread.start()
+        try:
+            yield index
+        finally:
+            index.shutdown()
+            thread.join()
+
+
+def write_wheel(folder: Path, name: str, files: Mapping[str, str]) -> None:
+    """Write a wheel, version 1.0; the same files make the same wheel, byte for byte."""
+    info = f"{name}-1.0.dist-info"
+    record = "".join(f"{path},,\n" for path in (*files, f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in {
+            **files,
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/RECORD": record,
+        }.items():
+            wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
+
+
+def demanding_host(found: HostSettings, folder: Path, index: Index) -> tuple[HostSettings, list[str]]:
+    """Return this host's settings with more of a host's own in them, and what of that nobody may find in an image."""
+    wheels = folder / "wheels-of-this-host"
+    wheels.mkdir()
+    wheels.chmod(0o755)
+    certificates = folder / "certificates-of-this-host.pem"
+    if found.certificates:
+        shutil.copyfile(found.certificates, certificates)
+    facts = HostFacts(
+        pip={"extra-index-url": index.address, "find-links": " ".join(map(str, [wheels, *found.folders]))},
+        apt=found.apt,
+        environ={name: value for name, value in found.variables.items() if name != "UV_FIND_LINKS"},
+        certificates=certificates if found.certificates else None,
+        folders=[wheels, *found.folders],
+    )
+    traces = [PASSWORD, f"127.0.0.1:{index.server_port}", "of-this-host", *map(str, found.folders)]
+    return settings_for(replace(facts)), traces
