@@ -14,6 +14,7 @@ from binder.process import Account, Command, Completed, TimedOutError, capture, 
 from build.log import BuildLog
 
 _SHORT_SECONDS = 60.0
+_BUILDAHS_OWN = ("Error: building at STEP", "Error: while running runtime", "Error: exit status")
 _DISK_FULL = "no space left on device"
 
 Mount = tuple[Path, str, str]
@@ -112,5 +113,6 @@ def _fault_of_disk(done: Completed) -> BinderError | None:
 
 
 def _fault_of(done: Completed, step: str) -> BinderError:
-    last = next((line for line in reversed(done.output.splitlines()) if line.strip()), "it said nothing")
+    said = [line for line in done.output.splitlines() if line.strip() and not line.startswith(_BUILDAHS_OWN)]
+    last = said[-1] if said else "it said nothing"
     return RepositoryFault(f"The step “{step}” failed: {last.strip()[:300]}", step=step)

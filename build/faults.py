@@ -16,6 +16,7 @@ _AT_BYTE = re.compile(r" in `requirements\.txt` at position (\d+)")
 _AT_LINE = re.compile(r"\brequirements\.txt:(\d+):\d+")
 _REQUIRED = re.compile(r"you require ([^,]+?)(?:, we can| and we|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SAID_BY_UV = re.compile(r"^error: ", re.MULTILINE)
 _SECOND_REASON = " And because "
 _ONE_REASON = re.compile(r"\ABecause (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
 _LONGEST = 300
@@ -45,6 +46,8 @@ def explain_installation(output: str) -> BinderError | None:
         return NoWheelFault(_message_of(output), step="environment")
     if _INDEX_GONE.search(output):
         return WorldFault(f"The package index could not be reached: {_message_of(output)}")
+    if _SAID_BY_UV.search(output):
+        return RepositoryFault(_message_of(output), step="environment")
     return None
 
 

@@ -197,7 +197,7 @@ class Pipeline:
                 # it shares with nobody: it could put something else into a common one.
                 job.log.line(error.message)
                 job.log.heading("Installing the environment again, building the packages that have no wheel")
-                own = job.work / "packages"
+                own = self._new_folder(job.work / "packages")
                 await self._make_folders(own)
                 await self._install(plan, context, own, job.log, builds_allowed=True)
 
@@ -224,10 +224,7 @@ class Pipeline:
 
     async def _content(self, plan: BuildPlan, recipe: Recipe, commit: Commit, job: Job) -> None:
         job.log.heading("Laying the repository's files on the environment")
-        content = job.work / "content"
-        content.mkdir(mode=0o755)
-        if self._account.is_other:
-            shutil.chown(content, self._account.uid, self._account.gid)
+        content = self._new_folder(job.work / "content")
         await self._git.lay_out(job.source, commit, content)
         script = recipe.post_build
         text = render("build/content.Containerfile", environment=plan.environment.image, home=HOME, post_build=script)
@@ -246,6 +243,13 @@ class Pipeline:
     def _mounts(self) -> list[tuple[Path, str, str]]:
         links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
         return [(self._paths.tools, "/run/binder", "ro"), *links]
+
+    def _new_folder(self, folder: Path) -> Path:
+        """Make a folder that belongs to the build account."""
+        folder.mkdir(mode=0o755)
+        if self._account.is_other:
+            shutil.chown(folder, self._account.uid, self._account.gid)
+        return folder
 
     async def _make_folders(self, *folders: Path) -> None:
         """Make folders that the user of the images can write to; their owner exists only in a namespace."""

@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,10 @@ class Store:
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
             _set_up_sqlite(self._engine)
+        # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if url.startswith("sqlite") else nullcontext()
+        )
         self._reading = self._engine.execution_options(binder_reading=True)
 
     @asynccontextmanager
@@ -59,7 +63,7 @@ class Store:
         Raises: StoreUnavailableError.
         """
         with _store_errors():
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
         self.changed.give()
 

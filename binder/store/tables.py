@@ -174,8 +174,10 @@ class Session(Row, Leased):
 class Report(Row, Leased):
     """What GitHub should show (`wanted`) and what it was last told (`sent`): owed while they differ.
 
-    `kind` is `status` (`subject`: the sha) or `comment` (`subject`: the pull request's number). `remote_id` is
-    GitHub's number of a comment.
+    `kind` is `status` (`subject`: the sha; `wanted`: {state, description, target_url, context, build}) or `comment`
+    (`subject`: the pull request's number; `wanted`: {body, create}, and none is created where `create` is false).
+    `remote_id` is GitHub's number of a comment. `reason` says why the last attempt failed: for good, where it is not
+    `owed` any more.
     """
 
     __tablename__ = "reports"

@@ -5,12 +5,12 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from binder.errors import OperatorFault
-from binder.paths import Paths
 from binder.process import (
     Account,
     Command,
@@ -239,21 +239,23 @@ async def test_a_sandboxed_child_takes_its_children_with_it(account: Account) ->
 
 @pytest.mark.slow
 async def test_a_container_and_its_mounts_die_with_their_owner(
-    builder: Builder, jupyter_image: str, engine_paths: Paths
+    builder: Builder, jupyter_image: str, reachable_path: Path
 ) -> None:
     marker = new_marker()
+    reachable_path.chmod(0o777)
+    mounted = reachable_path / "mounted"
     script = (
-        'c=$(buildah from --pull-never "$1"); buildah mount "$c" >/dev/null; '
+        'c=$(buildah from --pull-never "$1"); buildah mount "$c" >"$3"; '
         'buildah run --isolation oci --runtime runc --network host "$c" -- sleep "$2"'
     )
-    await _kill_owner_of(builder.buildah.command(["sh", "-c", script, "sh", jupyter_image, marker]), marker)
+    argv = ["sh", "-c", script, "sh", jupyter_image, marker, str(mounted)]
+    await _kill_owner_of(builder.buildah.command(argv), marker)
     assert await are_gone(marker), NOBODY_IS_LEFT
+    point = mounted.read_text(encoding="utf-8").strip()
+    assert point.endswith("/merged")
     for mounts in Path("/proc").glob("[0-9]*/mounts"):
-        try:
-            text = mounts.read_text()
-        except OSError:
-            continue
-        assert str(engine_paths.engine) not in text, f"a mount is left in {mounts}"
+        with suppress(OSError):
+            assert f" {point} " not in mounts.read_text(encoding="utf-8"), f"a mount is left in {mounts}"
 
 
 def test_a_child_that_outlives_us_is_not_tied_to_us() -> None:

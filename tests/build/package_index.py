@@ -1,4 +1,4 @@
-"""What a host may be set up with: a package index of its own that wants a password, certificates, a folder of wheels."""
+"""What a host may be set up with: an index that wants a password, certificates, and a folder of wheels."""
 
 import base64
 import shutil
@@ -6,7 +6,6 @@ import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -75,10 +74,10 @@ def write_wheel(folder: Path, name: str, files: Mapping[str, str]) -> None:
 
 def demanding_host(found: HostSettings, folder: Path, index: Index) -> tuple[HostSettings, list[str]]:
     """Return this host's settings with more of a host's own in them, and what of that nobody may find in an image."""
-    wheels = folder / "wheels-of-this-host"
+    wheels = folder / "secret-place-of-wheels"
     wheels.mkdir()
     wheels.chmod(0o755)
-    certificates = folder / "certificates-of-this-host.pem"
+    certificates = folder / "secret-place-of-certificates.pem"
     if found.certificates:
         shutil.copyfile(found.certificates, certificates)
     facts = HostFacts(
@@ -88,5 +87,5 @@ def demanding_host(found: HostSettings, folder: Path, index: Index) -> tuple[Hos
         certificates=certificates if found.certificates else None,
         folders=[wheels, *found.folders],
     )
-    traces = [PASSWORD, f"127.0.0.1:{index.server_port}", "of-this-host", *map(str, found.folders)]
-    return settings_for(replace(facts)), traces
+    traces = [PASSWORD, f"127.0.0.1:{index.server_port}", "secret-place", *map(str, found.folders)]
+    return settings_for(facts), traces

@@ -90,7 +90,11 @@ def test_a_package_without_a_wheel_is_told_from_one_that_fails() -> None:
     fault = explain_installation(_sample("no_wheel")[1])
     assert isinstance(fault, NoWheelFault)
     assert fault.message == "docopt==0.6.2 has no usable wheels."
-    assert explain_installation(_sample("changed_package")[1]) is None
+    fault = explain_installation(_sample("changed_package")[1])
+    assert not isinstance(fault, NoWheelFault)
+    assert isinstance(fault, RepositoryFault)
+    assert fault.message == "Failed to download and build `docopt==0.6.2`: Hash mismatch for `docopt==0.6.2`."
+    assert explain_installation("Error: while running runtime: exit status 1") is None
 
 
 def test_a_post_build_that_fails_is_named_with_its_status() -> None:

@@ -151,10 +151,8 @@ def test_the_comment_says_what_became_of_the_preview() -> None:
 
 def test_the_last_comment_stays_the_same_whatever_is_built_later() -> None:
     gone = preview(live=False)
-    commit = f"https://github.com/ada/demo/commit/{SHA}"
-    text = (
-        f"{COMMENT_MARKER}\n**The preview was removed: the pull request is closed**\n\nCommit [`abc1234`]({commit})\n"
-    )
+    title = "**The preview was removed: the pull request is closed**"
+    text = f"{COMMENT_MARKER}\n{title}\n\nCommit [`abc1234`](https://github.com/ada/demo/commit/{SHA})\n"
     assert {comment(build(state), gone) for state in BuildState} == {text}
 
 

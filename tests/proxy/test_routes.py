@@ -37,7 +37,7 @@ class TestRoutesWanted:
             f"{two.id}/{two.token}": "10.0.0.2:8888",
         }
 
-    @pytest.mark.parametrize("state", set(SessionState) - {SessionState.OPEN})
+    @pytest.mark.parametrize("state", sorted(set(SessionState) - {SessionState.OPEN}))
     def test_no_other_session_has(self, state: SessionState) -> None:
         assert routes_wanted([session_row(state)]) == {}
 

@@ -1,0 +1,357 @@
+"""The loop of builds, with a real store and the real builder."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from binder.errors import WorldFault
+from binder.lifecycle import BuildState
+from binder.loop import run_loop, wait_for_hint
+from binder.names import new_token
+from binder.paths import Paths
+from binder.process import Account
+from binder.store import Store
+from binder.store.queries import advance_build
+from binder.store.tables import Build, Repository, utc_now
+from build.git import Source
+from build.worker import BuildWorker
+from tests.builds import Builder, new_builder
+from tests.leftovers import are_gone, are_there, new_marker, processes_with
+from tests.repositories import Files, LocalRepository, Script
+
+pytestmark = pytest.mark.slow
+
+MakeRepository = Callable[[Files], LocalRepository]
+
+
+@dataclass
+class LocalSources:
+    """Knows the repositories of one test; `faults` are raised first, one at a time."""
+
+    token: str | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def source_of(self, repository: Repository) -> Source:
+        """Return where a repository is fetched from."""
+        if self.faults:
+            raise self.faults.pop()
+        return replace(self.sources[repository.name], token=self.token)
+
+
+@dataclass
+class Shop:
+    """A worker's surroundings: its store, its folders, and where its repositories are."""
+
+    store: Store
+    builder: Builder
+    sources: LocalSources
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def paths(self) -> Paths:
+        return self.builder.paths
+
+    def worker(self, **options: Any) -> BuildWorker:
+        """Return a new worker."""
+        buildah, account = self.builder.buildah, self.builder.account
+        chosen = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str]()} | options
+        return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
+
+    @asynccontextmanager
+    async def running(self, **options: Any) -> AsyncIterator[BuildWorker]:
+        """Let a worker work while the block runs, as the service does."""
+        worker = self.worker(**options)
+        loop = asyncio.create_task(run_loop("builds", worker.step, self.store.changed, poll_seconds=0.2))
+        try:
+            yield worker
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+            await worker.close()
+
+    async def want(self, repository: LocalRepository, sha: str | None = None) -> int:
+        """Queue a build of a repository's head, and return its id."""
+        name = f"r{len(self.sources.sources)}"
+        self.sources.sources[name] = repository.source
+        row = Repository(host="local", owner="ada", name=name, clone_url=repository.source.url)
+        async with self.store.write() as session:
+            session.add(row)
+            await session.flush()
+            build = Build(repository_id=row.id, sha=sha or repository.git("rev-parse", "HEAD"))
+            session.add(build)
+        return build.id
+
+    async def row(self, build_id: int) -> Build:
+        """Return a build's row, as it is now."""
+        async with self.store.read() as session:
+            return await session.get_one(Build, build_id)
+
+    async def change(self, build_id: int, **values: object) -> None:
+        """Change a build's row, as another process would."""
+        async with self.store.write() as session:
+            build = await session.get_one(Build, build_id)
+            for name, value in values.items():
+                setattr(build, name, value)
+
+    async def supersede(self, build_id: int) -> None:
+        """End a build as one that a newer head made pointless."""
+        async with self.store.write() as session:
+            advance_build(await session.get_one(Build, build_id), BuildState.SUPERSEDED, utc_now())
+
+    async def wait(self, build_id: int, *states: BuildState) -> Build:
+        """Wait until a build is in one of the states, and return its row."""
+        changed = self.store.changed.subscribe()
+        async with asyncio.timeout(60):
+            while (build := await self.row(build_id)).state not in states:
+                changed.clear()
+                await wait_for_hint(changed, 0.2)
+        self.store.changed.unsubscribe(changed)
+        if build.result:
+            self.made.append(build.result["image"])
+        return build
+
+    async def ended(self, build_id: int) -> Build:
+        """Wait until the builder has done its part, and return the row."""
+        return await self.wait(build_id, BuildState.CHECKING, BuildState.FAILED)
+
+    def log(self, build_id: int) -> str:
+        """Return a build's log."""
+        return self.paths.build_log(build_id).read_text()
+
+    def work(self) -> list[Path]:
+        """Return the folders in which this service's builds work."""
+        return list(self.paths.work.glob(f"{self.paths.instance}-*"))
+
+
+@pytest.fixture
+async def shop(
+    store: Store, paths: Paths, account: Account, builder: Builder, jupyter_image: str
+) -> AsyncIterator[Shop]:
+    """Give a worker's surroundings; what its builds made is removed."""
+    shop = Shop(store, await new_builder(paths, account, builder.host), LocalSources())
+    yield shop
+    await builder.forget(shop.made)
+    assert shop.work() == []
+
+
+def sleeping(marker: str) -> Files:
+    """Return a repository whose build takes very long, and does not mind being asked to end."""
+    script = f'#!/bin/bash\ntrap "" TERM INT\nsetsid sleep {marker} &\nsleep {marker}\nsleep {marker}\n'
+    return {"postBuild": Script(script)}
+
+
+async def test_a_build_is_made_and_its_row_tells_of_it(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    async with shop.running():
+        build = await shop.ended(build_id)
+    assert build.state is BuildState.CHECKING
+    assert build.lease_owner is None
+    assert build.started_at
+    assert build.result
+    assert build.result["image"] in await shop.builder.buildah.images()
+    assert build.result["way"] == "content"
+    assert [layer["reused"] for layer in build.result["layers"]] == [True, True, False]
+    assert set(build.result["seconds"]) == {"fetch", "environment", "content"}
+    assert "is ready: 2 of 3 layers were re-used" in shop.log(build_id)
+
+
+async def test_builds_that_fail_say_why_and_the_next_one_is_made(shop: Shop, make_repository: MakeRepository) -> None:
+    good = make_repository({"a.ipynb": new_token()})
+    bad = make_repository({"requirements.txt": "six\nno-such-package-of-anybody\n"})
+    blob = good.blob(b"x").encode()
+    many = good.commit_tree(b"".join(b"100644 blob %b\t%06d\0" % (blob, number) for number in range(100_001)))
+    ids = [await shop.want(bad), await shop.want(good, many), await shop.want(good, "f" * 40), await shop.want(good)]
+    async with shop.running():
+        builds = [await shop.ended(build_id) for build_id in ids]
+    assert [build.state for build in builds] == [BuildState.FAILED] * 3 + [BuildState.CHECKING]
+    faults = [build.fault for build in builds]
+    assert faults[0] == {
+        "party": "repository",
+        "message": "no-such-package-of-anybody was not found in the package registry.",
+        "file": "requirements.txt",
+        "line": 2,
+        "step": "environment",
+    }
+    assert faults[1]
+    assert faults[1]["message"] == "The repository has more than 100,000 files."
+    assert faults[2]
+    assert faults[2]["message"] == "The commit is no longer in the repository."
+    assert all("==> Failed: " in shop.log(build_id) for build_id in ids[:3])
+
+
+async def test_a_superseded_build_is_stopped_at_once_and_leaves_nothing(
+    shop: Shop, make_repository: MakeRepository
+) -> None:
+    marker = new_marker()
+    build_id = await shop.want(make_repository(sleeping(marker)))
+    waiting = await shop.want(make_repository({"a.ipynb": new_token()}))
+    async with shop.running(at_once=1) as worker:
+        assert await are_there(f"sleep\0{marker}")
+        await shop.supersede(build_id)
+        for _ in range(20):  # many loops and rows give hints at any time
+            await worker.step()
+        assert await are_gone(marker, within_seconds=2)
+        assert not _mounts_of(shop.paths)
+        build = await shop.ended(waiting)
+    assert build.state is BuildState.CHECKING
+    assert (await shop.row(build_id)).state is BuildState.SUPERSEDED
+    assert "==> The build was stopped" in shop.log(build_id)
+
+
+def _mounts_of(paths: Paths) -> list[str]:
+    found = []
+    for mounts in Path("/proc").glob("[0-9]*/mounts"):
+        try:
+            found += [line for line in mounts.read_text().splitlines() if f"{paths.instance}-" in line]
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_build_that_was_superseded_before_it_began_is_not_made(
+    shop: Shop, make_repository: MakeRepository
+) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    await shop.supersede(build_id)
+    async with shop.running():
+        await asyncio.sleep(0.5)
+    assert (await shop.row(build_id)).result is None
+    assert not shop.paths.build_log(build_id).exists()
+
+
+@pytest.mark.parametrize("state", [BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING])
+async def test_a_build_whose_worker_died_is_taken_up(
+    shop: Shop, make_repository: MakeRepository, state: BuildState
+) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    long_ago = utc_now() - timedelta(minutes=5)
+    owner = {"lease_owner": "elsewhere:1:a", "lease_until": utc_now() - timedelta(seconds=1)}
+    await shop.change(build_id, state=state, started_at=long_ago, **owner)
+    async with shop.running():
+        build = await shop.ended(build_id)
+    assert build.state is BuildState.CHECKING, build.fault
+    assert build.started_at
+    assert build.started_at > long_ago
+
+
+async def test_a_build_that_somebody_else_is_at_is_left_alone(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    owner = {"lease_owner": "elsewhere:1:a", "lease_until": utc_now() + timedelta(minutes=1)}
+    await shop.change(build_id, state=BuildState.BUILDING, **owner)
+    async with shop.running():
+        await asyncio.sleep(0.5)
+    build = await shop.row(build_id)
+    assert (build.state, build.lease_owner) == (BuildState.BUILDING, "elsewhere:1:a")
+
+
+async def test_a_build_that_somebody_else_took_over_is_theirs(shop: Shop, make_repository: MakeRepository) -> None:
+    marker = new_marker()
+    script = Script(f"#!/bin/sh\nsleep {marker} & sleep 1\n")
+    build_id = await shop.want(make_repository({"postBuild": script, "a.ipynb": new_token()}))
+    async with shop.running():
+        assert await are_there(f"sleep\0{marker}")
+        taken = {"lease_owner": "elsewhere:1:a", "lease_until": utc_now() + timedelta(minutes=1)}
+        await shop.change(build_id, state=BuildState.FETCHING, **taken)
+        assert await are_gone(marker, within_seconds=20)
+        await asyncio.sleep(1)
+        assert shop.work() == []
+    build = await shop.row(build_id)
+    assert (build.state, build.lease_owner, build.fault) == (BuildState.FETCHING, "elsewhere:1:a", None)
+
+
+async def test_a_worker_that_is_closed_stops_its_builds_and_leaves_their_rows(
+    shop: Shop, make_repository: MakeRepository
+) -> None:
+    marker = new_marker()
+    build_id = await shop.want(make_repository(sleeping(marker)))
+    async with shop.running():
+        assert await are_there(f"sleep\0{marker}")
+    assert not processes_with(marker)
+    assert shop.work() == []
+    assert (await shop.row(build_id)).state is BuildState.BUILDING
+
+
+async def test_what_the_world_is_at_fault_for_is_tried_again(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    shop.sources.faults = [WorldFault("The index at mirror.example.org did not answer.")]
+    async with shop.running(secrets=frozenset({"mirror.example.org"})):
+        build = await shop.ended(build_id)
+    assert build.state is BuildState.CHECKING
+    assert "==> The index at *** did not answer. Trying again in 1 s" in shop.log(build_id)
+
+
+async def test_a_fault_of_ours_does_not_leave_a_commit_pending(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    shop.sources.faults = [ZeroDivisionError("hunter2")]
+    async with shop.running():
+        build = await shop.ended(build_id)
+    assert build.fault
+    assert build.fault["party"] == "operator"
+    assert "Something went wrong in this service" in build.fault["message"]
+    assert "hunter2" not in shop.log(build_id)
+
+
+async def test_a_log_that_cannot_be_written_is_the_operators_fault(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    shop.paths.build_logs.rmdir()
+    async with shop.running():
+        build = await shop.ended(build_id)
+    assert build.fault
+    assert build.fault["party"] == "operator"
+    assert "cannot write the build's log" in build.fault["message"]
+
+
+async def test_secrets_are_masked_and_the_log_has_an_end(shop: Shop, make_repository: MakeRepository) -> None:
+    secret = "password-of-the-index"
+    shop.sources.token = "token-of-the-repository"
+    script = f"#!/bin/sh\necho {secret} {shop.sources.token}\nseq 1 50000\necho {secret}; exit 3\n"
+    build_id = await shop.want(make_repository({"postBuild": Script(script)}))
+    async with shop.running(secrets=frozenset({secret}), log_bytes=2**16):
+        build = await shop.ended(build_id)
+    assert build.fault
+    assert build.fault["step"] == "postBuild"
+    text = shop.log(build_id)
+    assert "\n*** ***\n" in text
+    assert secret not in text
+    assert "token-of" not in text
+    assert len(text) < 2**16 + 200
+    assert text.splitlines()[-1] == "==> The log is full: what came after this is not kept."
+
+
+async def test_no_more_builds_run_at_once_than_may(shop: Shop, make_repository: MakeRepository) -> None:
+    marker = new_marker()
+    ids = [await shop.want(make_repository(sleeping(f"{marker}{number}"))) for number in range(3)]
+    async with shop.running(at_once=2):
+        assert await are_there(f"sleep\0{marker}0")
+        assert await are_there(f"sleep\0{marker}1")
+        await asyncio.sleep(0.5)
+        assert [(await shop.row(build_id)).state for build_id in ids] == [BuildState.BUILDING] * 2 + [BuildState.QUEUED]
+    assert await are_gone(marker)
+
+
+async def test_a_stopped_build_leaves_no_container(shop: Shop, make_repository: MakeRepository) -> None:
+    marker = new_marker()
+    before = await _containers(shop)
+    build_id = await shop.want(make_repository(sleeping(marker)))
+    async with shop.running():
+        assert await are_there(f"sleep\0{marker}")
+        await shop.supersede(build_id)
+        assert await are_gone(marker)
+    assert await _containers(shop) <= before
+
+
+async def _containers(shop: Shop) -> set[str]:
+    found: set[str] = set()
+
+    async def take(line: str) -> None:
+        found.add(line)
+
+    await shop.builder.buildah.run_script("buildah containers --quiet", step="look", take=take)
+    return found
