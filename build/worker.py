@@ -87,8 +87,8 @@ class BuildWorker:
 
     async def close(self) -> None:
         """Stop all builds; their rows stay as they are, for whoever comes next."""
-        for task in self._tasks.values():
-            task.cancel()
+        for build_id in self._tasks:
+            self._stop(build_id)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _forget(self, build_id: int, ended: asyncio.Task[None]) -> None:
@@ -106,10 +106,13 @@ class BuildWorker:
             rows = await session.execute(select(Build.id, Build.state).where(Build.id.in_(self._tasks)))
             ended = [build_id for build_id, state in rows if is_final(state)]
         for build_id in ended:
-            # Once: asked a second time, it would break off its cleaning up.
-            if (task := self._tasks.get(build_id)) and build_id not in self._stopping:
-                self._stopping.add(build_id)
-                task.cancel()
+            self._stop(build_id)
+
+    def _stop(self, build_id: int) -> None:
+        # Once: asked a second time, it would break off its cleaning up.
+        if build_id in self._tasks and build_id not in self._stopping:
+            self._stopping.add(build_id)
+            self._tasks[build_id].cancel()
 
     async def _queue_orphans(self) -> None:
         free = or_(Build.lease_until.is_(None), Build.lease_until < utc_now())

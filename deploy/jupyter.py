@@ -92,6 +92,13 @@ class Client:
         return False
 
 
+    async def warm_up(self) -> None:
+        """Ask for the page that most visitors see first: the server prepares much of it only once."""
+        with suppress(httpx.HTTPError, TimeoutError, RepositoryFault):
+            async with asyncio.timeout(_CALL_TIMEOUT_SECONDS), self._http.stream("GET", "lab") as answer:
+                await _bounded(answer)
+
+
 async def _bounded(answer: httpx.Response) -> bytes:
     body = bytearray()
     async for piece in answer.aiter_raw():

@@ -51,6 +51,8 @@ async def proof_of(engine: Engine, spec: SessionSpec, target: str, *, timeout_se
             async with asyncio.timeout(timeout_seconds):
                 client = await stack.enter_async_context(Client(server))
                 await _wait_until_up(engine, spec.id, client)
+                # Beside the start of the kernel, which is a process of its own, it costs nobody any time.
+                stack.push_async_callback(asyncio.wait, {asyncio.create_task(client.warm_up())})
                 await _ask_new_kernel(stack, client)
         except TimeoutError as error:
             sentence = f"The notebook server did not come up within {timeout_seconds:g} s."

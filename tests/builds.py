@@ -89,7 +89,10 @@ async def new_builder(paths: Paths, account: Account, host: HostSettings | None 
     host = host or await find_host_settings()
     write_host_folder(host, paths.tools)
     buildah = Buildah(paths, account, timeout_seconds=_TIMEOUT_SECONDS)
-    git = Git(paths, account, host.certificates, timeout_seconds=_TIMEOUT_SECONDS)
+    # What a test fetches is of no use to others: it goes with the state.
+    own = Paths(paths.state, paths.state / "fetched")
+    own.make(account)
+    git = Git(own, account, host.certificates, timeout_seconds=_TIMEOUT_SECONDS)
     suite = Settings.model_fields["debian_suite"].default
     pipeline = Pipeline(paths, account, buildah, git, host, suite=suite)
     await pipeline.prepare()

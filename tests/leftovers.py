@@ -1,8 +1,9 @@
-"""Looks for processes that should not be there any more."""
+"""Looks for processes and mounts that should not be there any more."""
 
 import asyncio
 import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -44,3 +45,12 @@ async def _becomes(marker: str, *, there: bool, within_seconds: float) -> bool:
             return False
         await asyncio.sleep(0.02)
     return True
+
+
+def all_mounts() -> list[str]:
+    """Return what each process of this machine sees mounted, as the kernel writes it."""
+    found = []
+    for mounts in Path("/proc").glob("[0-9]*/mounts"):
+        with suppress(OSError):  # the process went meanwhile
+            found.append(mounts.read_text(encoding="utf-8"))
+    return found

@@ -41,9 +41,7 @@ class Store:
         if url.startswith("sqlite"):
             _set_up_sqlite(self._engine)
         # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
-        self._turn: AbstractAsyncContextManager[None] = (
-            asyncio.Lock() if url.startswith("sqlite") else nullcontext()
-        )
+        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
         self._reading = self._engine.execution_options(binder_reading=True)
 
     @asynccontextmanager

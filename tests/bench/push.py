@@ -76,7 +76,7 @@ class _Peer:
         began = monotonic()
         await self._podman("build", "--quiet", "--layers", "--tag", "localhost/binder-bench/peer", str(self._context))
         serve = ["jupyter-lab", "--no-browser", "--ip=0.0.0.0", "--IdentityProvider.token="]
-        publish = ["--network", "slirp4netns", "--publish", f"127.0.0.1:{port}:8888", "--cgroups", "disabled"]
+        publish = ["--network", "slirp4netns", "--publish", f"127.0.0.1:{port}:8888", "--cgroups", "enabled"]
         await self._podman("run", "--detach", "--name", "bench-peer", *publish, "localhost/binder-bench/peer", *serve)
         try:
             await _answers(f"http://127.0.0.1:{port}/api")
