@@ -14,6 +14,7 @@ from binder.process import Account, Command, Completed, TimedOutError, capture, 
 from build.log import BuildLog
 
 _SHORT_SECONDS = 60.0
+_LISTED_AT_MOST = 5
 _BUILDAHS_OWN = ("Error: building at STEP", "Error: while running runtime", "Error: exit status")
 _DISK_FULL = "no space left on device"
 
@@ -39,12 +40,14 @@ class Buildah:
 
         Raises: OperatorFault.
         """
-        listing = self.command(["buildah", "images", "--json", "--no-trunc"])
-        code, output = await capture(listing, timeout_seconds=_SHORT_SECONDS, most_bytes=2**26)
-        if code:
-            raise OperatorFault(f"Buildah cannot list its images: {output.decode(errors='replace').strip()[-300:]}")
-        rows = json.loads(output) or []
-        return {name: row["digest"] for row in rows for name in row["names"] or ()}
+        listing = self.command(["buildah", "--log-level", "fatal", "images", "--json", "--no-trunc"])
+        output = b""
+        for _ in range(_LISTED_AT_MOST):
+            code, output = await capture(listing, timeout_seconds=_SHORT_SECONDS, most_bytes=2**26)
+            if not code:
+                return _digests_by_name(output)
+            # To Buildah it is an error that an image goes while they are listed: look again.
+        raise OperatorFault(f"Buildah cannot list its images: {output.decode(errors='replace').strip()[-300:]}")
 
     async def make(
         self,
@@ -105,6 +108,12 @@ class Buildah:
     async def remove_leftovers(self) -> None:
         """Remove the containers that interrupted builds left behind; nobody may be building meanwhile."""
         await run(self.command(["buildah", "rm", "--all"]), timeout_seconds=_SHORT_SECONDS)
+
+
+def _digests_by_name(listing: bytes) -> dict[str, str]:
+    rows = json.loads(listing) or []
+    # An image that lost its name to another one has null for its names.
+    return {name: row["digest"] for row in rows for name in row["names"] or ()}
 
 
 def _fault_of_disk(done: Completed) -> BinderError | None:

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Literal
 from weakref import WeakValueDictionary
 
+from binder.errors import WorldFault
 from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.process import Account
@@ -121,6 +122,8 @@ class Pipeline:
     async def _built(self, plan: BuildPlan, before: dict[str, str], watch: Watch, log: BuildLog) -> Built:
         there = plan.content.image in before
         images = before if there else await self._buildah.images()
+        if plan.content.image not in images:
+            raise WorldFault("The image was removed while it was made.")
         layers = tuple((layer, there or layer.image in before) for layer in plan.layers)
         way: Way = "nothing" if there else "content" if plan.environment.image in before else "full"
         reused = sum(reused for _, reused in layers)

@@ -1,1 +1,1 @@
-"""The catalogue of services that a repository can ask for: `modules/<name>/<version>/`. Empty in this version."""
+"""The catalogue of services that a repository can ask for, `modules/<name>/<version>/`: empty in this version."""

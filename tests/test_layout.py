@@ -71,9 +71,8 @@ def test_the_packages_are_named_one_by_one() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_says_in_one_sentence_what_it_is(package: str) -> None:
-    sentence = _docstring(ROOT / package / "__init__.py").partition("\n\n")[0]
-    assert sentence.endswith(".")
-    assert not re.search(r"\.\s", sentence), "one sentence, then what it leaves to others"
+    sentence, *_ = re.split(r"(?<=\.)\s", _docstring(ROOT / package / "__init__.py"), maxsplit=1)
+    assert re.fullmatch(r"[A-Z][^\n]+\.", sentence)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -89,8 +89,11 @@ for host in ("127.0.0.1", "10.0.2.2", "host.containers.internal"):
         ]
 
 
-async def test_a_visitor_has_names_and_the_internet(visit: Visit) -> None:
-    assert await visit.run("import socket; print(bool(socket.getaddrinfo('pypi.org', 443)))") == "True"
+async def test_a_visitor_has_names_and_a_way_out(visit: Visit) -> None:
+    asked = "import socket, struct; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20); "
+    query = r"s.sendto(b'\0\1\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1', (server, 53)); print(len(s.recv(512)) > 12)"
+    server = "server = [line.split()[1] for line in open('/etc/resolv.conf') if line.startswith('nameserver')][0]; "
+    assert await visit.run(asked + server + query) == "True"
     assert await visit.run("import socket; print(socket.gethostbyname('localhost'))") == "127.0.0.1"
 
 
