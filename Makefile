@@ -18,7 +18,7 @@ demo: set-up ## the main job, live on this machine (ARGS=--once: check it and en
 test: ## every check and every test
 	@scripts/set-up chromium fonts-dejavu-core
 	@$(MAKE) --no-print-directory lint types
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-fast: set-up ## the tests that start no container, proxy or browser
 	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)

@@ -91,7 +91,6 @@ class Client:
             return True
         return False
 
-
     async def warm_up(self) -> None:
         """Ask for the page that most visitors see first: the server prepares much of it only once."""
         with suppress(httpx.HTTPError, TimeoutError, RepositoryFault):

@@ -89,6 +89,7 @@ async def running_service(settings: Settings, *, ephemeral: bool = False) -> Asy
 
     Raises: OperatorFault, where this machine or its settings do not allow it.
     """
+    os.umask(0o022)  # what the build account and HAProxy must read is said where it is written, not by the caller
     account = find_account(settings.build_account)
     check_machine(account, settings.cache_dir)
     paths = Paths(settings.state_dir, settings.cache_dir)
