@@ -38,6 +38,7 @@ async def test_from_the_commits_page_to_a_cell_that_prints(stage: Stage, browser
     await page.get_by_role("link", name="Details").click()
     await page.wait_for_url("**/s/**", timeout=_PATIENCE_MS)
     await page.get_by_text("index.ipynb").first.dblclick(timeout=_PATIENCE_MS)
+    await expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=_PATIENCE_MS)
     await page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=_PATIENCE_MS)
     await page.keyboard.press("Shift+Enter")
     await expect(page.locator(".jp-OutputArea-output").first).to_have_text("54", timeout=_PATIENCE_MS)
