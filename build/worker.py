@@ -184,9 +184,8 @@ class BuildWorker:
             if not self._is_ours(build):
                 self._stopping.add(build_id)
                 raise asyncio.CancelledError
-            # An attempt that is not the first begins again in the middle.
-            again = state is BuildState.FETCHING and build.state is not BuildState.QUEUED
-            if build.state is not state and not again:
+            # An attempt that is not the first passes through states that the build has behind it.
+            if build.state not in _IN_WORK[_IN_WORK.index(state) :]:
                 advance_build(build, state, utc_now())
 
     def _is_ours(self, build: Build) -> bool:

@@ -277,6 +277,18 @@ async def test_what_the_world_is_at_fault_for_is_tried_again(shop: Shop, make_re
     assert "==> The index at *** did not answer. Trying again in 1 s" in shop.log(build_id)
 
 
+@pytest.mark.parametrize("reached", [BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING])
+async def test_another_attempt_passes_through_what_the_build_has_behind_it(
+    shop: Shop, make_repository: MakeRepository, reached: BuildState
+) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": "{}"}))
+    await shop.change(build_id, state=reached, lease_owner=shop.store.owner)
+    worker = shop.worker()
+    for state in (BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING):
+        await worker._enter(build_id, state)
+    assert (await shop.row(build_id)).state is BuildState.PUSHING
+
+
 async def test_a_fault_of_ours_does_not_leave_a_commit_pending(shop: Shop, make_repository: MakeRepository) -> None:
     build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
     shop.sources.faults = [ZeroDivisionError("hunter2")]
