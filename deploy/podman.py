@@ -4,6 +4,7 @@ Owns the pods of one service (`instance`), their ports and their control groups.
 nothing here is remembered between two calls, but for the ports that are being handed out.
 """
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from deploy.manifests import SERVER_PORT, pod_name, session_manifest
 _TIMEOUT_SECONDS = 60.0
 _ATTEMPTS = 5
 _LOG_LINES = 40
+_REMOVAL_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_LOG = 4000
 _LONGEST_LIST_BYTES = 2**24
 
@@ -73,9 +75,12 @@ class PodmanEngine:
         Raises: OperatorFault.
         """
         name = pod_name(self.instance, session_id)
-        done = await self._podman("pod", "rm", "--force", "--time", "0", "--ignore", name)
-        if not done.ok:
-            raise OperatorFault(f"podman could not remove the pod {name}: {_last_line(done.output)}")
+        pauses = iter(_REMOVAL_PAUSES_SECONDS)
+        while not (done := await self._podman("pod", "rm", "--force", "--time", "0", "--ignore", name)).ok:
+            # What a start that was broken off had begun may hold its mounts for a moment more.
+            if (pause := next(pauses, None)) is None:
+                raise OperatorFault(f"podman could not remove the pod {name}: {_last_line(done.output)}")
+            await asyncio.sleep(pause)
         await self._cgroups.remove(session_id)
 
     async def running(self) -> Mapping[str, Running]:

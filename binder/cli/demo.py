@@ -8,7 +8,6 @@ for the next time.
 import asyncio
 import contextlib
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from rich.console import Console
 
 from binder.cli.child import running_child
 from binder.cli.registration import register
-from binder.cli.steps import Steps
+from binder.cli.steps import Steps, until_interrupted
 from binder.cli.story import PERSON, tell_story
 from binder.errors import OperatorFault
 from binder.process import find_account
@@ -62,7 +61,7 @@ def run_demo(*, once: bool, port: int, github_port: int) -> None:
         take_port(port, "--port"),
         take_port(github_port, "--github-port"),
     )
-    asyncio.run(_until_interrupted(place, once=once))
+    asyncio.run(_demo(place, once=once))
 
 
 def take_port(port: int, option: str) -> int:
@@ -81,20 +80,9 @@ def take_port(port: int, option: str) -> int:
         return int(probe.getsockname()[1])
 
 
-async def _until_interrupted(place: Place, *, once: bool) -> None:
+async def _demo(place: Place, *, once: bool) -> None:
     steps = Steps(Console(file=sys.stdout))
-    interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    work = asyncio.create_task(_main_job(place, steps, once=once))
-    stop = asyncio.create_task(interrupted.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if interrupted.is_set():
-        steps.note("Stopping …")
-        work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
+    await until_interrupted(_main_job(place, steps, once=once), steps)
     steps.note("All that the demo started is stopped and removed. Images stay for the next time.")
 
 

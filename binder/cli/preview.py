@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from binder.cli.demo import take_port
 from binder.cli.git import git
-from binder.cli.steps import Steps
+from binder.cli.steps import Steps, until_interrupted
 from binder.cli.visit import open_link
 from binder.errors import OperatorFault, RepositoryFault, VisitorFault
 from binder.lifecycle import BuildState, is_final
@@ -60,23 +59,8 @@ def run_preview(repository: str, *, ref: str, port: int, once: bool) -> None:
         log_json=False,
     )
     set_up_logging(settings.log_level, as_json=False)
-    asyncio.run(_until_interrupted(settings, repository, ref, once=once))
-
-
-async def _until_interrupted(settings: Settings, repository: str, ref: str, *, once: bool) -> None:
     steps = Steps(Console(file=sys.stdout))
-    interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    work = asyncio.create_task(_preview(settings, repository, ref, steps, once=once))
-    stop = asyncio.create_task(interrupted.wait())
-    await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    if interrupted.is_set():
-        steps.note("Stopping …")
-        work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
+    asyncio.run(until_interrupted(_preview(settings, repository, ref, steps, once=once), steps))
 
 
 async def _preview(settings: Settings, repository: str, ref: str, steps: Steps, *, once: bool) -> None:

@@ -1,6 +1,9 @@
 """Shows a person how far a long job is: each step with its time, and in the end a table of them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -9,6 +12,25 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
+
+
+async def until_interrupted(work: Coroutine[None, None, None], steps: "Steps") -> None:
+    """Do the work to its end, or until Ctrl-C or SIGTERM breaks it off.
+
+    Raises: what the work raises.
+    """
+    interrupted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    working = asyncio.create_task(work)
+    stop = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if interrupted.is_set():
+        steps.note("Stopping …")
+        working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
 
 
 class Steps:

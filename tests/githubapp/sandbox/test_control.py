@@ -35,22 +35,22 @@ async def test_a_whole_story_over_http(control: httpx.AsyncClient, stage: Stage,
     created = await post("/apps", webhook_url=stage.receiver.url, webhook_secret="s", owner="eve", slug="eves")
     app = created.json()
     assert app["private_key_pem"].startswith("-----BEGIN RSA PRIVATE KEY-----")
-    await post("/repositories", full_name="eve/work", private=True)
-    await post(f"/apps/{app['app_id']}/installations", account="eve", repositories=["eve/work"])
-    url = stage.sandbox.url.replace("://", f"://eve:{token}@") + "/eve/work.git"
+    await post("/repositories", full_name="eve/paper", private=True)
+    await post(f"/apps/{app['app_id']}/installations", account="eve", repositories=["eve/paper"])
+    url = stage.sandbox.url.replace("://", f"://eve:{token}@") + "/eve/paper.git"
     await stage.checkout.push(url)
     await stage.checkout.git("checkout", "--quiet", "-b", "topic")
     sha = await stage.checkout.commit("Work", work="1")
     await stage.checkout.push(url, "HEAD:refs/heads/topic")
-    pull = (await post("/repositories/eve/work/pulls", author="eve", head="topic", title="Work")).json()
-    here = f"/repositories/eve/work/pulls/{pull['number']}"
+    pull = (await post("/repositories/eve/paper/pulls", author="eve", head="topic", title="Work")).json()
+    here = f"/repositories/eve/paper/pulls/{pull['number']}"
     await post(f"{here}/comments", author="eve", body="Hello")
     assert (await control.put(f"{here}/draft", json={"draft": True})).json()["draft"] is True
     assert (await control.patch(here, json={"title": "Better"})).json()["title"] == "Better"
     assert (await post(f"{here}/close")).json()["state"] == "closed"
-    waiting = asyncio.create_task(control.get(f"/repositories/eve/work/statuses/{sha}/wait?context={CONTEXT}"))
+    waiting = asyncio.create_task(control.get(f"/repositories/eve/paper/statuses/{sha}/wait?context={CONTEXT}"))
     await asyncio.sleep(0.1)
-    path = f"/repos/eve/work/statuses/{sha}"
+    path = f"/repos/eve/paper/statuses/{sha}"
     assert (await rest("POST", path, token=token, json={"state": "success", "context": CONTEXT})).status_code == 201
     assert (await waiting).json()["state"] == "success"
     assert (await control.get("/settled")).status_code == 204
