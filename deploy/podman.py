@@ -24,6 +24,7 @@ from deploy.manifests import SERVER_PORT, pod_name, session_manifest
 _TIMEOUT_SECONDS = 60.0
 _ATTEMPTS = 5
 _LOG_LINES = 40
+_LISTING_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
 _REMOVAL_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _LONGEST_LOG = 4000
 _LONGEST_LIST_BYTES = 2**24
@@ -108,18 +109,26 @@ class PodmanEngine:
 
     async def _containers(self) -> list[dict[str, Any]]:
         """Return podman's account of all containers, those of other services included."""
-        command = self._command(["ps", "--all", "--pod", "--format", "json"])
-        try:
-            code, output = await capture(command, timeout_seconds=_TIMEOUT_SECONDS, most_bytes=_LONGEST_LIST_BYTES)
-            if code == 0:
-                listed: list[dict[str, Any]] = json.loads(output)
-                return listed
-            reason = _last_line(output.decode(errors="replace"))
-        except TimedOutError as error:
-            reason = f"it did not end within {error.seconds:g} s"
-        except (OutputTooLongError, ValueError):
-            reason = "it said something else"
+        reason = ""
+        for pause in _LISTING_PAUSES_SECONDS:
+            try:
+                return await self._listed()
+            except TimedOutError as error:
+                reason = f"it did not end within {error.seconds:g} s"
+                break
+            except (OutputTooLongError, ValueError) as error:
+                # To podman it is an error that another service's container goes while it lists: look again.
+                reason = str(error)
+            await asyncio.sleep(pause)
         raise OperatorFault(f"podman does not say what is running: {reason}")
+
+    async def _listed(self) -> list[dict[str, Any]]:
+        command = self._command(["ps", "--all", "--pod", "--format", "json"])
+        code, output = await capture(command, timeout_seconds=_TIMEOUT_SECONDS, most_bytes=_LONGEST_LIST_BYTES)
+        if code:
+            raise ValueError(_last_line(output.decode(errors="replace")))
+        listed: list[dict[str, Any]] = json.loads(output)
+        return listed
 
     async def _podman(self, *argv: str, stdin: bytes | None = None, cgroups: Sequence[Path] = ()) -> Completed:
         try:
