@@ -63,11 +63,11 @@ async def _until_it_answers(
                         return
                 await asyncio.sleep(_POLL_SECONDS)
             await keeping
-            raise OperatorFault(_last_words(said))
+            raise OperatorFault(f"The service did not start. {_last_words(said)}")
     except TimeoutError as error:
         raise OperatorFault(f"The service did not answer at {url} within {_START_SECONDS:g} s.") from error
 
 
 def _last_words(said: deque[str]) -> str:
     own = next((line.removeprefix("binder: ") for line in reversed(said) if line.startswith("binder: ")), None)
-    return own or f"The service ended at its start: {said[-1] if said else 'it said nothing'}"
+    return own or f"The last that it said: {said[-1] if said else 'nothing'}"

@@ -44,6 +44,7 @@ async def tell_story(sandbox: Sandbox, home: Path, url: str, steps: Steps) -> di
         sha = await _change(folder, "rho=28.0", "rho=24.5", "Weaken the convection")
         await git(folder, "push", "--quiet", "origin", "main", env=env)
         second = await _green(sandbox, sha, _LATER_SECONDS)
+        commit = f"{sandbox.url}/{_REPOSITORY}/commit/{sha}"
     async with steps.step("Pull request: status green, preview's comment there"):
         await git(folder, "checkout", "--quiet", "-b", _BRANCH)
         sha = await _change(folder, "rho=24.5", "rho=99.6", "Look at a periodic window")
@@ -52,11 +53,10 @@ async def tell_story(sandbox: Sandbox, home: Path, url: str, steps: Steps) -> di
         pull = await sandbox.open_pull_request(_REPOSITORY, author=PERSON, head=_BRANCH, title=title)
         await _green(sandbox, sha, _LATER_SECONDS)
         await _comment(sandbox, pull.number, sha)
-    page = f"{sandbox.url}/{_REPOSITORY}"
     return {
         "The live notebook": second,
-        "The commit, with its status, on the stand-in for GitHub": page,
-        "The pull request, with the preview's comment": f"{page}/pull/{pull.number}",
+        "The commit, with its status, on the stand-in for GitHub": commit,
+        "The pull request, with the preview's comment": f"{sandbox.url}/{_REPOSITORY}/pull/{pull.number}",
         "The service": f"{url}/",
     }
 
