@@ -9,7 +9,6 @@ from time import monotonic
 
 from rich.console import Console
 from rich.markup import escape
-from rich.panel import Panel
 from rich.status import Status
 from rich.table import Table
 
@@ -80,5 +79,6 @@ class Steps:
 
     def invite(self, title: str, places: dict[str, str]) -> None:
         """Print addresses that a person may open; they are never cut or wrapped."""
-        lines = "\n".join(f"[bold]{escape(name)}[/]\n  {escape(address)}" for name, address in places.items())
-        self._console.print(Panel.fit(lines, title=escape(title), border_style="green"), soft_wrap=True)
+        self._console.rule(escape(title), style="green")
+        for name, address in places.items():
+            self._console.print(f"[bold]{escape(name)}[/]\n  {escape(address)}", soft_wrap=True)
