@@ -14,7 +14,7 @@ from binder.errors import BinderError, OperatorFault, RepositoryFault, VisitorFa
 from binder.names import digest_of, is_ref
 from binder.paths import Paths
 from binder.process import Account, Command, OutputTooLongError, TimedOutError, capture
-from build.recipe import Entry
+from build.tree import Entry
 from templates import source_path
 
 _SETTINGS = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from binder.errors import RepositoryFault
 from build.requirements import Requirements, read_requirements
+from build.tree import Entry
 
 _FOLDERS = ("binder", ".binder")
 
@@ -39,14 +40,6 @@ _TABLES_OF_A_PACKAGE = [
     re.compile(rf"^[ \t]*\[[ \t]*{name}[ \t]*[].]", re.MULTILINE) for name in ("project", "build-system")
 ]
 _LARGEST_FILE_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file of a commit: git's mode (`100755` is executable, `120000` a symbolic link) and its size in bytes."""
-
-    mode: str
-    size: int
 
 
 @dataclass(frozen=True)

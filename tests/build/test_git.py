@@ -14,7 +14,7 @@ from binder.names import digest_of
 from binder.paths import Paths
 from binder.process import Account
 from build.git import Git, Source, environment_for, fault_of, files_of
-from build.recipe import Entry
+from build.tree import Entry
 from tests.repositories import Files, Link, LocalRepository, Script
 
 MakeRepository = Callable[[Files], LocalRepository]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from binder.errors import RepositoryFault
-from build.recipe import Entry, Recipe, paths_to_read, recipe_for
+from build.recipe import Recipe, paths_to_read, recipe_for
+from build.tree import Entry
 
 FILE, SCRIPT, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 
