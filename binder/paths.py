@@ -30,6 +30,15 @@ class Paths:
         return self.build_logs / f"{build_id}.log"
 
     @property
+    def sboms(self) -> Path:
+        """Folder of the software bills of materials, one file a build."""
+        return self.state / "sboms"
+
+    def build_sbom(self, build_id: int) -> Path:
+        """Return the software bill of materials of a build's image: CycloneDX, JSON."""
+        return self.sboms / f"{build_id}.json"
+
+    @property
     def run(self) -> Path:
         """Folder of the sockets."""
         return self.state / "run"
@@ -46,8 +55,13 @@ class Paths:
 
     @property
     def locks(self) -> Path:
-        """Folder of resolved environments, by the key of what was asked for."""
+        """Folder of small texts by a tag: resolved environments, and what is known of images that were made."""
         return self.cache / "locks"
+
+    @property
+    def making(self) -> Path:
+        """Folder of locks on what is being made."""
+        return self.cache / "making"
 
     @property
     def packages(self) -> Path:
@@ -67,11 +81,12 @@ class Paths:
     def make(self, account: Account) -> None:
         """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
         # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
-        for folder in (self.state, self.run, self.tools, self.cache, self.locks, self.work):
+        for folder in (self.state, self.run, self.tools, self.cache, self.locks, self.making, self.work):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
-        self.build_logs.mkdir(exist_ok=True)
-        self.build_logs.chmod(0o700)
+        for folder in (self.build_logs, self.sboms):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)
         for folder in (self.engine, self.git, self.packages):
             folder.mkdir(mode=0o700, exist_ok=True)
             if account.is_other:

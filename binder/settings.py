@@ -62,6 +62,52 @@ class Settings(BaseSettings):
     build_log_bytes: int = Field(default=16 * 2**20, ge=2**16)
     """How much of a build's log is kept. What comes after it is dropped, and the log says so."""
 
+    build_memory_bytes: int = Field(default=4 * 2**30, ge=512 * 2**20)
+    """Memory that one build may use; a build that wants more fails. Set where the service runs as root."""
+
+    build_network: Literal["always", "dependencies"] = "always"
+    """`dependencies`: the network is gone once the environment is installed, so that postBuild and Dockerfiles have
+    none."""
+
+    repository_bytes: int = Field(default=4 * 2**30, ge=2**20)
+    """How large the files of a commit may be, all together; what is larger is refused before it is read."""
+
+    registry: str = ""
+    """Registry in which images are kept, for several machines: host and path (`registry.example.org/binder`), all
+    images in this one repository. Empty: images stay in the cache folder of this machine."""
+
+    registry_username: str = ""
+    """User name at the registry. Empty: nobody signs in."""
+
+    registry_password: SecretStr = SecretStr("")
+    """Password or token at the registry."""
+
+    registry_plain_http: bool = False
+    """Whether the registry is spoken to without TLS. Only for one on the same machine."""
+
+    registry_certificates: Path | None = None
+    """PEM file with the authority that signed the registry's certificate. None: those of the system."""
+
+    docker_mirror: str = ""
+    """Mirror of Docker Hub (host and path), from which the images are pulled that Dockerfiles begin with."""
+
+    conda_channel_alias: str = "https://conda.anaconda.org"
+    """Where a Conda channel is that is named by a word: `conda-forge` is `ALIAS/conda-forge`."""
+
+    cran_url: str = "https://cloud.r-project.org"
+    """Mirror of CRAN, from which R's packages come that Debian does not have."""
+
+    cran_snapshot_url: str = "https://packagemanager.posit.co/cran/{date}"
+    """Where CRAN is as it was on a day, for a runtime.txt that names one; `{date}` becomes the day, like 2024-03-01."""
+
+    images_age_seconds: float = Field(default=0, ge=0)
+    """How long an image stays that no preview, build or session needs, since it was last used; environments stay three
+    times as long, locks with them. 0: nothing is removed for its age. `binder gc` shows what would go, and why."""
+
+    images_disk_bytes: int = Field(default=0, ge=0)
+    """What images may take on the disk: beyond it, those go that nobody needs and that were not used for longest; never
+    one that is in use. 0: there is no such limit."""
+
     start_timeout_seconds: float = Field(default=60, gt=0)
     """How long a notebook server may take until a kernel of it has answered."""
 

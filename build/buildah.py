@@ -6,34 +6,56 @@ It chooses nothing: what goes into an image, and when one is made, is its caller
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from binder.containers import engine_environment
-from binder.errors import BinderError, OperatorFault, RepositoryFault
+from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
+from binder.names import new_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, TimedOutError, capture, run
-from build.log import BuildLog
 
 _SHORT_SECONDS = 60.0
 _LISTED_AT_MOST = 5
 _BUILDAHS_OWN = ("Error: building at STEP", "Error: while running runtime", "Error: exit status")
 _DISK_FULL = "no space left on device"
 
+# Packages compress well at the least effort, and are unpacked faster than gzip's.
+_COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
+_ISOLATION = ("--isolation", "oci", "--runtime", "runc")
+# Removing the container is the last word of a shell that lives on: what `exec` would be handed to could not do it.
+_THROWN_AWAY = """
+set -eu
+name=$1 image=$2
+shift 2
+trap 'buildah rm "$name" >/dev/null' EXIT
+buildah from --pull-never --name "$name" "$image" >/dev/null
+"$@"
+"""
+
+Network = Literal["host", "none"]
+
 Mount = tuple[Path, str, str]
-"""A folder of the host, its place in the build, and `ro` or `rw`."""
+"""A folder of the host, its place in the build, and `ro`, `rw`, or `O`: what is written to it is thrown away."""
+
+
+def volumes(mounts: Sequence[Mount]) -> list[str]:
+    """Return the arguments that mount folders in a build."""
+    return [f"--volume={host}:{inside}:{mode}" for host, inside, mode in mounts]
 
 
 class Buildah:
     """Buildah, run as the build account on the engine's storage."""
 
-    def __init__(self, paths: Paths, account: Account, *, timeout_seconds: float) -> None:
+    def __init__(self, paths: Paths, account: Account, *, timeout_seconds: float, in_background: bool = False) -> None:
         self.paths = paths
+        self._prefix = ("nice", "-n", "19") if in_background else ()
         self._account = account
         self._env = engine_environment(paths, account)
         self._timeout = timeout_seconds
 
     def command(self, argv: Sequence[str], *, cwd: Path | None = None) -> Command:
         """Return a command that runs beside Buildah, in namespaces of its own."""
-        return Command(argv, self._env, cwd or self.paths.engine, self._account, sandboxed=True)
+        return Command([*self._prefix, *argv], self._env, cwd or self.paths.engine, self._account, sandboxed=True)
 
     async def images(self) -> dict[str, str]:
         """Return the images that are there: name → digest.
@@ -58,21 +80,68 @@ class Buildah:
         mounts: Sequence[Mount],
         created: int | None,
         step: str,
-        log: BuildLog,
+        take: Callable[[str], Awaitable[None]],
         explain: Callable[[str], BinderError | None],
+        network: Network = "host",
     ) -> None:
         """Make `image` from a Containerfile: all of its instructions end up in one layer on what it begins with.
 
         `created` is the time, in seconds of the epoch, that the image and the files of its layer get; None leaves the
-        files their own. `explain` may find the fault in what was printed.
+        files their own. `take` is given each line that is printed, and `explain` may find the fault in them.
         Raises: BinderError.
         """
-        argv = ["buildah", "build", "--isolation", "oci", "--runtime", "runc", "--network", "host", "--pull-never"]
+        argv = ["buildah", "build", *_ISOLATION, "--network", network, "--pull-never"]
         argv += ["--layers=false", "--format", "oci", "--ignorefile", "/dev/null", "--tag", image]
         argv += ["--file", str(containerfile)]
         argv += [] if created is None else ["--timestamp", str(created)]
-        argv += [f"--volume={host}:{inside}:{mode}" for host, inside, mode in mounts]
-        await self._run([*argv, str(context)], step=step, take=log.take, explain=explain)
+        argv += volumes(mounts)
+        await self._run([*argv, str(context)], step=step, take=take, explain=explain)
+
+    async def run_inside(
+        self,
+        image: str,
+        script: str,
+        *arguments: str,
+        mounts: Sequence[Mount],
+        step: str,
+        take: Callable[[str], Awaitable[None]],
+        explain: Callable[[str], BinderError | None],
+    ) -> None:
+        """Run a shell script as the user of an image, in a container that is thrown away after it.
+
+        Raises: BinderError.
+        """
+        container = f"binder-{new_session_id()}"
+        argv = ["buildah", "run", *_ISOLATION, "--network", "host", "--user", "1000", *volumes(mounts)]
+        argv += [container, "--", "/bin/sh", "-c", script, step, *arguments]
+        await self.run_script(_THROWN_AWAY, container, image, *argv, step=step, take=take, explain=explain)
+
+    async def config(self, image: str) -> bytes:
+        """Return the configuration of an image that is there, as OCI writes it.
+
+        Raises: WorldFault, where it is not there any more.
+        """
+        look = self.command(["buildah", "inspect", "--type", "image", "--format", "{{.Config}}", image])
+        code, output = await capture(look, timeout_seconds=_SHORT_SECONDS, most_bytes=2**24)
+        if code:
+            raise WorldFault("The image to lay files on was removed meanwhile.")
+        return output.strip()
+
+    async def pull(self, image: str) -> None:
+        """Bring an image from its registry into the storage, if it is not there.
+
+        Raises: BinderError.
+        """
+        argv = ["buildah", "pull", "--quiet", "--policy", "ifnewer", image]
+        await self._run(argv, step="registry", take=None, explain=_explain_registry)
+
+    async def push(self, image: str) -> None:
+        """Bring an image from the storage into its registry.
+
+        Raises: BinderError.
+        """
+        argv = ["buildah", "push", "--quiet", "--format", "oci", *_COMPRESSION, image]
+        await self._run(argv, step="registry", take=None, explain=_explain_registry)
 
     async def run_script(
         self,
@@ -108,6 +177,11 @@ class Buildah:
     async def remove_leftovers(self) -> None:
         """Remove the containers that interrupted builds left behind; nobody may be building meanwhile."""
         await run(self.command(["buildah", "rm", "--all"]), timeout_seconds=_SHORT_SECONDS)
+
+
+def _explain_registry(output: str) -> BinderError:
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "it said nothing")
+    return WorldFault(f"The registry could not be used: {last.strip()[:300]}")
 
 
 def _digests_by_name(listing: bytes) -> dict[str, str]:

@@ -1,38 +1,66 @@
 """Finds, in what a failed step printed, the line of the repository that is at fault: pure functions over text."""
 
 import re
+from collections.abc import Mapping
+from itertools import chain
 
 from packaging.utils import canonicalize_name
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
-from build.requirements import Requirements
+
+Place = tuple[str, int | None]
+"""A file of the repository, and the line in it, counted from 1."""
+
+Lines = Mapping[str, tuple[str, int]]
+"""A package's normalised name → the file and the line that ask for it."""
 
 _INDEX_GONE = re.compile(
     r"failed to fetch|error sending request|dns error|connection (?:refused|reset)|timed out|temporary failure",
     re.IGNORECASE,
 )
 _CAUSE = re.compile(r"^\s*(?:cause:|╰─▶|├─▶)\s*(.*)$")
-_AT_BYTE = re.compile(r" in `requirements\.txt` at position (\d+)")
-_AT_LINE = re.compile(r"\brequirements\.txt:(\d+):\d+")
+_AT_BYTE = re.compile(r" in `([^`\n]{1,300})` at position (\d+)")
+_AT_LINE = re.compile(r"(?:\A|[\s`'\"(])([^\s`'\"():]{1,300}):(\d+):\d+")
 _REQUIRED = re.compile(r"you require ([^,]+?)(?:, we can| and we|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAID_BY_UV = re.compile(r"^error: ", re.MULTILINE)
 _SECOND_REASON = " And because "
 _ONE_REASON = re.compile(r"\ABecause (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
+_SAID_BY_BUILDAH = re.compile(
+    r"STEP \d+/|Error: (?:building at STEP|while running runtime|exit status)|\[Warning\]|exit status"
+)
+_ADVICE = (
+    (re.compile(r"\\r\b|\r"), " It has Windows line ends: save it with LF alone, and commit."),
+    (
+        re.compile(r"exec: \S+: not found\Z|bad interpreter"),
+        " Its first line names an interpreter that is not there, or ends as Windows ends lines: save it with LF alone.",
+    ),
+    (
+        re.compile(r"are you root\?|\bdpkg\b.*[Pp]ermission denied|^sudo: |\bsudo: (?:command )?not found"),
+        " It does not run as root: list packages of the system in apt.txt.",
+    ),
+    (re.compile(r"exec: \S+: Permission denied\Z"), " It is not executable: run `git update-index --chmod=+x` on it."),
+    (re.compile(r"[Pp]ermission denied"), " It runs as an ordinary user, who can write to the repository's folder."),
+    (re.compile(r"\A(?:Killed|Out of memory)"), " It was killed, perhaps for its want of memory."),
+)
 _LONGEST = 300
 _MOST_READ = 20_000
 
 
-def explain_resolution(output: str, requirements: Requirements | None) -> BinderError | None:
-    """Return the fault in what uv printed when it could not resolve an environment, or None where it is not one."""
+def explain_resolution(output: str, asked: Mapping[str, str], lines: Lines) -> BinderError | None:
+    """Return the fault in what uv printed when it could not resolve an environment, or None where it is not one.
+
+    `asked` maps the files that uv was given to their texts, the author's first; `lines` a package to where it is asked
+    for.
+    """
     output = output[-_MOST_READ:]  # a package that is built may print anything, and at any length
     message = _message_of(output)
     if _INDEX_GONE.search(output) and "no solution" not in output.lower():
         return WorldFault(f"The package index could not be reached: {message}")
-    if requirements is None:
+    place = _place_at(output, asked) or _place_named(output, lines) or (next(iter(asked)), None) if asked else None
+    if place is None:
         return None
-    line = _line_at(output, requirements) or _line_named(output, requirements)
-    return RepositoryFault(message, file=requirements.path, line=line, step="environment")
+    return RepositoryFault(message, file=place[0], line=place[1], step="environment")
 
 
 class NoWheelFault(RepositoryFault):
@@ -52,10 +80,17 @@ def explain_installation(output: str) -> BinderError | None:
 
 
 def explain_post_build(path: str, output: str) -> BinderError:
-    """Return the fault of a postBuild that failed."""
+    """Return the fault of a postBuild that failed, with its line where its interpreter tells it."""
+    output = output[-_MOST_READ:]
     status = re.findall(r"exit status (\d+)", output)
     ended = f" with status {status[-1]}" if status else ""
-    return RepositoryFault(f"{path} ended{ended}. Its last lines are in the log.", file=path, step="postBuild")
+    said = [line for line in output.splitlines() if line.strip() and not _SAID_BY_BUILDAH.match(line)]
+    last = f": {said[-1].strip()[:_LONGEST]}" if said else ""
+    advice = next((advice for pattern, advice in _ADVICE if any(pattern.search(line) for line in said[-5:])), "")
+    name = re.escape(path.rpartition("/")[2])
+    lines = re.findall(rf"(?:^|/){name}(?:: line |: |\", line )(\d+)(?=[:,])", output, re.MULTILINE)
+    line = int(lines[-1]) if lines else None
+    return RepositoryFault(f"{path} ended{ended}{last.rstrip('.')}.{advice}", file=path, line=line, step="postBuild")
 
 
 def _message_of(output: str) -> str:
@@ -80,20 +115,17 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "…")) else text + "."
 
 
-def _line_named(output: str, requirements: Requirements) -> int | None:
-    """Return the line of the first requirement of the author's that uv's account names."""
+def _place_named(output: str, lines: Lines) -> Place | None:
+    """Return the place of the first package of the author's that uv's account names."""
     flat = " ".join(output.split())
-    for required in _REQUIRED.findall(flat):
-        for name in _NAME.findall(required):
-            if line := requirements.lines.get(canonicalize_name(name)):
-                return line
-    named = (requirements.lines.get(canonicalize_name(name)) for name in _NAME.findall(flat))
-    return next((line for line in named if line), None)
+    required = (name for words in _REQUIRED.findall(flat) for name in _NAME.findall(words))
+    places = (lines.get(canonicalize_name(name)) for name in chain(required, _NAME.findall(flat)))
+    return next((place for place in places if place), None)
 
 
-def _line_at(output: str, requirements: Requirements) -> int | None:
-    """Return the line that uv cannot read: it says at which byte of the file, or at which line."""
-    if byte := _AT_BYTE.search(output):
-        return requirements.text.encode()[: int(byte[1])].count(b"\n") + 1
-    line = _AT_LINE.search(output)
-    return int(line[1]) if line else None
+def _place_at(output: str, asked: Mapping[str, str]) -> Place | None:
+    """Return the place that uv cannot read: it says at which byte of a file, or at which line."""
+    for path, byte in _AT_BYTE.findall(output):
+        if path in asked:
+            return path, asked[path].encode()[: int(byte)].count(b"\n") + 1
+    return next(((path, int(line)) for path, line in _AT_LINE.findall(output) if path in asked), None)

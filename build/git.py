@@ -1,74 +1,62 @@
-"""The adapter to git: finds, fetches and lays out commits of repositories that nobody vouches for.
+"""The adapter to git: fetches commits of repositories that nobody vouches for, and reads what is in them.
 
-git runs as the build account, in namespaces of its own, without hooks, filters or anybody's configuration. A token
-reaches it through its environment, which nobody else can read: not through an argument, an address or a file.
+git runs as the build account, in namespaces of its own, without hooks, filters or anybody's configuration. What comes
+from it is bytes to this process: no name of the repository's becomes a path of this machine.
 """
 
-import base64
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from binder.errors import BinderError, OperatorFault, RepositoryFault, VisitorFault, WorldFault
+from binder.errors import BinderError, OperatorFault, WorldFault
 from binder.names import digest_of, is_ref
 from binder.paths import Paths
-from binder.process import Account, Command, OutputTooLongError, TimedOutError, capture
-from build.tree import Entry
+from binder.process import Account, Command, OutputTooLongError, TimedOutError, capture, spawn
+from build.commits import Commit, Part, Run, runs_of
+from build.content import ContentSink, Ownership, Tar, TarWriter
+from build.lfs import Pointer, attributes_in, fault_of_lfs, listing_of, may_be_pointer, place_of, pointer_of, uses_lfs
+from build.objects import Collected, ObjectReader, Sink
+from build.sources import Source, environment_for, fault_of
+from build.submodules import (
+    GITMODULES,
+    Submodule,
+    check_nesting,
+    fault_of_gitmodules,
+    fault_of_submodule,
+    submodules_of,
+)
+from build.tree import SUBMODULE, Entry, check_paths, check_sizes, files_of, too_many_files
 from templates import source_path
 
-_SETTINGS = {
-    "protocol.allow": "never",
-    "protocol.http.allow": "always",
-    "protocol.https.allow": "always",
-    "core.hooksPath": "/dev/null",
-    "core.symlinks": "true",
-    "core.autocrlf": "false",
-    "core.attributesFile": "/dev/null",
-    "credential.helper": "",
-    "fetch.fsckObjects": "true",
-    # What old versions of git and of its imitators wrote; it harms nobody.
-    "fetch.fsck.badTimezone": "ignore",
-    "fetch.fsck.missingSpaceBeforeDate": "ignore",
-    "fetch.fsck.zeroPaddedFilemode": "ignore",
-    "gc.auto": "0",
-    "http.lowSpeedLimit": "1000",
-    "http.lowSpeedTime": "30",
-    "advice.detachedHead": "false",
-}
-_REFUSED = re.compile(r"^error: object [0-9a-f]+: (.*)\n(?:.*\n)*fatal: fsck error", re.MULTILINE)
-_COMMIT_GONE = ("not our ref", "unadvertised object", "couldn't find remote ref", "is no commit")
-_MOST_FILES = 100_000
+__all__ = ["Commit", "Git", "Part", "Source"]
+
 _MOST_OUTPUT_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a repository is fetched from. `token` is None for a public one; `local` allows a folder of this machine."""
-
-    url: str
-    token: str | None = None
-    local: bool = False
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A commit that was fetched: its tree, its time (seconds of the epoch) and its files."""
-
-    sha: str
-    tree: str
-    time: int
-    files: Mapping[str, Entry]
+_MOST_READ_BYTES = 64 * 2**20
+_PIECE_BYTES = 2**16
+# What git says of an object that is broken must not get in between those that are not.
+_CAT_OBJECTS = ("sh", "-c", "exec git cat-file --batch --buffer 2>/dev/null")
 
 
 class Git:
-    """git, run as the build account below `Paths.git`."""
+    """git, run as the build account below `Paths.git`. `most_bytes` is what a repository's files may have together."""
 
-    def __init__(self, paths: Paths, account: Account, certificates: Path | None, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        account: Account,
+        certificates: Path | None,
+        *,
+        timeout_seconds: float,
+        most_bytes: int = 4 * 2**30,
+    ) -> None:
         self._paths = paths
         self._account = account
         self._certificates = certificates
         self._timeout = timeout_seconds
+        self._most_bytes = most_bytes
 
     async def resolve(self, source: Source, ref: str) -> str | None:
         """Return the sha of a branch, a tag or `HEAD`, or None where the repository does not have it.
@@ -78,117 +66,224 @@ class Git:
         if not is_ref(ref):
             return None
         names = ["HEAD"] if ref == "HEAD" else [f"refs/tags/{ref}^{{}}", f"refs/heads/{ref}", f"refs/tags/{ref}"]
-        listing = await self._git(source, "ls-remote", "--quiet", "--", source.url, *names)
-        found = {name: sha for sha, _, name in (line.partition("\t") for line in _text(listing).splitlines())}
+        command = self._command(source, source, ["git", "ls-remote", "--quiet", "--", source.url, *names])
+        listing = _text(await self._run(source, command))
+        found = {name: sha for sha, _, name in (line.partition("\t") for line in listing.splitlines())}
         branch, tag, target = f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}"
         return next((found[name] for name in ("HEAD", branch, target, tag) if name in found), None)
 
     async def fetch(self, source: Source, sha: str) -> Commit:
-        """Fetch a commit by its sha, without its history.
+        """Fetch a commit by its sha, without its history, with its submodules and what Git LFS keeps of it.
 
-        Raises: RepositoryFault, VisitorFault, WorldFault.
+        Raises: BinderError.
         """
-        folder = self._folder(source)
-        script = source_path("build/fetch.sh").read_text(encoding="utf-8")
-        output = await self._run(source, ["sh", "-c", script, "fetch", str(folder), source.url, sha], folder)
-        tree, time, listing = output.split(b"\n", 2)
-        return Commit(sha, tree.decode(), int(time), files_of(listing))
+        try:
+            async with asyncio.timeout(self._timeout):
+                commit = await self._fetch_one(source, source, sha)
+                check_sizes(commit.files, self._most_bytes)
+                commit = await self._with_submodules(source, commit)
+                return await self._with_large_files(source, commit)
+        except TimeoutError as error:
+            raise _too_slow(source, self._timeout) from error
 
     async def read(self, source: Source, commit: Commit, path: str) -> bytes:
         """Return what is in a file of a commit that was fetched."""
-        return await self._git(source, "cat-file", "blob", f"{commit.sha}:{path}")
+        return (await self.read_many(source, commit, [path]))[path]
+
+    async def read_many(self, source: Source, commit: Commit, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return what is in files of a commit that was fetched; of a link, where it leads.
+
+        Raises: RepositoryFault, where they are too large to be read at once; WorldFault.
+        """
+        wanted = {path: commit.files[path] for path in paths}
+        check_sizes(wanted, _MOST_READ_BYTES)
+        contents: dict[str, bytes] = {}
+        for run in runs_of(source, commit, tuple(wanted)):
+            sink = Collected()
+            await self._objects(source, commit, run, sink)
+            contents |= zip(run.paths, sink.contents, strict=True)
+        return contents
+
+    async def write_tar(
+        self,
+        source: Source,
+        commit: Commit,
+        files: Iterable[str],
+        path: Path,
+        *,
+        prefix: str = "home/jovyan",
+        uid: int = 1000,
+        gid: int = 1000,
+        mtime: int | None = None,
+    ) -> Tar:
+        """Write files of a commit that was fetched into a tar at `path`; the same files give the same bytes everywhere.
+
+        `mtime` is the commit's time where it is None.
+        Raises: RepositoryFault, OperatorFault, WorldFault.
+        """
+        owned = Ownership(uid, gid, commit.time if mtime is None else mtime)
+        try:
+            with path.open("wb", buffering=2**20) as file:
+                writer = TarWriter(file, prefix, owned)
+                for run in runs_of(source, commit, tuple(files)):
+                    its = ((name, commit.files[name], commit.large.get(name)) for name in run.paths)
+                    await self._objects(source, commit, run, ContentSink(writer, its))
+                return writer.close(path)
+        except OSError as error:
+            raise OperatorFault(f"The files of the commit cannot be written: {error.strerror}.") from error
 
     async def lay_out(self, source: Source, commit: Commit, into: Path) -> None:
         """Write the files of a commit that was fetched into an empty folder.
 
         Raises: RepositoryFault.
         """
-        index = {"GIT_INDEX_FILE": f"{self._folder(source)}/index-{digest_of(str(into))}"}
         # A build that was killed may have left an index, or its lock, for the one that takes up its work.
         script = 'trap \'rm -f "$GIT_INDEX_FILE"\' EXIT; rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"; '
         script += 'git --work-tree="$1" read-tree --reset -u "$2"'
+        index = {"GIT_INDEX_FILE": f"{self._folder(source, source)}/index-{digest_of(str(into))}"}
         argv = ["sh", "-c", script, "lay-out", str(into), commit.sha]
-        await self._run(source, argv, self._folder(source), index)
+        await self._run(source, self._command(source, source, argv, index))
 
-    def _folder(self, source: Source) -> Path:
-        return self._paths.git / digest_of(source.url)
+    async def _fetch_one(self, root: Source, source: Source, sha: str) -> Commit:
+        """Fetch a commit, and nothing that lies elsewhere; `root` is the repository that it is fetched for."""
+        folder = str(self._folder(root, source))
+        command = self._command(root, source, _script("fetch.sh", folder, source.url, sha, str(self._most_bytes)))
+        output = await self._run(source, command)
+        tree, time, listing = output.split(b"\n", 2)
+        return Commit(sha, tree.decode(), int(time), files_of(listing))
 
-    async def _git(self, source: Source, *argv: str) -> bytes:
-        return await self._run(source, ["git", *argv], self._folder(source))
+    async def _with_submodules(self, root: Source, commit: Commit) -> Commit:
+        """Return the commit with the files of its submodules, and of theirs, in place of the entries for them."""
+        files, parts = dict(commit.files), {"": Part("", root, commit.sha)}
+        waiting = deque([(parts[""], commit.files, 1)])
+        while waiting:
+            part, its, depth = waiting.popleft()
+            for submodule in await self._submodules_in(root, part, its):
+                path = part.below + submodule.path
+                check_nesting(path, depth, len(parts))
+                inner = await self._fetch_submodule(root, part, submodule)
+                parts[path] = Part(path, submodule.source, submodule.sha)
+                del files[path]
+                files |= {parts[path].below + name: entry for name, entry in inner.items()}
+                check_sizes(files, self._most_bytes)
+                waiting.append((parts[path], inner, depth + 1))
+        if len(parts) > 1:
+            check_paths(files)
+        return replace(commit, files=files, submodules={path: part for path, part in parts.items() if path})
 
-    async def _run(
-        self, source: Source, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None
-    ) -> bytes:
-        variables = {"GIT_DIR": str(folder), **environment_for(source, self._certificates), **(env or {})}
-        command = Command(argv, variables, self._paths.git, self._account, sandboxed=True)
+    async def _submodules_in(self, root: Source, part: Part, files: Mapping[str, Entry]) -> list[Submodule]:
+        if all(entry.mode != SUBMODULE for entry in files.values()):
+            return []
+        configuration = b""
+        if GITMODULES in files:
+            argv = ["git", "config", "--list", "-z", "--blob", files[GITMODULES].object_id]
+            code, configuration = await self._capture(part.source, self._command(root, part.source, argv))
+            if code:
+                raise fault_of_gitmodules(part.below, _text(configuration))
+        return submodules_of(part.source, files, configuration, below=part.below)
+
+    async def _fetch_submodule(self, root: Source, part: Part, submodule: Submodule) -> Mapping[str, Entry]:
         try:
-            code, output = await capture(command, timeout_seconds=self._timeout, most_bytes=_MOST_OUTPUT_BYTES)
-        except TimedOutError as error:
-            raise WorldFault(f"Fetching from {source.url} took longer than {error.seconds:g} s.") from error
-        except OutputTooLongError as error:
-            raise RepositoryFault("The repository has too many files to be built.", step="fetch") from error
+            return (await self._fetch_one(root, submodule.source, submodule.sha)).files
+        except BinderError as error:
+            raise fault_of_submodule(submodule, part.below, error) from error
+
+    async def _with_large_files(self, source: Source, commit: Commit) -> Commit:
+        """Return the commit with what Git LFS keeps of it in place of its pointers."""
+        attributes = attributes_in(commit.files)
+        if not attributes or not uses_lfs((await self.read_many(source, commit, attributes)).values()):
+            return commit
+        candidates = [path for path, entry in commit.files.items() if may_be_pointer(entry)]
+        contents = await self.read_many(source, commit, candidates)
+        found = {path: pointer_of(content) for path, content in contents.items()}
+        large = {path: pointer for path, pointer in found.items() if pointer}
+        sizes = {path: commit.files[path]._replace(size=pointer.size) for path, pointer in large.items()}
+        files = {**commit.files, **sizes}
+        check_sizes(files, self._most_bytes)
+        for run in runs_of(source, commit, tuple(large)):
+            await self._fetch_large(source, run, {path: large[path] for path in run.paths}, files)
+        return replace(commit, files=files, large=large)
+
+    async def _fetch_large(
+        self, root: Source, run: Run, large: Mapping[str, Pointer], files: Mapping[str, Entry]
+    ) -> None:
+        script = _script("fetch-large.sh", str(max(pointer.size for pointer in large.values()) + 2**20))
+        listing = listing_of(files[path].object_id for path in large)
+        output = bytearray()
+        code = await self._stream(self._command(root, run.part.source, script), listing, output.extend)
+        if code:
+            raise fault_of_lfs(large, _text(bytes(output)))
+
+    async def _objects(self, root: Source, commit: Commit, run: Run, sink: Sink) -> None:
+        """Have a sink take the files of a run."""
+        argv: Sequence[str] = _CAT_OBJECTS
+        names = [commit.files[path].object_id for path in run.paths]
+        if run.is_large:
+            argv, names = _script("read-large.sh"), [place_of(commit.large[path]) for path in run.paths]
+        reader = ObjectReader(sink)
+        command = self._command(root, run.part.source, argv)
+        await self._stream(command, "".join(f"{name}\n" for name in names).encode(), reader.feed)
+        reader.close(len(names))
+
+    def _folder(self, root: Source, source: Source) -> Path:
+        """Return the bare repository of a source, or of one that is fetched as a submodule of `root`.
+
+        What was fetched with a token is not found by those who have none, nor by another repository's submodules.
+        """
+        return self._paths.git / digest_of(root.url, bool(root.token), source.url)
+
+    def _command(
+        self, root: Source, source: Source, argv: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> Command:
+        folder = {"GIT_DIR": str(self._folder(root, source))}
+        variables = {**folder, **environment_for(source, self._certificates), **(env or {})}
+        return Command(argv, variables, self._paths.git, self._account, sandboxed=True)
+
+    async def _run(self, source: Source, command: Command) -> bytes:
+        code, output = await self._capture(source, command)
         if code:
             raise fault_of(source, _text(output))
         return output
 
-
-def environment_for(source: Source, certificates: Path | None) -> dict[str, str]:
-    """Return what git's environment must hold: our settings, nobody else's, and the token where there is one."""
-    settings = dict(_SETTINGS)
-    if source.local:
-        settings["protocol.file.allow"] = "always"
-    if source.token:
-        credentials = base64.b64encode(f"x-access-token:{source.token}".encode()).decode()
-        origin = "/".join(source.url.split("/")[:3])
-        settings[f"http.{origin}/.extraHeader"] = f"Authorization: Basic {credentials}"
-    pairs = list(enumerate(settings.items()))
-    return {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_COUNT": str(len(pairs)),
-        **{f"GIT_CONFIG_KEY_{number}": key for number, (key, _) in pairs},
-        **{f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in pairs},
-        **({"GIT_SSL_CAINFO": str(certificates)} if certificates else {}),
-    }
-
-
-def files_of(listing: bytes) -> dict[str, Entry]:
-    """Return the files in the output of `git ls-tree -r -l -z`: path → entry.
-
-    Raises: RepositoryFault, where there are too many, or a name is not UTF-8.
-    """
-    files: dict[str, Entry] = {}
-    for line in listing.split(b"\0"):
-        if not line:
-            continue
-        fields, _, path = line.partition(b"\t")
-        mode, _, _, size = fields.split()
+    async def _capture(self, source: Source, command: Command) -> tuple[int, bytes]:
         try:
-            files[path.decode()] = Entry(mode.decode(), int(size) if size.isdigit() else 0)
-        except UnicodeDecodeError as error:
-            shown = path.decode(errors="backslashreplace")
-            raise RepositoryFault(f"The name of {shown} is not UTF-8. Rename it.", file=shown) from error
-    if len(files) > _MOST_FILES:
-        raise RepositoryFault(f"The repository has more than {_MOST_FILES:,} files.", step="fetch")
-    return files
+            return await capture(command, timeout_seconds=self._timeout, most_bytes=_MOST_OUTPUT_BYTES)
+        except TimedOutError as error:
+            raise _too_slow(source, error.seconds) from error
+        except OutputTooLongError as error:
+            raise too_many_files() from error
+
+    async def _stream(self, command: Command, given: bytes, take: Callable[[bytes], None]) -> int:
+        """Run a child that is given some bytes, and have each piece of its output taken; return its return code."""
+        try:
+            async with asyncio.timeout(self._timeout), spawn(command, stdin=asyncio.subprocess.PIPE) as process:
+                # It reads and writes at once: what it prints must be taken while it is still being given.
+                feeding = asyncio.create_task(_feed(process, given))
+                try:
+                    assert process.stdout  # noqa: S101 - spawn made it a pipe
+                    while piece := await process.stdout.read(_PIECE_BYTES):
+                        take(piece)
+                    return await process.wait()
+                finally:
+                    feeding.cancel()
+        except TimeoutError as error:
+            raise WorldFault(f"Reading the files of the commit took longer than {self._timeout:g} s.") from error
 
 
-def fault_of(source: Source, output: str) -> BinderError:
-    """Return whose fault it is that git failed, by what it said."""
-    said = output.lower()
-    if "no space left" in said:
-        return OperatorFault("The disk of this service is full. Free some space, then try again.")
-    if refused := _REFUSED.search(output):
-        return RepositoryFault(f"git refuses the commit, which is broken or a trap: {refused[1]}.", step="fetch")
-    if any(
-        words in said for words in ("not our ref", "unadvertised object", "couldn't find remote ref", "is no commit")
-    ):
-        return RepositoryFault("The commit is no longer in the repository.", step="fetch")
-    if any(words in said for words in ("not found", "could not read username", "does not appear to be a git")):
-        return VisitorFault(f"There is no repository at {source.url}, or it is private.")
-    last = output.strip().splitlines()[-1:] or ["it said nothing"]
-    return WorldFault(f"git could not fetch from {source.url}: {last[0][:300]}")
+async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
+    assert process.stdin  # noqa: S101 - we asked for a pipe
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+def _script(name: str, *arguments: str) -> list[str]:
+    return ["sh", "-c", source_path(f"build/{name}").read_text(encoding="utf-8"), name, *arguments]
+
+
+def _too_slow(source: Source, seconds: float) -> WorldFault:
+    return WorldFault(f"Fetching from {source.url} took longer than {seconds:g} s.")
 
 
 def _text(output: bytes) -> str:

@@ -1,7 +1,8 @@
 """What this host knows about package indexes, brought to a build and kept out of its image, its keys and its log.
 
 pip's own account of its settings (files and `PIP_*`) is translated for uv, which does not read them; settings for uv
-itself win. All of it reaches a build in one folder that is mounted read-only while a command runs.
+itself win. apt's sources are given for each Debian release, with their keys. All of it reaches a build in one folder
+that is mounted read-only while a command runs.
 """
 
 import ast
@@ -10,8 +11,8 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ import uv
 
 from binder.errors import OperatorFault
 from binder.process import Command, capture
+from build.debian import PYTHON_OF_SUITE, debian_sources
 
 _PASSED_ON = re.compile(r"\A(UV_(?!PUBLISH_)|(HTTPS?|NO|ALL)_PROXY\Z)", re.IGNORECASE)
 _TO_UV = {
@@ -36,6 +38,11 @@ _SECRET = re.compile(r"_(PASSWORD|TOKEN)\Z")
 _ADDRESS = re.compile(r"[\w+.-]+://[^\s,]+")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _APT_PASSED_ON = re.compile(r'\AAcquire::(https?::|Check-|Max-ValidTime|Retries|ForceIPv)[^"]* "[^"]+";\Z')
+_APT = Path("/etc/apt")
+# A client's own certificate stays on the host: who builds could read it.
+_APT_OF_HOST = re.compile(r"\AAcquire::https::(?:.*::)?(?:CaInfo|CaPath|CRLFile|SslCert|SslKey)\b", re.IGNORECASE)
+_KEYRINGS = re.compile(r"(?<=[\[\s]signed-by=)[^]\s]+")
+_NETWORK = re.compile(r"\Adeb (?:\[[^]]*\] )?https?://")
 _INSIDE = "/run/binder"
 
 
@@ -43,7 +50,8 @@ _INSIDE = "/run/binder"
 class HostFacts:
     """What was found on the host: pip's settings by option, apt's as it prints them, and certificates.
 
-    `folders` are those of the folders that find-links names that are there.
+    `folders` are those of the folders that find-links names that are there. `sources` maps the name of each file of
+    apt's sources to its text. `cran` and `cran_snapshot` are addresses of R's packages; `{date}` stands in the latter.
     """
 
     pip: Mapping[str, str]
@@ -51,13 +59,17 @@ class HostFacts:
     environ: Mapping[str, str]
     certificates: Path | None
     folders: Collection[Path] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    cran: str = ""
+    cran_snapshot: str = ""
 
 
 @dataclass(frozen=True)
 class HostSettings:
     """What a build is given: variables for its commands, folders that they name, and secrets that a log must not show.
 
-    `folders` maps a path on the host to its path in the build.
+    `folders` maps a path on the host to its path in the build, `keyrings` a file to its name among theirs,
+    `sources` a Debian release to apt's sources of it. `apt` is what apt is told in a build, `apt_of_host` beside it.
     """
 
     variables: Mapping[str, str]
@@ -65,6 +77,9 @@ class HostSettings:
     certificates: Path | None
     secrets: frozenset[str]
     apt: str
+    apt_of_host: str
+    sources: Mapping[str, str]
+    keyrings: Mapping[Path, str]
 
 
 def pip_settings(listing: str) -> dict[str, str]:
@@ -97,8 +112,43 @@ def settings_for(facts: HostFacts) -> HostSettings:
     if facts.certificates:
         inside = f"{_INSIDE}/certificates.pem"
         variables |= dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO"), inside)
-    apt = "".join(f"{line}\n" for line in facts.apt.splitlines() if _APT_PASSED_ON.match(line))
-    return HostSettings(variables, folders, facts.certificates, _secrets_in(variables), apt)
+    cran = {"BINDER_CRAN_URL": facts.cran, "BINDER_CRAN_SNAPSHOT_URL": facts.cran_snapshot}
+    variables |= {name: value for name, value in cran.items() if value}
+    apt_of_host = [line for line in facts.apt.splitlines() if _APT_PASSED_ON.match(line)]
+    apt = [line for line in apt_of_host if not _APT_OF_HOST.match(line)]
+    if facts.certificates:
+        apt.append(f'Acquire::https::CaInfo "{_INSIDE}/certificates.pem";')
+    keyrings: dict[Path, str] = {}
+    sources = {suite: _sources_inside(debian_sources(facts.sources, suite), keyrings) for suite in PYTHON_OF_SUITE}
+    return HostSettings(
+        variables,
+        folders,
+        facts.certificates,
+        _secrets_in([*variables.values(), *sources.values()]) | _passwords_in(variables),
+        _lines(apt),
+        _lines(apt_of_host),
+        sources,
+        keyrings,
+    )
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _sources_inside(sources: str, keyrings: dict[Path, str]) -> str:
+    """Return apt's sources as a build has them, and add the keyrings that they name; a folder of the host is none."""
+
+    def place(match: re.Match[str]) -> str:
+        named = match[0].split(",")
+        return ",".join(f"{_INSIDE}/keyrings/{_keyring(Path(one), keyrings)}" if "/" in one else one for one in named)
+
+    return _lines(_KEYRINGS.sub(place, line) for line in sources.splitlines() if _NETWORK.match(line))
+
+
+def _keyring(path: Path, keyrings: dict[Path, str]) -> str:
+    # apt tells the kind of a keyring by how its name ends.
+    return keyrings.setdefault(path, f"{len(keyrings)}{path.suffix}")
 
 
 def _links(pip: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
@@ -120,10 +170,14 @@ def _folder_of(link: str) -> Path:
     return Path(unquote(urlsplit(link).path) if link.startswith("file:") else link)
 
 
-def _secrets_in(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return what must not be seen: passwords and tokens, and where this host gets its packages from."""
-    secrets = {value for name, value in variables.items() if _SECRET.search(name)}
-    for address in (urlsplit(found) for value in variables.values() for found in _ADDRESS.findall(value)):
+def _passwords_in(variables: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(value for name, value in variables.items() if value and _SECRET.search(name))
+
+
+def _secrets_in(values: Iterable[str]) -> frozenset[str]:
+    """Return what must not be seen of addresses: passwords and tokens, and where this host gets its packages from."""
+    secrets: set[str] = set()
+    for address in (urlsplit(found) for value in values for found in _ADDRESS.findall(value)):
         signed_in = address.password or address.username or ""
         secrets |= {signed_in, unquote(signed_in), address.netloc.rpartition("@")[2]}
     return frozenset(filter(None, secrets))
@@ -135,13 +189,20 @@ def shell_text(variables: Mapping[str, str]) -> str:
     return "\n".join([*lines, f"export PATH={_INSIDE}/bin:$PATH", ""])
 
 
-async def find_host_settings() -> HostSettings:
-    """Look at this host."""
+async def find_host_settings(*, cran: str = "", cran_snapshot: str = "") -> HostSettings:
+    """Look at this host; the operator may say where R's packages are."""
     pip = pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
     apt = await _said(Command(["apt-config", "dump"]))
     environ = dict(os.environ)
     folders = [folder for folder in map(_folder_of, _links(pip, environ)) if folder.is_dir()]
-    return settings_for(HostFacts(pip, apt, environ, _bundle_of(pip), folders))
+    sources = apt_source_texts()
+    return settings_for(HostFacts(pip, apt, environ, _bundle_of(pip), folders, sources, cran, cran_snapshot))
+
+
+def apt_source_texts() -> dict[str, str]:
+    """Return the host's files of apt's sources: name → text; none where it has no apt."""
+    found = [_APT / "sources.list", *_APT.glob("sources.list.d/*.list"), *_APT.glob("sources.list.d/*.sources")]
+    return {path.name: path.read_text(encoding="utf-8") for path in found if path.is_file()}
 
 
 async def _said(command: Command) -> str:
@@ -167,11 +228,20 @@ def write_host_folder(settings: HostSettings, folder: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     if not copy.exists() or copy.stat().st_size != tool.stat().st_size:
         shutil.copyfile(tool, copy)
-    texts = {folder / "environment": shell_text(settings.variables), folder / "apt.conf": settings.apt}
+    texts = {
+        "environment": shell_text(settings.variables),
+        "apt.conf": settings.apt,
+        "apt-host.conf": settings.apt_of_host,
+        **{f"sources-{suite}.list": text for suite, text in settings.sources.items()},
+    }
+    files = {folder / name: text.encode() for name, text in texts.items()}
     if settings.certificates:
-        texts[folder / "certificates.pem"] = settings.certificates.read_text(encoding="utf-8")
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+        files[folder / "certificates.pem"] = settings.certificates.read_bytes()
+    keyrings = folder / "keyrings"
+    keyrings.mkdir(exist_ok=True)
+    files |= {keyrings / name: path.read_bytes() for path, name in settings.keyrings.items() if path.is_file()}
+    for path, content in files.items():
+        path.write_bytes(content)
         path.chmod(0o644)
-    for path in (folder, copy.parent, copy):
+    for path in (folder, keyrings, copy.parent, copy):
         path.chmod(0o755)

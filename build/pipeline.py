@@ -1,51 +1,47 @@
 """One build from end to end: fetch, plan, and make the layers that are not there yet.
 
 The cheapest way that is right: an image that exists is left alone; where only files changed, one layer is laid on the
-environment that exists; else the environment is made first, and below it the base.
+environment that exists; where some packages changed, they are exchanged in an earlier environment; else the
+environment is made, and below it what it lies on.
 """
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
 from time import monotonic
-from typing import Literal
-from weakref import WeakValueDictionary
 
 from binder.errors import WorldFault
 from binder.lifecycle import BuildState
 from binder.paths import Paths
-from binder.process import Account
-from build.base import make_base
-from build.buildah import Buildah
-from build.faults import NoWheelFault, explain_installation, explain_post_build, explain_resolution
-from build.git import Commit, Git, Source
-from build.host import HostSettings
-from build.log import BuildLog
-from build.plan import ENVIRONMENT_HOME, HOME, BuildPlan, Layer, base_layer, default_packages, lock_key, plan_build
-from build.recipe import Recipe, paths_to_read, recipe_for
-from build.requirements import text_of
-from templates import render, source_path
-
-Way = Literal["nothing", "content", "full"]
-"""Which way a build took: nothing to do, one layer of content, or the environment too."""
-
-_BEGINNING_OF_TIME = 315_532_800  # 1980-01-01, the earliest that a zip archive can hold
-_END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
-_LOCK_FOLLOWS = "--- lock ---"
+from binder.uses import mark_used
+from build.alone import Alone
+from build.contents import Contents, content_of, preparation_of
+from build.environments import Environments, Outcome
+from build.images import Images, Texts, name_of, read_record
+from build.plan import Layer, time_of
+from build.planner import Archiving, Job, Plan, Planner
+from build.ways import BuiltLayer, Way, saved_by, way_of, why_of
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build made. `layers` tells for each layer whether it was re-used; `seconds` maps phases to their time."""
+    """What a build made. `seconds` maps phases to their time; `packages` ([type, name, version]) is what it holds.
+
+    `saved` tells the `bytes` and `seconds` that the re-used layers would have cost.
+    """
 
     image: str
     digest: str
     way: Way
-    layers: tuple[tuple[Layer, bool], ...]
+    why: str
+    layers: tuple[BuiltLayer, ...]
+    saved: dict[str, float]
     seconds: dict[str, float]
+    packages: Sequence[Sequence[str]]
+    suite: str
+    created: datetime
 
 
 @dataclass
@@ -64,33 +60,26 @@ class Watch:
             self.seconds[name] = round(self.seconds.get(name, 0) + monotonic() - began, 3)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One build: what is built, where it says what it does, and a folder of its own, empty at first.
-
-    `enter` is told of each state that the build enters.
-    """
-
-    source: Source
-    sha: str
-    log: BuildLog
-    work: Path
-    enter: Callable[[BuildState], Awaitable[None]]
-
-
 class Pipeline:
-    """Makes images of commits, on one engine's storage; layers that several builds need are made once."""
+    """Makes images of commits; layers that several builds need are made once."""
 
     def __init__(
-        self, paths: Paths, account: Account, buildah: Buildah, git: Git, host: HostSettings, *, suite: str
+        self,
+        paths: Paths,
+        planner: Planner,
+        images: Images,
+        texts: Texts,
+        alone: Alone,
+        environments: Environments,
+        contents: Contents,
     ) -> None:
         self._paths = paths
-        self._account = account
-        self._buildah = buildah
-        self._git = git
-        self._host = host
-        self._suite = suite
-        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._planner = planner
+        self._images = images
+        self._texts = texts
+        self._alone = alone
+        self._environments = environments
+        self._contents = contents
 
     async def build(self, job: Job) -> Built:
         """Turn a commit into an image.
@@ -101,169 +90,65 @@ class Pipeline:
         await job.enter(BuildState.FETCHING)
         job.log.heading(f"Fetching commit {job.sha}")
         async with watch.phase("fetch"):
-            commit = await self._git.fetch(job.source, job.sha)
-            read = {path: await self._git.read(job.source, commit, path) for path in paths_to_read(commit.files)}
-        recipe = recipe_for(commit.files, {path: text_of(content) for path, content in read.items()})
+            commit = await self._planner.fetch(job)
+        async with watch.phase("plan"):
+            recipe = await self._planner.recipe_of(job, commit)
         await job.enter(BuildState.BUILDING)
-        async with watch.phase("environment"):
-            base = base_layer(self._suite)
-            lock = await self._lock(base, recipe, job)
-            plan = plan_build(base, recipe, lock, commit.tree)
-            before = await self._buildah.images()
-            if plan.content.image not in before:
-                await self._environment(plan, lock, job)
-        async with watch.phase("content"), self._alone(plan.content.key) as was_first:
-            before = before if was_first else await self._buildah.images()
-            if plan.content.image not in before:
-                await self._content(plan, recipe, commit, job)
+        async with self._planner.archiving(job, commit, recipe) as archive:
+            async with watch.phase("environment"):
+                plan = await self._planner.plan(job, commit, recipe, archive)
+            return await self._make(job, plan, archive, watch)
+
+    async def _make(self, job: Job, plan: Plan, archive: Archiving, watch: Watch) -> Built:
+        outcome = Outcome("there")
+        await mark_used(self._paths, [layer.tag for layer in plan.layers])
+        async with self._alone.at(plan.content.tag):
+            before = await self._images.present(plan.layers)
+            if plan.content not in before:
+                if plan.environment.layer not in before:
+                    async with watch.phase("environment"):
+                        outcome = await self._environments.make(
+                            plan.environment, plan.foundation, plan.recipe, job.log, job.work
+                        )
+                async with watch.phase("content"):
+                    await self._lay(plan, archive, job, before)
         await job.enter(BuildState.PUSHING)
-        return await self._built(plan, before, watch, job.log)
+        return await self._built(job, plan, before, outcome, watch)
 
-    async def _built(self, plan: BuildPlan, before: dict[str, str], watch: Watch, log: BuildLog) -> Built:
-        there = plan.content.image in before
-        images = before if there else await self._buildah.images()
-        if plan.content.image not in images:
-            raise WorldFault("The image was removed while it was made.")
-        layers = tuple((layer, there or layer.image in before) for layer in plan.layers)
-        way: Way = "nothing" if there else "content" if plan.environment.image in before else "full"
-        reused = sum(reused for _, reused in layers)
-        log.heading(f"Image {plan.content.image} is ready: {reused} of {len(layers)} layers were re-used")
-        return Built(plan.content.image, images[plan.content.image], way, layers, watch.seconds)
-
-    @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[bool]:
-        """Wait until nobody else in this process makes the thing of that key; give whether nobody did."""
-        lock = self._making.setdefault(key, asyncio.Lock())
-        was_first = not lock.locked()
-        async with lock:
-            yield was_first
-
-    async def _base(self, base: Layer, log: BuildLog) -> None:
-        async with self._alone(base.key):
-            if base.image not in await self._buildah.images():
-                log.heading(f"Bootstrapping Debian {self._suite}, once for this machine")
-                await make_base(self._buildah, base, self._suite, log)
-
-    async def _lock(self, base: Layer, recipe: Recipe, job: Job) -> str:
-        """Return the resolved environment; what was asked for once is resolved once."""
-        key = lock_key(base, recipe)
-        kept = self._paths.locks / key
-        async with self._alone(key):
-            if not kept.exists():
-                await self._base(base, job.log)
-                job.log.heading("Resolving the environment")
-                text = await self._resolve(base, recipe, job)
-                new = kept.with_suffix(f".{self._paths.instance}")  # another service may be at it too
-                new.write_text(text, encoding="utf-8")
-                new.replace(kept)
-        return kept.read_text(encoding="utf-8")
-
-    async def _resolve(self, base: Layer, recipe: Recipe, job: Job) -> str:
-        asked = job.work / "asked"
-        asked.mkdir(mode=0o755)
-        requirements = recipe.requirements
-        (asked / "requirements.txt").write_text(requirements.text if requirements else "", encoding="utf-8")
-        (asked / "jupyter.txt").write_text(default_packages(), encoding="utf-8")
-        script = source_path("build/resolve.sh").read_text(encoding="utf-8")
-        links = [f"--volume={folder}:{inside}:ro" for folder, inside in self._host.folders.items()]
-        locked: list[str] = []
-
-        async def take(line: str) -> None:
-            if locked or line == _LOCK_FOLLOWS:
-                locked.append(line)
-            else:
-                job.log.line(line)
-
-        await self._buildah.run_script(
-            script,
-            *(base.image, str(self._paths.tools), str(asked), *links),
-            step="environment",
-            take=take,
-            explain=lambda output: explain_resolution(output, requirements),
-        )
-        options = requirements.index_options if requirements else ()
-        return "\n".join([*options, *locked[1:], ""])
-
-    async def _environment(self, plan: BuildPlan, lock: str, job: Job) -> None:
-        async with self._alone(plan.environment.key):
-            if plan.environment.image in await self._buildah.images():
-                return
-            await self._base(plan.base, job.log)
-            job.log.heading("Installing the environment")
-            context = job.work / "environment"
-            context.mkdir(mode=0o755)
-            (context / "requirements.lock").write_text(lock, encoding="utf-8")
-            try:
-                await self._install(plan, context, self._paths.packages / "wheels", job.log, builds_allowed=False)
-            except NoWheelFault as error:
-                # Some package has no wheel. What is built from source runs code of its own, and so gets a cache that
-                # it shares with nobody: it could put something else into a common one.
-                job.log.line(error.message)
-                job.log.heading("Installing the environment again, building the packages that have no wheel")
-                own = self._new_folder(job.work / "packages")
-                await self._make_folders(own)
-                await self._install(plan, context, own, job.log, builds_allowed=True)
-
-    async def _install(
-        self, plan: BuildPlan, context: Path, packages: Path, log: BuildLog, *, builds_allowed: bool
-    ) -> None:
-        text = render(
-            "build/environment.Containerfile",
-            base=plan.base.image,
-            prefix=ENVIRONMENT_HOME,
-            home=HOME,
-            builds_allowed=builds_allowed,
-        )
-        await self._buildah.make(
-            plan.environment.image,
-            _written(context.with_suffix(".Containerfile"), text),
-            context,
-            mounts=[*self._mounts(), (packages, "/run/packages", "rw")],
-            created=_BEGINNING_OF_TIME,
-            step="environment",
-            log=log,
-            explain=explain_installation,
-        )
-
-    async def _content(self, plan: BuildPlan, recipe: Recipe, commit: Commit, job: Job) -> None:
+    async def _lay(self, plan: Plan, archive: Archiving, job: Job, before: Collection[Layer]) -> None:
+        if plan.prepared not in before and plan.prepared != plan.environment.layer:
+            job.log.heading("Running postBuild on the files that it reads")
+            inputs = await self._planner.archive_of_inputs(job, plan)
+            await self._contents.lay(preparation_of(plan), inputs, job.log, job.work)
         job.log.heading("Laying the repository's files on the environment")
-        content = self._new_folder(job.work / "content")
-        await self._git.lay_out(job.source, commit, content)
-        script = recipe.post_build
-        text = render("build/content.Containerfile", environment=plan.environment.image, home=HOME, post_build=script)
-        await self._buildah.make(
-            plan.content.image,
-            _written(content.with_suffix(".Containerfile"), text),
-            content,
-            mounts=self._mounts(),
-            # What postBuild compiles remembers the times of its sources.
-            created=None if script else min(commit.time, _END_OF_TIME),
-            step="postBuild" if script else "content",
-            log=job.log,
-            explain=lambda output: explain_post_build(script, output) if script else None,
+        await self._contents.lay(content_of(plan, job.source), await archive(), job.log, job.work)
+
+    async def _built(
+        self, job: Job, plan: Plan, before: Mapping[Layer, str], outcome: Outcome, watch: Watch
+    ) -> Built:
+        images = before if plan.content in before else await self._images.present([plan.content])
+        if plan.content not in images:
+            raise WorldFault("The image was removed while it was made.")
+        records = await asyncio.gather(*(read_record(self._texts, layer) for layer in plan.layers))
+        layers = tuple(
+            BuiltLayer(layer, plan.content in before or layer in before, record.size_bytes, record.seconds)
+            for layer, record in zip(plan.layers, records, strict=True)
         )
-
-    def _mounts(self) -> list[tuple[Path, str, str]]:
-        links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        return [(self._paths.tools, "/run/binder", "ro"), *links]
-
-    def _new_folder(self, folder: Path) -> Path:
-        """Make a folder that belongs to the build account."""
-        folder.mkdir(mode=0o755)
-        if self._account.is_other:
-            shutil.chown(folder, self._account.uid, self._account.gid)
-        return folder
-
-    async def _make_folders(self, *folders: Path) -> None:
-        """Make folders that the user of the images can write to; their owner exists only in a namespace."""
-        script = 'install -d -o 1000 -g 1000 "$@"'
-        await self._buildah.run_script(script, *map(str, folders), step="folders", take=None)
-
-    async def prepare(self) -> None:
-        """Make what builds share; to be called once, before the first of them."""
-        await self._make_folders(self._paths.packages / "wheels")
-
-
-def _written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
+        way = way_of(layers, is_delta=outcome.how == "delta")
+        reused = sum(layer.reused for layer in layers)
+        why = why_of(way, layers, outcome.changed)
+        name = name_of(self._images, plan.content)
+        job.log.heading(f"Image {name} is ready: {reused} of {len(layers)} layers were re-used")
+        job.log.line(why)
+        return Built(
+            name,
+            images[plan.content],
+            way,
+            why,
+            layers,
+            saved_by(layers),
+            watch.seconds,
+            records[plan.layers.index(plan.environment.layer)].packages,
+            plan.foundation.suite,
+            datetime.fromtimestamp(time_of(plan.commit), UTC),
+        )

@@ -1,22 +1,38 @@
 """The layers of an image, each with a key that stands for all that goes into it.
 
 A key is a digest of a layer's inputs and of its parent's key, never of the repository's name: repositories with the
-same environment share one image. Settings of the host (mirrors, certificates) are in no key.
+same environment share one image. Only the uppermost layer, with its labels, is one commit's own. Settings of the host
+(mirrors, certificates) are in no key.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Literal
 
 from binder.names import digest_of
+from build.git import Commit
+from build.lock import Lock
 from build.recipe import Recipe
+from build.tree import Entry
 from templates import source_path
 
-LayerKind = Literal["base", "environment", "content"]
+_END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
+
+LayerKind = Literal["base", "system", "environment", "prepared", "content"]
 
 BASE_PACKAGES = ("ca-certificates", "git", "less", "procps", "python3")
 """What Debian gives every image. Changing it changes every key."""
+
+R_PACKAGES = ("r-base-core", "r-cran-irkernel")
+"""What Debian gives an image of R."""
+
+R_COMPILERS = ("r-base-dev",)
+"""What CRAN's packages are compiled with, where an author asks for some of them."""
+
+BEGINNING_OF_TIME = 315_532_800  # 1980-01-01, the earliest that a zip archive can hold
+"""The time, in seconds of the epoch, of all layers that are no commit's own."""
 
 ENVIRONMENT_HOME = "/opt/binder"
 HOME = "/home/jovyan"
@@ -30,50 +46,100 @@ class Layer:
     key: str
 
     @property
-    def image(self) -> str:
-        """The name of the image that ends with this layer."""
-        return f"localhost/binder/{self.kind}:{self.key}"
+    def tag(self) -> str:
+        """The tag of the image that ends with this layer."""
+        return f"{self.kind}-{self.key}"
 
 
 @dataclass(frozen=True)
-class BuildPlan:
-    """The layers of one image, from the bottom up."""
+class ToResolve:
+    """What an environment is resolved from. `newest` (UTC) hides what was published later; None hides nothing.
 
-    base: Layer
-    environment: Layer
-    content: Layer
+    `tree` is git's id of the commit's tree where resolving reads the repository's files, else None.
+    """
 
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """All of them, from the bottom up."""
-        return (self.base, self.environment, self.content)
+    recipe: Recipe
+    newest: datetime | None
+    tree: str | None
 
 
 @cache
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of a template of builds."""
     return source_path(f"build/{name}").read_text(encoding="utf-8")
 
 
 def default_packages() -> str:
     """Return the packages that every environment has, as a requirements.txt."""
-    return _template("jupyter.txt")
+    return template("jupyter.txt")
+
+
+def time_of(commit: Commit) -> int:
+    """Return the time that an image of the commit says it was made: the commit's, in seconds of the epoch."""
+    return min(max(commit.time, 0), _END_OF_TIME)
 
 
 def base_layer(suite: str) -> Layer:
     """Return the layer of a Debian release."""
-    return Layer("base", digest_of("base", suite, BASE_PACKAGES, _template("base.sh")))
+    return Layer("base", digest_of("base", suite, BASE_PACKAGES, template("base.sh")))
 
 
-def lock_key(base: Layer, recipe: Recipe) -> str:
+def debian_packages(recipe: Recipe) -> tuple[str, ...]:
+    """Return the packages of Debian that a recipe needs."""
+    r = recipe.r
+    of_r = (*R_PACKAGES, *(R_COMPILERS if r.install or r.description else ())) if r else ()
+    return tuple(sorted({*recipe.system, *of_r}))
+
+
+def system_layer(base: Layer, packages: Sequence[str], preferred: Sequence[str] = ()) -> Layer:
+    """Return the layer of Debian's packages; the base itself where none are wanted."""
+    if not packages:
+        return base
+    return Layer("system", digest_of("system", base.key, packages, preferred, template("system.sh")))
+
+
+def to_resolve(recipe: Recipe, committed_at: datetime, tree: str) -> ToResolve:
+    """Return what the environment of a commit is resolved from."""
+    as_of = recipe.options.as_of
+    newest = committed_at if as_of == "commit-date" else _end_of(as_of) if isinstance(as_of, date) else None
+    return ToResolve(recipe, newest, tree if recipe.python.reads_tree else None)
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+def asked_key(suite: str, asked: ToResolve) -> str:
+    """Return what stands for what is asked for, whatever version of ours resolves it: a kept lock is of this."""
+    recipe = asked.recipe
+    of_python = (recipe.python.asked, recipe.python.roots, recipe.python.constraints, recipe.python.index_options)
+    of_conda = asdict(recipe.conda) if recipe.conda else None
+    return digest_of("asked", suite, of_python, of_conda, str(recipe.options.as_of), asked.tree)
+
+
+def lock_key(base: Layer, asked: ToResolve) -> str:
     """Return the key of an environment that is asked for and not yet resolved."""
-    asked = recipe.requirements.text if recipe.requirements else ""
-    return digest_of("lock", base.key, asked, default_packages(), _template("resolve.sh"))
+    newest = asked.newest.isoformat() if asked.newest else None
+    scripts = [template("resolve.sh"), *([template("conda.py")] if asked.recipe.conda else [])]
+    return digest_of("lock", base.key, asked_key("", asked), newest, default_packages(), scripts)
 
 
-def plan_build(base: Layer, recipe: Recipe, lock: str, tree: str) -> BuildPlan:
-    """Return the layers of an image; `tree` is git's id of the commit's tree, `lock` the resolved environment."""
-    environment = Layer("environment", digest_of("environment", base.key, lock, _template("environment.Containerfile")))
-    content = Layer(
-        "content", digest_of("content", environment.key, tree, recipe.post_build, _template("content.Containerfile"))
-    )
-    return BuildPlan(base, environment, content)
+def environment_layer(parent: Layer, lock: Lock, of_r: Mapping[str, str]) -> Layer:
+    """Return the layer of a resolved environment; `of_r` holds what decides which packages R gets."""
+    scripts = (template("environment.sh"), template("environment.Containerfile"))
+    return Layer("environment", digest_of("environment", parent.key, lock.pypi, list(lock.conda), of_r, scripts))
+
+
+def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) -> Layer:
+    """Return the layer of a postBuild that says what it reads; its parent where none does."""
+    inputs = recipe.options.post_build_inputs
+    if recipe.post_build is None or inputs is None:
+        return parent
+    read = [(path, files[path].mode, files[path].object_id) for path in sorted({recipe.post_build, *inputs})]
+    return Layer("prepared", digest_of("prepared", parent.key, recipe.post_build, read, template("content.sh")))
+
+
+def content_layer(parent: Layer, source: str, commit: Commit) -> Layer:
+    """Return the layer of a commit's files; its labels name `source`, the address that the commit came from."""
+    scripts = (template("content.sh"), template("content.Containerfile"))
+    return Layer("content", digest_of("content", parent.key, source, commit.sha, commit.tree, commit.time, scripts))

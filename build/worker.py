@@ -10,8 +10,9 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import or_, select, update
 
@@ -26,7 +27,9 @@ from binder.store.tables import Build, Repository, utc_now
 from build.buildah import Buildah
 from build.git import Source
 from build.log import BuildLog
-from build.pipeline import Built, Job, Pipeline
+from build.pipeline import Built, Pipeline
+from build.planner import Job
+from build.sbom import Package, sbom_of
 
 log = logger(__name__)
 
@@ -41,6 +44,43 @@ class Sources(Protocol):
     async def source_of(self, repository: Repository) -> Source:
         """Return the source; its token, where there is one, is good for this repository only."""
         ...
+
+
+def result_of(built: Built) -> dict[str, Any]:
+    """Return what the build's row keeps of what it made."""
+    layers = [
+        {
+            "kind": one.layer.kind,
+            "key": one.layer.key,
+            "reused": one.reused,
+            "bytes": one.size_bytes,
+            "seconds": one.seconds,
+        }
+        for one in built.layers
+    ]
+    return {
+        "image": built.image,
+        "digest": built.digest,
+        "way": built.way,
+        "why": built.why,
+        "layers": layers,
+        "saved": built.saved,
+        "seconds": built.seconds,
+        "packages": len(built.packages),
+    }
+
+
+def _sbom(build: Build, repository: Repository, built: Built) -> bytes:
+    return sbom_of(
+        [Package(*one) for one in built.packages],  # type: ignore[arg-type]
+        image=built.image,
+        digest=built.digest,
+        source=repository.clone_url,
+        revision=build.sha,
+        created=built.created,
+        version=version("binder"),
+        suite=built.suite,
+    )
 
 
 class BuildWorker:
@@ -141,7 +181,7 @@ class BuildWorker:
         try:
             async with self._lease(build.id), self._folder(build.id) as work:
                 built = await self._attempts(build, repository, notes, work)
-                await self._finish(build.id, built)
+                await self._finish(build, repository, built)
             bound.info("build_made", way=built.way, seconds=built.seconds)
         except asyncio.CancelledError:
             notes.heading("The build was stopped")
@@ -192,18 +232,14 @@ class BuildWorker:
         """Whether the build still goes on, and by us: another may have taken it up while we were held up."""
         return not is_final(build.state) and build.lease_owner == self._store.owner
 
-    async def _finish(self, build_id: int, built: Built) -> None:
+    async def _finish(self, build: Build, repository: Repository, built: Built) -> None:
+        build_id = build.id
+        await asyncio.to_thread(self._paths.build_sbom(build_id).write_bytes, _sbom(build, repository, built))
         async with self._store.write() as session:
             build = await session.get_one(Build, build_id)
             if not self._is_ours(build):
                 return
-            build.result = {
-                "image": built.image,
-                "digest": built.digest,
-                "way": built.way,
-                "layers": [{"kind": layer.kind, "key": layer.key, "reused": reused} for layer, reused in built.layers],
-                "seconds": built.seconds,
-            }
+            build.result = result_of(built)
             advance_build(build, BuildState.CHECKING, utc_now())
             build.lease_owner = build.lease_until = None
 

@@ -17,6 +17,18 @@ _LAUNCH = (
 )
 
 
+# What we made has its Python first in PATH; an image of an author's own has whatever server its Dockerfile brought.
+_START = """
+if [ -d /opt/binder ]; then exec python -c "$0" "$@"; fi
+for server in jupyter-lab jupyter-notebook jupyter-server; do
+    if command -v "$server" >/dev/null; then exec "$server" "$@"; fi
+done
+echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image." >&2
+exit 127
+"""
+_OF_THIS_MACHINE = "localhost/"
+
+
 def base_path_of(session_id: str) -> str:
     """Return the path that a session's notebook server answers under, in the container and on the proxy."""
     return f"/s/{session_id}/"
@@ -28,7 +40,7 @@ def server_arguments(session_id: str) -> list[str]:
     Source: https://jupyter-server.readthedocs.io/en/latest/other/full-config.html, `jupyter-lab --help-all`
     """
     return [
-        *("python", "-c", _LAUNCH),
+        *("sh", "-c", _START, _LAUNCH),
         "--no-browser",
         "--ServerApp.ip=0.0.0.0",
         f"--ServerApp.port={SERVER_PORT}",
@@ -61,7 +73,7 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
         instance=instance,
         session=spec.id,
         image=spec.image,
-        pull_policy="Never",
+        pull_policy="Never" if spec.image.startswith(_OF_THIS_MACHINE) else "IfNotPresent",
         arguments=arguments,
         token=spec.token,
         ports=[port],

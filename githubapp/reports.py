@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from binder.build_words import words_of_layers, words_of_saving, words_of_time, words_of_way
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build, Preview, Repository
@@ -50,9 +51,7 @@ def status_of(build: Build, repository: Repository, addresses: Addresses) -> Sta
     page = addresses.build(build)
     match build.state:
         case BuildState.SUCCEEDED:
-            facts = facts_of(build)
-            described = f"{_READY} ({facts})" if facts else _READY
-            return Status("success", described, addresses.notebook(repository, build.sha))
+            return Status("success", _ready(build), addresses.notebook(repository, build.sha))
         case BuildState.FAILED:
             return _status_of_fault(build.fault or {}, page)
         case BuildState.SUPERSEDED | BuildState.CANCELLED:
@@ -101,22 +100,27 @@ def text_of_fault(fault: Mapping[str, Any]) -> str:
     return message if not place or message.startswith(str(file or step)) else f"{place}: {message}"
 
 
-def facts_of(build: Build) -> str:
-    """Return how long a build took and what it re-used: `12 s, 2 of 3 layers re-used`; empty where nothing is known."""
-    facts = []
-    if build.started_at and build.finished_at:
-        facts.append(_duration((build.finished_at - build.started_at).total_seconds()))
-    layers = (build.result or {}).get("layers") or []
-    if layers:
-        facts.append(f"{sum(bool(layer.get('reused')) for layer in layers)} of {len(layers)} layers re-used")
-    return ", ".join(facts)
+def _ready(build: Build) -> str:
+    took, did = _took(build), _did(build)
+    if not took and not did:
+        return _READY
+    text = (f"Ready in {took}" if took else "Ready") + (f": {did}" if did else "")
+    return one_line(text, LONGEST_DESCRIPTION_CHARACTERS)
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+def _took(build: Build) -> str:
+    """Return how long a build took, from its start to its end; empty where that is not known."""
+    if not build.started_at or not build.finished_at:
+        return ""
+    return words_of_time((build.finished_at - build.started_at).total_seconds())
+
+
+def _did(build: Build) -> str:
+    """Return the way, what was re-used and what that saved; empty where nothing is known."""
+    result = build.result or {}
+    saved = words_of_saving(result.get("saved"))
+    facts = (words_of_way(result.get("way")), words_of_layers(result.get("layers")), f"saved {saved}" if saved else "")
+    return ", ".join(filter(None, facts))
 
 
 def comment_of(build: Build, repository: Repository, preview: Preview, addresses: Addresses) -> str:
@@ -129,7 +133,7 @@ def comment_of(build: Build, repository: Repository, preview: Preview, addresses
         title=_title_of(build, preview),
         open_url=addresses.notebook(repository, build.sha) if is_ready else None,
         message=code_span(text_of_fault(build.fault or {}), _LONGEST_QUOTE) if is_over else None,
-        facts=facts_of(build) if is_ready else None,
+        facts=", ".join(filter(None, (_took(build), _did(build)))) if is_ready else None,
         short_sha=build.sha[:7],
         commit_url=addresses.commit(repository, build.sha),
         log_url=addresses.build(build) if preview.live else None,

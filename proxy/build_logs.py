@@ -1,10 +1,39 @@
-"""Reads the logs of builds while they grow, as lines that a page can show."""
+"""Reads the logs of builds while they grow: as lines that a page can show, by pages of a bounded size, by search."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+PIECE_BYTES: Final = 2**18
+"""How much is read at once: more than a line that a child printed can be long."""
+
+_PAGE_LINES = 5000
+_PAGE_BYTES = 2 * PIECE_BYTES
+_MOST_MATCHES = 200
+_MOST_LINES_SEARCHED = 1_000_000
+_HEADING = b"==> "
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a log: from a byte offset to another, its first line's number, and the last heading before it."""
+
+    start: int
+    end: int
+    first_line: int
+    under: str | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The lines that a search found, as (number, text); `is_all` is false where there may be more of them."""
+
+    lines: tuple[tuple[int, str], ...]
+    is_all: bool
 
 
 def plain(line: str) -> str:
@@ -18,17 +47,17 @@ def read_lines(path: Path, offset: int, *, most_bytes: int, end: int | None = No
 
     A log that is not there yet has no lines; a line that is longer than `most_bytes` comes in pieces.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(most_bytes if end is None else max(0, min(most_bytes, end - offset)))
-    except FileNotFoundError:
-        return [], offset
-    whole = data.rfind(b"\n") + 1
-    if not whole and len(data) == most_bytes:
-        whole = len(data)
-    lines = data[:whole].decode(errors="replace").removesuffix("\n").split("\n") if whole else []
-    return [plain(line) for line in lines], offset + whole
+    data = _read_whole(path, offset, most_bytes=most_bytes, end=end)
+    return _lines_in(data), offset + len(data)
+
+
+def read_part(path: Path, offset: int, *, most_bytes: int, end: int) -> tuple[list[str], int]:
+    """Return what `read_lines` does, but a first line that is longer than `most_bytes` as a whole."""
+    data = _read_whole(path, offset, most_bytes=most_bytes, end=end)
+    if data and not data.endswith(b"\n"):
+        data = _read_whole(path, offset, most_bytes=max(most_bytes, PIECE_BYTES), end=end)
+        data = data[: data.find(b"\n") + 1] or data
+    return _lines_in(data), offset + len(data)
 
 
 def size_of(path: Path) -> int:
@@ -39,6 +68,13 @@ def size_of(path: Path) -> int:
         return 0
 
 
+def whole_size_of(path: Path, most_bytes: int) -> int:
+    """Return where the last whole line of a log ends, not beyond `most_bytes`."""
+    size = min(size_of(path), most_bytes)
+    begin = max(0, size - PIECE_BYTES)
+    return begin + len(_read_whole(path, begin, most_bytes=PIECE_BYTES, end=size))
+
+
 def tail_offset(path: Path, most_bytes: int) -> int:
     """Return where the last whole lines of a log begin, at most so many bytes of them."""
     size = size_of(path)
@@ -47,3 +83,69 @@ def tail_offset(path: Path, most_bytes: int) -> int:
     with path.open("rb") as file:
         file.seek(size - most_bytes)
         return size - most_bytes + len(file.readline())
+
+
+def pages_of(path: Path, end: int) -> list[Page]:
+    """Return the pages of a log up to `end`, at least one: bounded in lines as well as in bytes."""
+    pages: list[Page] = []
+    start, line, under = 0, 1, None
+    while data := _read_whole(path, start, most_bytes=_PAGE_BYTES, end=end):
+        if data.count(b"\n") > _PAGE_LINES:
+            data = data[: len(data) - len(data.split(b"\n", _PAGE_LINES)[-1])]
+        pages.append(Page(start, start + len(data), line, under))
+        start, line = start + len(data), line + max(1, data.count(b"\n"))
+        under = _last_heading(data) or under
+    return pages or [Page(0, 0, 1, None)]
+
+
+def search(path: Path, text: str, end: int) -> Found:
+    """Return the lines up to `end` that hold `text`, in whatever case; bounded in matches and in lines looked at."""
+    wanted, number = text.casefold(), 1
+    found: list[tuple[int, str]] = []
+    for lines in _candidates(path, wanted, end):
+        for at, line in enumerate(lines):
+            if wanted in line.casefold():
+                found.append((number + at, line))
+                if len(found) > _MOST_MATCHES:
+                    return Found(tuple(found[:_MOST_MATCHES]), is_all=False)
+        number += len(lines)
+        if number > _MOST_LINES_SEARCHED:
+            return Found(tuple(found), is_all=False)
+    return Found(tuple(found), is_all=True)
+
+
+def _candidates(path: Path, wanted: str, end: int) -> Iterator[list[str]]:
+    """Give the lines of the log, piece by piece; those of a piece that cannot hold `wanted` as empty ones."""
+    offset = 0
+    while data := _read_whole(path, offset, most_bytes=PIECE_BYTES, end=end):
+        offset += len(data)
+        text = data.decode(errors="replace").removesuffix("\n")
+        # Most pieces hold nothing: looking at one as a whole costs a small part of looking at each of its lines.
+        if "\x1b" in text or wanted in _CONTROLS.sub("", text).casefold():
+            yield [plain(line) for line in text.split("\n")]
+        else:
+            yield [""] * (text.count("\n") + 1)
+
+
+def _read_whole(path: Path, offset: int, *, most_bytes: int, end: int | None) -> bytes:
+    """Return the bytes of whole lines; those of a line that is longer than `most_bytes` are given as they are."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(most_bytes if end is None else max(0, min(most_bytes, end - offset)))
+    except FileNotFoundError:
+        return b""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole] if whole or len(data) < most_bytes else data
+
+
+def _lines_in(data: bytes) -> list[str]:
+    text = data.decode(errors="replace").removesuffix("\n")
+    return [plain(line) for line in text.split("\n")] if data else []
+
+
+def _last_heading(data: bytes) -> str | None:
+    at = data.rfind(b"\n" + _HEADING) + 1
+    if not data.startswith(_HEADING, at):
+        return None
+    return plain(data[at : data.find(b"\n", at)].decode(errors="replace"))

@@ -1,24 +1,46 @@
-"""The page of a build: its state, what was re-used, what was wrong, and the whole log that is kept."""
+"""The page of a build: its state, what was re-used, what was wrong, and the log, by pages and by search."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from markupsafe import escape
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from binder.lifecycle import is_final
+from binder.errors import VisitorFault
+from binder.lifecycle import BuildState, is_final
 from binder.store.tables import Build, Repository
 from proxy.answers import WHOSE_FAULT, new_nonce, page_headers, page_text
-from proxy.build_logs import read_lines, size_of
+from proxy.build_facts import facts_of, place_address
+from proxy.build_logs import Found, Page, pages_of, read_lines, search, size_of
 from proxy.context import ProxyContext
 from proxy.links import Link, parse_link
+from proxy.log_sections import sections_of
 from proxy.progress import STATE_WORDS
 from proxy.visible import number_of, visible_build
 
-_PIECE_BYTES = 2**18
+_LONGEST_QUERY = 200
+_SEARCHES_AT_ONCE = 2
+_BEFORE_MATCH, _AFTER_MATCH = 100, 300
+_SBOM_TYPE: Final = "application/vnd.cyclonedx+json"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Which part of the log a visitor wants: a page of it, the page of a line, or the lines that hold a text."""
+
+    page: int | None
+    line: int | None
+    text: str
+
+    @classmethod
+    def from_request(cls, request: Request) -> "_Asked":
+        query = request.query_params
+        text = query.get("q", "").strip()[:_LONGEST_QUERY]
+        return cls(number_of(query.get("page")), number_of(query.get("line")), text)
 
 
 class BuildPages:
@@ -26,24 +48,57 @@ class BuildPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._searches = asyncio.Semaphore(_SEARCHES_AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
-        """Return the route of a build's page."""
-        return [Route("/builds/{number}", self.build)]
+        """Return the routes of a build's page and of what its image is made of."""
+        return [Route("/builds/{number}", self.build), Route("/builds/{number}/sbom.json", self.sbom)]
 
     async def build(self, request: Request) -> Response:
-        """Show a build, its log as far as it is now."""
-        async with self._context.store.read() as session:
-            build, repository = await visible_build(session, number_of(request.path_params["number"]))
+        """Show a build, and a part of its log as far as it is now."""
+        build, repository = await self._visible(request)
+        asked = _Asked.from_request(request)
         path = self._context.paths.build_log(build.id)
         end = min(await asyncio.to_thread(size_of, path), 2 * self._context.settings.build_log_bytes)
+        if asked.text:
+            async with self._searches:
+                found = await asyncio.to_thread(search, path, asked.text, end)
+            log_values = _search_values(asked.text, found)
+        else:
+            log_values = await asyncio.to_thread(_page_values, build, path, asked, end)
         nonce = new_nonce()
-        # The log can be larger than a page should be in memory: it is streamed between the page's two halves.
-        mark = f"<!--{nonce}-->"
-        head, _, tail = page_text("build.html", nonce, mark=mark, log_end=end, **_values(build, repository)).partition(
-            mark
-        )
-        return StreamingResponse(_stream(head, path, end, tail), 200, page_headers(nonce), "text/html")
+        values = self._values(build, repository) | log_values
+        # A page of the log has thousands of lines: nobody else shall wait for it.
+        text = await asyncio.to_thread(page_text, "build.html", nonce, **values)
+        return HTMLResponse(text, 200, page_headers(nonce))
+
+    async def sbom(self, request: Request) -> Response:
+        """Give the software bill of materials of a build's image."""
+        build, repository = await self._visible(request)
+        path = self._context.paths.build_sbom(build.id)
+        if not path.is_file():
+            raise VisitorFault("There is no software bill of materials of this build.")
+        name = f"{repository.owner}-{repository.name}-{build.sha[:10]}.cdx.json"
+        return FileResponse(path, 200, {"Cache-Control": "no-store"}, _SBOM_TYPE, filename=name)
+
+    async def _visible(self, request: Request) -> tuple[Build, Repository]:
+        async with self._context.store.read() as session:
+            return await visible_build(session, number_of(request.path_params["number"]))
+
+    def _values(self, build: Build, repository: Repository) -> dict[str, object]:
+        fault = build.fault or {}
+        return {
+            "build": build,
+            "repository": repository,
+            "link": start_again(repository, build.sha),
+            "state": STATE_WORDS[build.state],
+            "is_active": not is_final(build.state),
+            "facts": facts_of(build),
+            "has_sbom": self._context.paths.build_sbom(build.id).is_file(),
+            "fault": fault,
+            "place": place_address(build, repository, self._context.settings),
+            "whose": WHOSE_FAULT.get(fault.get("party", "operator"), ""),
+        }
 
 
 def start_again(repository: Repository, sha: str, landing: str = "") -> Link:
@@ -55,33 +110,42 @@ def start_again(repository: Repository, sha: str, landing: str = "") -> Link:
     return parse_link(provider, f"{repository.full_name}/{sha}", {"urlpath": landing})
 
 
-def _values(build: Build, repository: Repository) -> dict[str, object]:
-    result, fault = build.result or {}, build.fault or {}
+def _page_values(build: Build, path: Path, asked: _Asked, end: int) -> dict[str, object]:
+    pages = pages_of(path, end)
+    number = _chosen(pages, asked, is_last_first=build.state is not BuildState.SUCCEEDED)
+    page = pages[number - 1]
+    lines, _ = read_lines(path, page.start, most_bytes=max(1, page.end - page.start), end=page.end)
+    follows = not is_final(build.state) and number == len(pages)
     return {
-        "build": build,
-        "repository": repository,
-        "link": start_again(repository, build.sha),
-        "state": STATE_WORDS[build.state],
-        "is_active": not is_final(build.state),
-        "layers": result.get("layers") or [],
-        "seconds": result.get("seconds") or {},
-        "way": result.get("way"),
-        "fault": fault,
-        "whose": WHOSE_FAULT.get(fault.get("party", "operator"), ""),
+        "query": "",
+        "page": page,
+        "number": number,
+        "pages": len(pages),
+        "sections": sections_of(lines, page.first_line, page.under, is_growing=follows),
+        "next_line": page.first_line + len(lines),
+        "follows": follows,
     }
 
 
-async def _stream(head: str, path: Path, end: int, tail: str) -> AsyncIterator[str]:
-    yield head
-    offset, number = 0, 1
-    while offset < end:
-        lines, offset = await asyncio.to_thread(read_lines, path, offset, most_bytes=_PIECE_BYTES, end=end)
-        if not lines:
-            break
-        yield "".join(_line(number + index, line) for index, line in enumerate(lines))
-        number += len(lines)
-    yield tail
+def _chosen(pages: list[Page], asked: _Asked, *, is_last_first: bool) -> int:
+    """Return the number of the page that is shown: where nothing is asked for, what failed or goes on is at the end."""
+    if asked.line is not None:
+        return max(1, sum(page.first_line <= asked.line for page in pages))
+    if asked.page is not None:
+        return min(max(1, asked.page), len(pages))
+    return len(pages) if is_last_first else 1
 
 
-def _line(number: int, text: str) -> str:
-    return f'<a id="L{number}" href="#L{number}">{number}</a><span>{escape(text)}\n</span>'
+def _search_values(text: str, found: Found) -> dict[str, object]:
+    matches = [(number, _marked(line, text)) for number, line in found.lines]
+    return {"query": text, "matches": matches, "is_all": found.is_all, "follows": False}
+
+
+def _marked(line: str, text: str) -> list[str]:
+    """Return a line, or what is around the first match of a long one, in parts of which every second one matches."""
+    wanted = re.compile(f"({re.escape(text)})", re.IGNORECASE)
+    first = wanted.search(line)
+    begin = max(0, first.start() - _BEFORE_MATCH) if first else 0
+    shown = line[begin : begin + _BEFORE_MATCH + len(text) + _AFTER_MATCH]
+    parts = wanted.split(("…" if begin else "") + shown)
+    return [*parts[:-1], parts[-1] + ("…" if begin + len(shown) < len(line) else "")]

@@ -11,7 +11,8 @@ from proxy.answers import asset, html
 from proxy.badges import badge_texts, link_of_form
 from proxy.context import ProxyContext
 
-_ASSETS = {"binder.css": "text/css", "launch.js": "text/javascript", "copy.js": "text/javascript"}
+_SCRIPTS = ("build.js", "copy.js", "launch.js")
+_ASSETS = {"binder.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 # Every link of /v2/ starts something: it is for people to click on, not for crawlers to follow.
 _ROBOTS = "User-agent: *\nDisallow: /v2/\nDisallow: /repo/\nDisallow: /s/\nDisallow: /launch/\nDisallow: /builds/\n"
 

@@ -10,6 +10,7 @@ from binder.errors import OperatorFault
 from binder.log import logger
 from binder.store.tables import Build, Session, utc_now
 from proxy.answers import WHOSE_FAULT, html, redirect
+from proxy.build_facts import place_address
 from proxy.claims import Launched, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
@@ -63,7 +64,7 @@ class LaunchPages:
             case Wait():
                 return _waiting_page(link, commit, launched.build)
             case BuildFailed():
-                return _failed_page(link, commit, launched.build)
+                return self._failed_page(link, commit, launched.build)
             case StartFailed(reason):
                 raise OperatorFault(
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
@@ -99,6 +100,20 @@ class LaunchPages:
         )
         return response
 
+    def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
+        fault = build.fault or {}
+        party = fault.get("party", "operator")
+        return html(
+            "failed.html",
+            status=_FAULT_STATUSES.get(party, 500),
+            link=link,
+            commit=commit,
+            build=build,
+            fault=fault,
+            place=place_address(build, commit.repository, self._context.settings),
+            whose=WHOSE_FAULT.get(party, WHOSE_FAULT["operator"]),
+        )
+
 
 def _only_looks(request: Request) -> bool:
     """Whether nobody clicked: a link's check, or a browser that fetches what might be clicked."""
@@ -113,18 +128,4 @@ def _waiting_page(link: Link, commit: Commit, build: Build) -> Response:
         build=build,
         progress=progress_of(build.state, has_standby=False, is_coming=True),
         refresh_seconds=_REFRESH_SECONDS,
-    )
-
-
-def _failed_page(link: Link, commit: Commit, build: Build) -> Response:
-    fault = build.fault or {}
-    party = fault.get("party", "operator")
-    return html(
-        "failed.html",
-        status=_FAULT_STATUSES.get(party, 500),
-        link=link,
-        commit=commit,
-        build=build,
-        fault=fault,
-        whose=WHOSE_FAULT.get(party, WHOSE_FAULT["operator"]),
     )

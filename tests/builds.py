@@ -11,12 +11,14 @@ from pathlib import Path
 from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.process import Account
-from binder.settings import Settings
+from binder.service import builder as wiring
+from binder.settings import read_settings
 from build.buildah import Buildah
 from build.git import Git, Source
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.log import BuildLog
-from build.pipeline import Built, Job, Pipeline
+from build.pipeline import Built, Pipeline
+from build.planner import Job
 
 _TIMEOUT_SECONDS = 200.0
 _numbers = itertools.count()
@@ -24,14 +26,39 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Builder:
-    """What builds are made with."""
+    """What builds are made with, and what a test wants to do with it."""
 
-    paths: Paths
-    account: Account
-    host: HostSettings
-    buildah: Buildah
-    git: Git
-    pipeline: Pipeline
+    wired: wiring.Builder
+
+    @property
+    def paths(self) -> Paths:
+        """Where everything lies."""
+        return self.wired.paths
+
+    @property
+    def account(self) -> Account:
+        """The account that builds run as."""
+        return self.wired.account
+
+    @property
+    def host(self) -> HostSettings:
+        """What this host is taken to be set up with."""
+        return self.wired.host
+
+    @property
+    def buildah(self) -> Buildah:
+        """The adapter to Buildah."""
+        return self.wired.buildah
+
+    @property
+    def git(self) -> Git:
+        """The adapter to git."""
+        return self.wired.git
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What is tested."""
+        return self.wired.pipeline
 
     async def build(
         self, source: Source, sha: str, *, log: Path | None = None, enter: Callable[[BuildState], None] = lambda _: None
@@ -84,16 +111,16 @@ class Builder:
             await self.buildah.run_script('buildah rmi "$@" >/dev/null', *names, step="forget", take=None)
 
 
-async def new_builder(paths: Paths, account: Account, host: HostSettings | None = None) -> Builder:
+async def new_builder(
+    paths: Paths, account: Account, host: HostSettings | None = None, **settings: object
+) -> Builder:
     """Make a builder of folders whose engine is ready; `host` is what it takes this host's settings to be."""
     host = host or await find_host_settings()
     write_host_folder(host, paths.tools)
-    buildah = Buildah(paths, account, timeout_seconds=_TIMEOUT_SECONDS)
     # What a test fetches is of no use to others: it goes with the state.
     own = Paths(paths.state, paths.state / "fetched")
     own.make(account)
-    git = Git(own, account, host.certificates, timeout_seconds=_TIMEOUT_SECONDS)
-    suite = Settings.model_fields["debian_suite"].default
-    pipeline = Pipeline(paths, account, buildah, git, host, suite=suite)
-    await pipeline.prepare()
-    return Builder(paths, account, host, buildah, git, pipeline)
+    chosen = read_settings(build_timeout_seconds=_TIMEOUT_SECONDS, **settings)
+    wired = wiring.wired_builder(chosen, paths, account, host, objects=own)
+    await wired.prepare()
+    return Builder(wired)

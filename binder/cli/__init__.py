@@ -79,6 +79,34 @@ def doctor() -> None:
     examine()
 
 
+@app.command()
+def gc(
+    delete: Annotated[bool, typer.Option(help="Remove it; without this, nothing is changed.")] = False,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Remove what was not used for so long. Default: the setting, or 30."),
+    ] = None,
+    disk_budget: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="GB", help="Remove the longest unused until images take no more than this."),
+    ] = None,
+    registry: Annotated[
+        bool,
+        typer.Option(help="Of the registry instead; only where all who use it share this machine's cache or store."),
+    ] = False,
+) -> None:
+    """Show the images, git objects and locks that nobody needs any more, and why; `--delete` removes them.
+
+    What a preview, a build or a session needs always stays, and so does what was used within the last hours.
+    """
+    from binder.cli.gc import collect_garbage, collect_registry_garbage  # noqa: PLC0415
+
+    if registry:
+        collect_registry_garbage(delete=delete, older_than_days=older_than)
+    else:
+        collect_garbage(delete=delete, older_than_days=older_than, disk_budget_gb=disk_budget)
+
+
 def main() -> None:
     """Run the command line; a fault is one sentence, and an exit code that says whose it is."""
     from binder.errors import BinderError  # noqa: PLC0415

@@ -22,15 +22,16 @@ from binder.log import logger
 from binder.loop import run_loop
 from binder.paths import Paths
 from binder.process import Account, find_account
+from binder.service.builder import Builder, wired_builder
 from binder.service.machine import check_machine
 from binder.service.sources import PublicRefs, RepositorySources
 from binder.service.web import serving
 from binder.settings import Settings
 from binder.store import Store, open_store
-from build.buildah import Buildah
 from build.git import Git
-from build.host import HostSettings, find_host_settings, write_host_folder
-from build.pipeline import Pipeline
+from build.again import Rebuilder
+from build.collector import Collector, policy_of
+from build.host import find_host_settings, write_host_folder
 from build.worker import BuildWorker
 from deploy.cgroups import limits_for, read_cgroup_facts
 from deploy.keeper import Keeper
@@ -72,17 +73,6 @@ class Service:
             stop.cancel()
 
 
-@dataclass(frozen=True)
-class _Builder:
-    """What builds are made with."""
-
-    account: Account
-    buildah: Buildah
-    git: Git
-    host: HostSettings
-    pipeline: Pipeline
-
-
 @asynccontextmanager
 async def running_service(settings: Settings, *, ephemeral: bool = False) -> AsyncIterator[Service]:
     """Run a service while the block runs; with `ephemeral`, its sessions end with it.
@@ -116,7 +106,7 @@ async def _start(
     stack: contextlib.AsyncExitStack,
     service: Service,
     settings: Settings,
-    builder: _Builder,
+    builder: Builder,
     engine: PodmanEngine,
     github: GitHubClient | None,
 ) -> None:
@@ -140,7 +130,13 @@ async def _start(
     stack.push_async_callback(builds.close)
     sessions = Keeper(store, engine, settings)
     stack.push_async_callback(sessions.close)
+    rebuilder = Rebuilder(store, builder.again, paths, secrets=builder.host.secrets)
+    collector = Collector(
+        store, builder.buildah, builder.account, policy_of(settings), has_registry=bool(settings.registry)
+    )
     _run(service, "builds", builds.step)
+    _run(service, "environments", rebuilder.step)
+    _run(service, "garbage", collector.step)
     _run(service, "sessions", sessions.step)
     _run(service, "routes", keeper.step)
     if github:
@@ -174,20 +170,21 @@ def _make_folders(paths: Paths, account: Account) -> None:
 
 
 @asynccontextmanager
-async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[_Builder]:
+async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
     """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
     await prepare_engine(paths, account)
-    host = await find_host_settings()
+    host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     await asyncio.to_thread(write_host_folder, host, paths.tools)
-    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
-    git = Git(paths, account, host.certificates, timeout_seconds=settings.fetch_timeout_seconds)
-    pipeline = Pipeline(paths, account, buildah, git, host, suite=settings.debian_suite)
+    builder = wired_builder(settings, paths, account, host)
     with _open_lock(paths.cache / "in-use") as descriptor:
         if _try_lock(descriptor):
-            await buildah.remove_leftovers()
+            await builder.buildah.remove_leftovers()
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
-        await pipeline.prepare()
-        yield _Builder(account, buildah, git, host, pipeline)
+        await builder.prepare()
+        try:
+            yield builder
+        finally:
+            await builder.close()
         if _try_lock(descriptor):
             await release_engine(paths, account)
 

@@ -1,14 +1,14 @@
-# Resolves an environment to a lock in a container of its own: a package that must be built to tell what it needs runs
-# code of the repository's choice, and keeps nothing but what it says. Runs in namespaces of its own.
-# Arguments: the base image, the folder of the host's settings, the folder with what is asked for, more folders to mount.
-# Prints the lock behind a line that says so.
+# Resolves what is asked of PyPI to exact packages, in a container of its own: a package that must be built to tell what
+# it needs runs code of the repository's choice, and keeps nothing but what it says.
+# Arguments: those of `uv pip compile`. Prints the lock behind a line that says so.
 set -eu
-container=$(buildah from --pull-never "$1")
-trap 'buildah rm "$container" >/dev/null' EXIT
-host=$2 asked=$3
-shift 3
-buildah run --isolation oci --runtime runc --network host --user 1000 \
-    --volume "$host:/run/binder:ro" --volume "$asked:/run/asked:ro" "$@" "$container" -- \
-    /bin/sh -c '. /run/binder/environment && cd /run/asked && uv pip compile --quiet \
-        --python /usr/bin/python3 --no-header --no-annotate --generate-hashes --no-emit-index-url \
-        --cache-dir /tmp/uv --output-file /tmp/lock requirements.txt jupyter.txt && echo "--- lock ---" && cat /tmp/lock'
+. /run/binder/environment
+if [ -f /run/credentials/environment ]; then . /run/credentials/environment; fi
+mkdir /tmp/asked
+if [ -f /run/tree.tar ]; then tar -xf /run/tree.tar -C /tmp/asked --strip-components=2 --no-same-owner; fi
+cp -r --remove-destination /run/asked/files/. /tmp/asked
+cd /tmp/asked
+uv pip compile --quiet --no-header --no-annotate --generate-hashes --no-emit-index-url \
+    --cache-dir /run/packages --output-file /tmp/lock "$@"
+echo "--- lock ---"
+cat /tmp/lock

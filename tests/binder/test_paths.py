@@ -39,12 +39,20 @@ async def test_the_build_account_writes_to_what_is_its_own(new_paths: Paths, acc
 async def test_the_build_account_sees_nothing_else(new_paths: Paths, account: Account) -> None:
     if not account.is_other:
         return  # it is us: nothing is hidden from ourselves
-    for folder in (new_paths.state, new_paths.build_logs, new_paths.cache, new_paths.locks, new_paths.tools):
+    for folder in (
+        new_paths.state,
+        new_paths.build_logs,
+        new_paths.sboms,
+        new_paths.cache,
+        new_paths.locks,
+        new_paths.tools,
+    ):
         assert not (await run(Command(["ls", str(folder)], account=account), timeout_seconds=10)).ok
         done = await run(Command(["touch", str(folder / "x")], account=account), timeout_seconds=10)
         assert not done.ok
 
 
 def test_nobody_else_reads_the_logs_of_builds(new_paths: Paths) -> None:
-    assert new_paths.build_logs.stat().st_mode & 0o777 == 0o700
-    assert new_paths.build_logs.stat().st_uid == os.geteuid()
+    for folder in (new_paths.build_logs, new_paths.sboms):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert folder.stat().st_uid == os.geteuid()

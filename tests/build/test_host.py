@@ -133,18 +133,49 @@ def test_only_what_reaches_a_mirror_is_told_to_apt() -> None:
 APT "";
 Acquire::http::Proxy "http://proxy.example.org";
 Acquire::https::CaInfo "/etc/ssl/ca.pem";
+Acquire::https::mirror.example.org::SslKey "/etc/ssl/private/key.pem";
 Acquire::Check-Valid-Until "false";
 Acquire::Changelogs::URI::Origin::Debian "https://metadata.example.org";
 Acquire::Retries "3";
 DPkg::Pre-Install-Pkgs:: "/usr/sbin/dpkg-preconfigure --apt";
 Acquire::http::Empty "";
 """
-    assert settings_for(replace(NOTHING, apt=apt)).apt.splitlines() == [
+    found = settings_for(replace(NOTHING, apt=apt))
+    assert found.apt_of_host.splitlines() == [
         'Acquire::http::Proxy "http://proxy.example.org";',
         'Acquire::https::CaInfo "/etc/ssl/ca.pem";',
+        'Acquire::https::mirror.example.org::SslKey "/etc/ssl/private/key.pem";',
         'Acquire::Check-Valid-Until "false";',
         'Acquire::Retries "3";',
     ]
+    inside = [line for line in found.apt_of_host.splitlines() if "/etc/" not in line]
+    assert found.apt.splitlines() == inside
+    found = settings_for(replace(NOTHING, apt=apt, certificates=Path("/etc/ssl/ca.pem")))
+    assert found.apt.splitlines() == [*inside, 'Acquire::https::CaInfo "/run/binder/certificates.pem";']
+
+
+def test_a_build_gets_apts_sources_of_each_release_with_their_keys() -> None:
+    text = """\
+deb [arch=amd64 signed-by=/etc/keys/a.gpg,/etc/keys/b.asc] https://one.example.org/debian bookworm main
+deb [signed-by=/etc/keys/a.gpg] https://two.example.org/debian bookworm-security main
+deb file:/srv/mirror bookworm main
+"""
+    found = settings_for(replace(NOTHING, sources={"sources.list": text}))
+    keys = "/run/binder/keyrings"
+    assert found.sources["bookworm"].splitlines() == [
+        f"deb [arch=amd64 signed-by={keys}/0.gpg,{keys}/1.asc] https://one.example.org/debian bookworm main",
+        f"deb [signed-by={keys}/0.gpg] https://two.example.org/debian bookworm-security main",
+    ]
+    assert found.sources["trixie"] == found.sources["bookworm"].replace("bookworm", "trixie")
+    assert found.keyrings == {Path("/etc/keys/a.gpg"): "0.gpg", Path("/etc/keys/b.asc"): "1.asc"}
+    assert found.secrets == {"one.example.org", "two.example.org"}
+
+
+def test_the_operator_may_say_where_rs_packages_are() -> None:
+    cran, snapshot = "https://cran.example.org", "https://ada:hunter22@cran.example.org:8443/{suite}/{date}"
+    found = settings_for(replace(NOTHING, cran=cran, cran_snapshot=snapshot))
+    assert found.variables == {"BINDER_CRAN_URL": cran, "BINDER_CRAN_SNAPSHOT_URL": snapshot}
+    assert found.secrets >= {"cran.example.org", "cran.example.org:8443", "hunter22"}
 
 
 def test_a_shell_takes_every_value_as_it_is(tmp_path: Path) -> None:
@@ -168,7 +199,10 @@ def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: P
     certificates = tmp_path / "ca.pem"
     certificates.write_text("certificate")
     certificates.chmod(0o600)
-    found = settings_for(replace(NOTHING, certificates=certificates, apt='Acquire::Retries "3";'))
+    (tmp_path / "key.gpg").write_bytes(b"key\xff")
+    source = {"x.list": f"deb [signed-by={tmp_path}/key.gpg] http://one.example.org/debian bookworm main"}
+    apt = 'Acquire::Retries "3";'
+    found = settings_for(replace(NOTHING, certificates=certificates, apt=apt, sources=source))
     folder = tmp_path / "tools"
     for _ in range(2):
         write_host_folder(found, folder)
@@ -178,6 +212,11 @@ def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: P
         "bin/uv": 0o755,
         "environment": 0o644,
         "apt.conf": 0o644,
+        "apt-host.conf": 0o644,
+        "sources-bookworm.list": 0o644,
+        "sources-trixie.list": 0o644,
+        "keyrings": 0o755,
+        "keyrings/0.gpg": 0o644,
         "certificates.pem": 0o644,
     }
     assert (folder / "certificates.pem").read_text() == "certificate"

@@ -1,125 +1,95 @@
-"""Which configuration files apply: repo2docker's rules, and by name what is not built yet."""
+"""Which configuration files apply: a sample repository for each of them and for each rule of precedence.
+
+What each sample comes to is in `golden/recipes/`: what is said there differs from asking for nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import process_time
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from binder.errors import RepositoryFault
-from build.recipe import Recipe, paths_to_read, recipe_for
+from build.recipe import Options, Python, Recipe, paths_to_read, recipe_for
+from build.requirements import text_of
 from build.tree import Entry
 
 FILE, SCRIPT, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+AVAILABLE = ("3.11", "3.13")
+_HERE = Path(__file__).parent
+_SAMPLES = _HERE / "samples" / "recipes"
+_GOLDEN = _HERE / "golden" / "recipes"
+SAMPLES = sorted(path.name for path in _SAMPLES.iterdir())
+
+NO_PYTHON = Python(None, None, {}, (), (), {}, (), (), reads_tree=False)
+NOTHING = Recipe("", None, NO_PYTHON, None, None, (), {}, None, None, None, Options())
 
 
 def files(*paths: str, **modes: str) -> dict[str, Entry]:
     return {path: Entry(FILE, 100) for path in paths} | {path: Entry(mode, 100) for path, mode in modes.items()}
 
 
-def recipe(listing: dict[str, Entry], text: str = "numpy\n") -> Recipe:
-    return recipe_for(listing, dict.fromkeys(paths_to_read(listing), text))
+def read(listing: Mapping[str, Entry], contents: Mapping[str, str]) -> dict[str, str]:
+    """Read what is asked for until nothing more is."""
+    texts: dict[str, str] = {}
+    while missing := paths_to_read(listing, texts):
+        assert not texts.keys() & set(missing)
+        texts |= {path: contents[path] for path in missing}
+    return texts
 
 
-def test_a_repository_without_configuration_asks_for_nothing() -> None:
-    assert paths_to_read(files("notebook.ipynb")) == ()
-    assert recipe(files("notebook.ipynb")) == recipe({}) == Recipe(None, None)
+def recipe(listing: Mapping[str, Entry], contents: Mapping[str, str] | None = None) -> Recipe:
+    contents = dict.fromkeys(listing, "") | dict(contents or {})
+    return recipe_for(listing, read(listing, contents), AVAILABLE)
 
 
-@pytest.mark.parametrize("folder", ["", "binder/", ".binder/"])
-def test_files_are_read_from_the_root_or_a_folder(folder: str) -> None:
-    listing = files("notebook.ipynb", f"{folder}requirements.txt", **{f"{folder}postBuild": SCRIPT})
-    assert paths_to_read(listing) == (f"{folder}requirements.txt",)
-    found = recipe(listing)
-    assert found.requirements
-    assert (found.requirements.path, found.requirements.lines) == (f"{folder}requirements.txt", {"numpy": 1})
-    assert found.post_build == f"{folder}postBuild"
+def of(**contents: str) -> Recipe:
+    """Return the recipe of a repository of these files; two underscores stand for a dot."""
+    return of_files({path.replace("__", "."): text for path, text in contents.items()})
 
 
-def test_where_there_is_a_folder_the_root_is_not_read() -> None:
-    listing = files("requirements.txt", "setup.py", "pyproject.toml", "Dockerfile", "binder/README", postBuild="100644")
-    assert paths_to_read(listing) == ()
-    assert recipe(listing) == Recipe(None, None)
+def of_files(contents: Mapping[str, str]) -> Recipe:
+    return recipe({path: Entry(FILE, len(text.encode())) for path, text in contents.items()}, contents)
 
 
-def test_a_file_is_no_folder() -> None:
-    assert paths_to_read(files("binder", ".binder", "requirements.txt")) == ("requirements.txt",)
-    assert paths_to_read(files("binders/requirements.txt", "x/binder/requirements.txt")) == ()
+def sample(name: str) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Return the listing of a sample repository, as git would give it, and its contents."""
+    listing, contents = {}, {}
+    for path in sorted((_SAMPLES / name).rglob("*")):
+        place = path.relative_to(_SAMPLES / name).as_posix()
+        if path.is_symlink():
+            contents[place] = str(path.readlink())
+            listing[place] = Entry(LINK, len(contents[place]))
+        elif path.is_file():
+            contents[place] = text_of(path.read_bytes())
+            listing[place] = Entry(SCRIPT if path.stat().st_mode & 0o100 else FILE, path.stat().st_size)
+    return listing, contents
 
 
-def test_two_folders_are_one_too_many() -> None:
-    for look in (paths_to_read, recipe):
-        with pytest.raises(RepositoryFault, match=r"both a binder/ and a \.binder/ folder"):
-            look(files("binder/requirements.txt", ".binder/postBuild"))
-
-
-@pytest.mark.parametrize("folder", ["", "binder/"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Dockerfile",
-        "Containerfile",
-        "environment.yml",
-        "environment.yaml",
-        "Pipfile",
-        "Pipfile.lock",
-        "setup.py",
-        "apt.txt",
-        "start",
-        "runtime.txt",
-        "install.R",
-        "DESCRIPTION",
-        "Project.toml",
-        "JuliaProject.toml",
-        "default.nix",
-    ],
-)
-def test_what_is_not_built_yet_is_refused_by_name(folder: str, name: str) -> None:
-    with pytest.raises(RepositoryFault, match="cannot build yet") as caught:
-        recipe(files(f"{folder}{name}", f"{folder}requirements.txt"))
-    assert caught.value.file == f"{folder}{name}"
-    assert caught.value.message.startswith(f"{folder}{name} asks for ")
-
-
-_PACKAGE = '[build-system]\nrequires = ["hatchling"]\n\n[project]\nname = "x"\n'
-
-
-@pytest.mark.parametrize("text", [_PACKAGE, "[project.scripts]\n [ build-system ]\n"])
-def test_a_repository_that_is_a_package_is_refused_by_name(text: str) -> None:
-    with pytest.raises(RepositoryFault, match=r"^pyproject\.toml asks for installing the repository itself"):
-        recipe(files("pyproject.toml"), text)
-
-
-@pytest.mark.parametrize("text", ["", "[tool.ruff]\n", '[project]\nname = "x"\n', "# [project]\n# [build-system]\n"])
-def test_settings_of_tools_ask_for_nothing(text: str) -> None:
-    assert recipe(files("pyproject.toml"), text) == Recipe(None, None)
-
-
-@pytest.mark.parametrize("mode", [LINK, SUBMODULE])
-def test_requirements_must_be_a_file(mode: str) -> None:
-    with pytest.raises(RepositoryFault, match="must be a file"):
-        paths_to_read({"requirements.txt": Entry(mode, 0)})
-
-
-def test_requirements_have_a_size() -> None:
-    paths_to_read({"requirements.txt": Entry(FILE, 2**20)})
-    with pytest.raises(RepositoryFault, match="larger than 1 MiB"):
-        paths_to_read({"requirements.txt": Entry(FILE, 2**20 + 1)})
-
-
-@pytest.mark.parametrize("mode", [FILE, LINK])
-def test_a_post_build_must_be_executable_and_the_author_is_told_how(mode: str) -> None:
-    with pytest.raises(RepositoryFault, match=r"git update-index --chmod=\+x binder/postBuild"):
-        recipe({"binder/postBuild": Entry(mode, 10)})
-
-
-@given(
-    st.dictionaries(
-        st.text(min_size=1) | st.sampled_from(["binder/x", ".binder/x", "postBuild", "binder/postBuild", "setup.py"]),
-        st.builds(Entry, st.sampled_from([FILE, SCRIPT, LINK, SUBMODULE]), st.integers(0, 2**21)),
-    )
-)
-def test_every_listing_is_a_recipe_or_the_authors_fault(listing: dict[str, Entry]) -> None:
+def told(listing: Mapping[str, Entry], contents: Mapping[str, str]) -> dict[str, Any]:
+    """Return what differs from asking for nothing, or the fault."""
     try:
-        found = recipe(listing)
-    except RepositoryFault:
-        return
-    assert found.post_build is None or listing[found.post_build].mode == SCRIPT
+        found = asdict(recipe(listing, contents))
+    except RepositoryFault as fault:
+        return {"fault": {"message": fault.message, "file": fault.file, "line": fault.line}}
+    nothing = asdict(NOTHING)
+    of_python = {key: value for key, value in found.pop("python").items() if value != nothing["python"][key]}
+    rest = {key: value for key, value in found.items() if value != nothing[key]}
+    both = rest | ({"python": of_python} if of_python else {})
+    whole: dict[str, Any] = json.loads(json.dumps(both, default=str))
+    return whole
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_comes_to_what_its_author_means(name: str) -> None:
+    expected = json.loads((_GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    assert told(*sample(name)) == expected
+
+
+def test_each_golden_file_has_a_sample() -> None:
+    assert sorted(path.stem for path in _GOLDEN.iterdir()) == SAMPLES

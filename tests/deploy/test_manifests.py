@@ -25,9 +25,22 @@ def test_a_value_stays_where_it_was_put(image: str, token: str) -> None:
     spec = SessionSpec(SPEC.id, image, token, memory_bytes=1, cpus=1.0, pids=1)
     manifest = json.loads(json.dumps(session_manifest(spec, instance="0123abcd", host_port=40000)))
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    golden["spec"]["containers"][0]["image"] = image
+    golden["spec"]["containers"][0] |= {"image": image, "imagePullPolicy": policy_for(image)}
     golden["spec"]["containers"][0]["env"] = [{"name": "JUPYTER_TOKEN", "value": token}]
     assert manifest == golden
+
+
+def policy_for(image: str) -> str:
+    return "Never" if image.startswith("localhost/") else "IfNotPresent"
+
+
+def test_an_image_of_a_registry_is_pulled_and_one_of_this_machine_is_not() -> None:
+    policies = []
+    for image in ("localhost/binder:content-1", "registry.example.org/binder:content-1"):
+        spec = SessionSpec(SPEC.id, image, "t", memory_bytes=1, cpus=1.0, pids=1)
+        manifest = json.loads(json.dumps(session_manifest(spec, instance="0", host_port=1)))
+        policies.append(manifest["spec"]["containers"][0]["imagePullPolicy"])
+    assert policies == ["Never", "IfNotPresent"]
 
 
 def test_the_token_is_no_argument_and_in_no_repr() -> None:

@@ -47,21 +47,41 @@ def test_a_build_that_goes_on_says_one_of_two_things(state: BuildState) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "layers", "facts"),
+    ("seconds", "result", "description"),
     [
-        (12.4, THREE, " (12 s, 2 of 3 layers re-used)"),
-        (2.94, THREE[:1], " (2.9 s, 1 of 1 layers re-used)"),
-        (9.96, [], " (10 s)"),
-        (119.4, None, " (119 s)"),
-        (192.0, None, " (3 min 12 s)"),
-        (None, None, ""),
+        (12.4, {"layers": THREE}, "Ready in 12 s: 2 of 3 layers re-used"),
+        (2.54, {"way": "content", "layers": THREE}, "Ready in 2.5 s: only files changed, 2 of 3 layers re-used"),
+        (0.2, {"way": "nothing"}, "Ready in 0.2 s: image was there already"),
+        (192.0, {"way": "full", "layers": []}, "Ready in 3 min 12 s: built whole"),
+        (9.96, None, "Ready in 10 s"),
+        (None, {"layers": THREE[:1]}, "Ready: 1 of 1 layers re-used"),
+        (None, None, "Ready \N{EN DASH} open the notebook"),
+        (
+            3.1,
+            {"way": "delta", "layers": THREE, "saved": {"bytes": 312_000_000, "seconds": 41}},
+            "Ready in 3.1 s: packages changed, one layer on the last environment, 2 of 3 layers re-used, "
+            "saved 312 MB and 41 s",
+        ),
     ],
 )
-def test_success_opens_the_notebook(seconds: float | None, layers: list[Any] | None, facts: str) -> None:
-    row = build(BuildState.SUCCEEDED, seconds=seconds, result=None if layers is None else {"layers": layers})
-    shown = status(row)
-    assert (shown.state, shown.target_url) == ("success", LINK)
-    assert shown.description == "Ready \N{EN DASH} open the notebook" + facts
+def test_success_opens_the_notebook_and_says_what_it_cost(
+    seconds: float | None, result: dict[str, Any] | None, description: str
+) -> None:
+    shown = status(build(BuildState.SUCCEEDED, seconds=seconds, result=result))
+    assert shown == Status("success", description, LINK)
+
+
+@given(
+    st.sampled_from(["nothing", "content", "delta", "full", "x" * 200]),
+    st.floats(0, 1e6),
+    st.integers(0, 10**13),
+    st.integers(0, 99),
+)
+def test_what_it_cost_fits(way: str, seconds: float, size: int, layers: int) -> None:
+    result = {"way": way, "layers": [{"reused": True}] * layers, "saved": {"bytes": size, "seconds": seconds}}
+    assert len(status(build(BuildState.SUCCEEDED, seconds=seconds, result=result)).description) <= 140
+    if len(way) < 10:
+        assert "…" not in status(build(BuildState.SUCCEEDED, seconds=seconds, result=result)).description
 
 
 @pytest.mark.parametrize("state", [state for state in BuildState if state is not BuildState.SUCCEEDED])

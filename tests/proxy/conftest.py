@@ -16,9 +16,11 @@ from binder.process import find_account
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
 from proxy.context import ProxyContext
+from proxy.haproxy import service_socket
 from proxy.pages import routes
 from proxy.routes import RouteKeeper
 from tests.proxy.fakes import FakeResolver, FakeRouteTable
+from tests.proxy.upstreams import application_on_socket
 
 
 def free_port() -> int:
@@ -104,6 +106,18 @@ def context(
 async def visitor(context: ProxyContext) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the pages that does not follow redirects."""
     async with client_of(Starlette(routes=routes(context)), context.settings.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def streamer(context: ProxyContext) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the pages that gets an answer's parts as they are sent."""
+    path = service_socket(context.paths)
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    async with (
+        application_on_socket(Starlette(routes=routes(context)), path),
+        httpx.AsyncClient(transport=transport, base_url=context.settings.url, timeout=10) as client,
+    ):
         yield client
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.build_logs import plain, read_lines, tail_offset
+from proxy.build_logs import Found, Page, pages_of, plain, read_lines, search, tail_offset, whole_size_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,71 @@ def test_pieces_make_up_the_whole(tmp_path_factory: pytest.TempPathFactory, line
             break
         read += more
     assert read == lines
+
+
+def test_a_log_that_is_not_there_has_one_empty_page(tmp_path: Path) -> None:
+    assert pages_of(tmp_path / "1.log", 0) == [Page(0, 0, 1, None)]
+    assert search(tmp_path / "1.log", "x", 0) == Found((), is_all=True)
+    assert whole_size_of(tmp_path / "1.log", 100) == 0
+
+
+def test_a_page_knows_the_heading_that_it_is_under(tmp_path: Path) -> None:
+    log = tmp_path / "1.log"
+    log.write_text("==> One  [10:00:00]\n" + "a\n" * 4998 + "==> Two  [10:00:01]\n" + "b\n" * 10_000)
+    pages = pages_of(log, log.stat().st_size)
+    assert [(page.first_line, page.under) for page in pages] == [
+        (1, None),
+        (5001, "==> Two  [10:00:01]"),
+        (10_001, "==> Two  [10:00:01]"),
+    ]
+
+
+def test_half_a_line_is_on_no_page(tmp_path: Path) -> None:
+    log = tmp_path / "1.log"
+    log.write_text("one\nha")
+    assert [page.end for page in pages_of(log, 6)] == [4]
+    assert whole_size_of(log, 100) == 4
+    assert whole_size_of(log, 3) == 0
+
+
+@given(lengths=st.lists(st.integers(0, 40_000), max_size=60), empty=st.integers(0, 12_000))
+def test_pages_are_bounded_and_make_up_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], empty: int
+) -> None:
+    log = tmp_path_factory.mktemp("log") / "1.log"
+    text = "".join("x" * length + "\n" for length in lengths) + "\n" * empty
+    log.write_text(text)
+    pages = pages_of(log, len(text))
+    assert [page.start for page in pages] == [0, *(page.end for page in pages[:-1])]
+    assert pages[-1].end == len(text)
+    for page in pages:
+        part = text[page.start : page.end]
+        assert page.first_line == text[: page.start].count("\n") + 1
+        assert len(part) <= 2**19
+        assert part.count("\n") <= 5000
+
+
+@given(
+    lines=st.lists(st.text("aAßéÉ\x1b[3m1\x9b\r ", max_size=8), max_size=20),
+    wanted=st.text("aAßéÉs1", min_size=1, max_size=3),
+)
+def test_a_search_finds_what_is_shown(tmp_path_factory: pytest.TempPathFactory, lines: list[str], wanted: str) -> None:
+    log = tmp_path_factory.mktemp("log") / "1.log"
+    log.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    shown = [(number, plain(line)) for number, line in enumerate(lines, 1)]
+    expected = tuple(one for one in shown if wanted.casefold() in one[1].casefold())
+    assert search(log, wanted, log.stat().st_size) == Found(expected, is_all=True)
+
+
+def test_a_search_goes_through_all_pieces_and_stops_at_enough(tmp_path: Path) -> None:
+    log = tmp_path / "1.log"
+    log.write_text("".join(f"{number:09}\n" for number in range(1, 200_001)))
+    assert search(log, "199999", 2_000_000).lines == ((199_999, "000199999"),)
+    found = search(log, "7", 2_000_000)
+    assert (len(found.lines), found.is_all) == (200, False)
+
+
+def test_a_search_looks_at_so_many_lines_only(tmp_path: Path) -> None:
+    log = tmp_path / "1.log"
+    log.write_text("\n" * 1_200_000 + "needle\n")
+    assert search(log, "needle", log.stat().st_size) == Found((), is_all=False)

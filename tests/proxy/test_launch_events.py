@@ -1,40 +1,19 @@
 """The events that a waiting page follows, over a real connection."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from binder.lifecycle import BuildState, SessionState
-from binder.store.queries import advance_build
-from binder.store.tables import Build, Repository, utc_now
-from proxy import launch_events
+from binder.store.tables import Build, Repository
+from proxy import event_streams
 from proxy.context import ProxyContext
-from proxy.haproxy import service_socket
-from proxy.pages import routes
 from proxy.visible import number_of
-from tests.proxy.rows import IMAGE, add_build, add_repository, add_session
-from tests.proxy.upstreams import application_on_socket
-
-
-@pytest.fixture
-async def streamer(context: ProxyContext) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the pages that gets an answer's parts as they are sent."""
-    path = service_socket(context.paths)
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
-    async with (
-        application_on_socket(Starlette(routes=routes(context)), path),
-        httpx.AsyncClient(transport=transport, base_url=context.settings.url, timeout=10) as client,
-    ):
-        yield client
-
-
-Event = tuple[str, dict[str, Any], int]
+from tests.proxy.rows import add_build, add_repository, add_session
+from tests.proxy.streaming import Event, advance, parsed_events
 
 
 @asynccontextmanager
@@ -46,27 +25,7 @@ async def events_of(
     query = {"build": build.id} | ({} if start is None else {"from": start})
     async with client.stream("GET", "/launch/events", params=query, headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        yield _parsed(answer.aiter_lines())
-
-
-async def _parsed(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
-    fields: dict[str, str] = {}
-    async for line in lines:
-        name, _, value = line.partition(": ")
-        if name:
-            fields[name] = value
-        elif "event" in fields:
-            yield fields["event"], json.loads(fields["data"]), int(fields["id"])
-            fields = {}
-
-
-async def advance(context: ProxyContext, build: Build, *states: BuildState) -> None:
-    """Move a build along."""
-    for state in states:
-        async with context.store.write() as session:
-            row = await session.get_one(Build, build.id)
-            row.result = {"image": IMAGE}
-            advance_build(row, state, utc_now())
+        yield parsed_events(answer.aiter_lines())
 
 
 async def test_a_page_learns_of_steps_log_and_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
@@ -121,7 +80,7 @@ async def test_a_first_look_at_a_long_log_shows_its_end(streamer: httpx.AsyncCli
 async def test_streams_are_bounded_in_number_and_given_back(
     streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch_events, "_MOST_STREAMS", 1)
+    monkeypatch.setattr(event_streams, "_MOST_STREAMS", 1)
     build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
     async with events_of(streamer, build) as events:
         await anext(events)
@@ -150,7 +109,7 @@ async def test_a_repository_that_is_made_private_is_shown_no_longer(
 async def test_a_stream_is_bounded_in_time(
     streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch_events, "_LONGEST_STREAM_SECONDS", 0.5)
+    monkeypatch.setattr(event_streams, "_LONGEST_STREAM_SECONDS", 0.5)
     build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
     async with asyncio.timeout(10), events_of(streamer, build) as events:
         assert [name async for name, _, _ in events] == ["progress"]
@@ -159,7 +118,7 @@ async def test_a_stream_is_bounded_in_time(
 async def test_a_quiet_stream_is_kept_alive(
     streamer: httpx.AsyncClient, context: ProxyContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch_events, "_ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(event_streams, "_ALIVE_SECONDS", 0.2)
     build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
     async with asyncio.timeout(10), streamer.stream("GET", "/launch/events", params={"build": build.id}) as answer:
         async for line in answer.aiter_lines():

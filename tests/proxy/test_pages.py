@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -11,38 +10,10 @@ from binder.lifecycle import BuildState, SessionState
 from binder.store.tables import utc_now
 from proxy.context import ProxyContext
 from tests.proxy.fakes import FakeResolver, FakeRouteTable
+from tests.proxy.outline import outline
 from tests.proxy.rows import SHA, add_build, add_preview, add_repository, add_session, session_of
 
 LINK = f"/v2/gh/ada/notebooks/{SHA}"
-
-
-class Outline(HTMLParser):
-    """What assistive technology and a content policy would trip over."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.inline: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
-        values = dict(attrs)
-        self.tags.append(tag)
-        self.ids += [str(values["id"])] if values.get("id") else []
-        self.inline += [name for name in values if name.startswith("on") or name == "style"]
-
-
-def outline(page: httpx.Response) -> Outline:
-    """Return a page's outline, having looked that it is sound."""
-    found = Outline()
-    found.feed(page.text)
-    assert found.tags.count("h1") == 1
-    assert found.tags.count("main") == 1
-    assert len(found.ids) == len(set(found.ids))
-    assert found.inline == []
-    assert page.headers["content-type"].startswith("text/html")
-    return found
 
 
 class TestLinks:
@@ -100,7 +71,8 @@ class TestLinks:
         assert page.status_code == status
         outline(page)
         assert "No package &lt;numpyy&gt;." in page.text
-        assert "<code>requirements.txt line 7</code>" in page.text
+        assert f'<a href="https://github.com/ada/notebooks/blob/{SHA}/requirements.txt#L7"><code>' in page.text
+        assert "<code>requirements.txt line 7</code></a>" in page.text
         assert f'href="/builds/{build.id}#log"' in page.text
 
     async def test_a_server_that_does_not_start_is_the_operators_fault(
@@ -143,6 +115,8 @@ class TestLinks:
         for there, missing in (
             (LINK, LINK.replace("notebooks", "nowhere__")),
             (f"/builds/{build.id}", "/builds/999"),
+            (f"/builds/{build.id}/log", "/builds/999/log"),
+            (f"/builds/{build.id}/sbom.json", "/builds/999/sbom.json"),
             (f"/launch/events?build={build.id}", "/launch/events?build=999"),
             (f"/s/{session.id}/lab", "/s/saaaaaaaaaaaaaaa/lab"),
         ):
@@ -222,48 +196,6 @@ class TestSessions:
             page = await visitor.get(f"/s/{session.id}/lab", headers={b"Cookie": cookie})
             assert page.status_code == 404
         assert table.routes == {}
-
-
-class TestBuilds:
-    async def test_a_build_shows_what_it_did_and_its_whole_log(
-        self, visitor: httpx.AsyncClient, context: ProxyContext
-    ) -> None:
-        layers = [{"kind": "base", "key": "k", "reused": True}, {"kind": "content", "key": "k", "reused": False}]
-        result = {"image": "i", "way": "append", "layers": layers, "seconds": {"building": 1.25}}
-        build = await add_build(context.store, await add_repository(context.store), result=result)
-        lines = [f"line {number} <b>\x1b[31mred\x1b[0m</b> & more" for number in range(1, 20_001)]
-        context.paths.build_log(build.id).write_text("\n".join(lines) + "\n")
-        page = await visitor.get(f"/builds/{build.id}")
-        assert page.status_code == 200
-        outline(page)
-        assert 'base <span class="reused">re-used' in page.text
-        assert "building 1.2 s" in page.text
-        assert '<a id="L1" href="#L1">1</a>' in page.text
-        assert (
-            '<a id="L20000" href="#L20000">20000</a><span>line 20000 &lt;b&gt;red&lt;/b&gt; &amp; more\n</span>'
-            in page.text
-        )
-        assert page.text.rstrip().endswith("</html>")
-
-    async def test_a_build_without_a_log_has_a_page(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
-        build = await add_build(context.store, await add_repository(context.store), BuildState.QUEUED)
-        page = await visitor.get(f"/builds/{build.id}")
-        assert page.status_code == 200
-        outline(page)
-        assert 'data-from="0"' in page.text
-
-    async def test_a_failed_one_names_the_step(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
-        fault = {"party": "repository", "message": "It ended with 1.", "file": None, "line": None, "step": "postBuild"}
-        build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED, fault=fault)
-        page = await visitor.get(f"/builds/{build.id}")
-        assert "while running <code>postBuild</code>" in page.text
-        assert "The repository needs a change." in page.text
-
-    async def test_a_local_repositorys_build_leads_back_to_its_link(
-        self, visitor: httpx.AsyncClient, context: ProxyContext
-    ) -> None:
-        build = await add_build(context.store, await add_repository(context.store, host="local"))
-        assert f'href="/v2/local/ada/notebooks/{SHA}"' in (await visitor.get(f"/builds/{build.id}")).text
 
 
 class TestFront:

@@ -133,12 +133,45 @@ async def test_a_build_that_fails_while_one_waits_is_shown(browser: Browser, ser
 async def test_the_log_of_a_build_grows_on_its_page_under_the_right_numbers(browser: Browser, service: Service) -> None:
     build = await add_build(service.store, await add_repository(service.store), BuildState.BUILDING)
     log = service.context.paths.build_log(build.id)
-    log.write_text("one\ntwo\n")
+    log.write_text("==> Fetching  [10:00:00]\none\n")
     page = await page_of(browser, service)
     await page.goto(f"/builds/{build.id}")
-    log.write_text("one\ntwo\nthree <b>\n")
-    await page.wait_for_selector("#L3 + span:has-text('three <b>')")
-    assert await page.inner_text("#log a:nth-of-type(2) + span") == "two\n"
+    with log.open("a") as more:
+        more.write("two <b>\n==> Installing  [10:00:05]\nthree\n")
+    await page.wait_for_selector("#L5 + span:has-text('three')")
+    assert await page.inner_text("#L3 + span") == "two <b>\n"
+    assert await page.inner_text("summary#L4 .title") == "Installing"
+    assert await page.inner_text("details:has(#L3) summary .title") == "Fetching"
+    await service.advance(build, BuildState.PUSHING)
+    await page.wait_for_selector("#state:has-text('Storing the image')")
+    await service.advance(build, BuildState.CHECKING, BuildState.SUCCEEDED)
+    await page.wait_for_selector(".state.succeeded")
+
+
+@pytest.mark.parametrize("with_script", [True, False], ids=["script", "no-script"])
+async def test_a_line_of_a_folded_step_is_shown_by_its_address(
+    browser: Browser, service: Service, with_script: bool
+) -> None:
+    build = await add_build(service.store, await add_repository(service.store))
+    text = "==> Fetching  [10:00:00]\none\n==> Installing  [10:00:05]\nthree\n"
+    service.context.paths.build_log(build.id).write_text(text)
+    page = await page_of(browser, service, with_script=with_script)
+    await page.goto(f"/builds/{build.id}")
+    assert not await page.is_visible("#L2")
+    assert await page.is_visible("#L4")
+    await page.goto(f"/builds/{build.id}#L2")
+    await page.wait_for_selector("#L2", state="visible")
+
+
+async def test_a_line_of_another_page_is_found_by_its_address(browser: Browser, service: Service) -> None:
+    build = await add_build(service.store, await add_repository(service.store))
+    log = service.context.paths.build_log(build.id)
+    log.write_text("".join(f"line {number}\n" for number in range(1, 12_001)))
+    page = await page_of(browser, service)
+    await page.goto(f"/builds/{build.id}#L11000")
+    await page.wait_for_selector("#L11000 + span:has-text('line 11000')")
+    await page.goto(f"/builds/{build.id}#L12001")
+    await page.wait_for_url("**?line=12001#L12001")  # there is none: it is looked for once
 
 
 async def test_a_standby_is_entered_without_a_page_between(browser: Browser, service: Service) -> None:

@@ -1,0 +1,48 @@
+"""What a build did, in the words that its page and GitHub share: pure functions over `Build.result`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+_WAYS: Final[Mapping[str, str]] = {
+    "nothing": "image was there already",
+    "content": "only files changed",
+    "delta": "packages changed, one layer on the last environment",
+    "full": "built whole",
+}
+_UNITS: Final = ("B", "kB", "MB", "GB")
+
+
+def words_of_way(way: str | None) -> str:
+    """Return what the way means: `only files changed`; a way that is not known here is its own word."""
+    return _WAYS.get(way, way) if way else ""
+
+
+def words_of_layers(layers: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return how many were re-used: `3 of 4 layers re-used`; empty where no layer is known."""
+    if not layers:
+        return ""
+    return f"{sum(bool(layer.get('reused')) for layer in layers)} of {len(layers)} layers re-used"
+
+
+def words_of_saving(saved: Mapping[str, Any] | None) -> str:
+    """Return what was saved: `312 MB and 41 s`; empty where it is nothing, or not known."""
+    size, seconds = (saved or {}).get("bytes") or 0, (saved or {}).get("seconds") or 0
+    # Below a tenth of a second it would read as nothing at all.
+    parts = [words_of_size(size) if size > 0 else "", words_of_time(seconds) if seconds >= 0.05 else ""]
+    return " and ".join(filter(None, parts))
+
+
+def words_of_size(size: float) -> str:
+    """Return a number of bytes in decimal units, at most three digits before the point: `312 MB`."""
+    unit = 0
+    while size >= 999.5 and unit < len(_UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {_UNITS[unit]}" if unit and size < 9.95 else f"{size:.0f} {_UNITS[unit]}"
+
+
+def words_of_time(seconds: float) -> str:
+    """Return a length of time: `2.5 s`, `41 s`, `3 min 12 s`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"

@@ -1,0 +1,90 @@
+"""Wires what builds are made with: for the service, for `binder lock`, and for tests."""
+
+from dataclasses import dataclass
+
+from binder.paths import Paths
+from binder.process import Account
+from binder.settings import Settings
+from build.alone import Alone
+from build.buildah import Buildah, Mount, Network
+from build.contents import Contents
+from build.environments import Environments
+from build.foundations import Foundations
+from build.git import Git
+from build.host import HostSettings
+from build.images import Images, LocalImages, LocalTexts, RegistryImages, RegistryTexts, Texts
+from build.pipeline import Pipeline
+from build.planner import Planner
+from build.registry import Registry
+from build.resolution import Resolution
+
+
+@dataclass(frozen=True)
+class Builder:
+    """What builds are made with; to be prepared, and closed. `again` makes environments once more, behind everything else that runs."""
+
+    paths: Paths
+    account: Account
+    host: HostSettings
+    buildah: Buildah
+    git: Git
+    registry: Registry | None
+    planner: Planner
+    pipeline: Pipeline
+    again: Environments
+
+    async def prepare(self) -> None:
+        """Make what builds share; to be called once, before the first of them."""
+        # Their owner, the user of the images, exists only in a namespace.
+        script = 'install -d -o 1000 -g 1000 "$@"'
+        await self.buildah.run_script(script, str(self.paths.packages / "wheels"), step="folders", take=None)
+
+    async def close(self) -> None:
+        """Let go of the registry, where there is one."""
+        if self.registry:
+            await self.registry.close()
+
+
+def wired_builder(
+    settings: Settings, paths: Paths, account: Account, host: HostSettings, *, objects: Paths | None = None
+) -> Builder:
+    """Return a builder on an engine that is ready (`prepare_engine`), and whose tools are written (`write_host_folder`).
+
+    git keeps what it fetches below `objects`, or else where everything is.
+    """
+    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    git = Git(
+        objects or paths,
+        account,
+        host.certificates,
+        timeout_seconds=settings.fetch_timeout_seconds,
+        most_bytes=settings.repository_bytes,
+    )
+    registry = _registry(settings) if settings.registry else None
+    images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
+    texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
+    alone = Alone(paths.making)
+    tools: list[Mount] = [(paths.tools, "/run/binder", "ro")]
+
+    def environments(with_: Buildah) -> tuple[Foundations, Environments]:
+        foundations = Foundations(with_, images, texts, alone, tools)
+        return foundations, Environments(paths, with_, images, texts, foundations, host, alone)
+
+    foundations, made = environments(buildah)
+    behind = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
+    resolution = Resolution(paths, buildah, images, texts, foundations, host, alone)
+    planner = Planner(git, resolution, suite=settings.debian_suite)
+    network: Network = "host" if settings.build_network == "always" else "none"
+    contents = Contents(paths, buildah, images, host, network)
+    pipeline = Pipeline(paths, planner, images, texts, alone, made, contents)
+    return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
+
+
+def _registry(settings: Settings) -> Registry:
+    return Registry(
+        settings.registry,
+        username=settings.registry_username,
+        password=settings.registry_password,
+        certificates=settings.registry_certificates,
+        plain_http=settings.registry_plain_http,
+    )

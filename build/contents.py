@@ -1,0 +1,159 @@
+"""Lays a commit's files on its environment: one layer, replaced as a whole at each push, so that deletions work.
+
+Where nothing is to be run, the layer is written straight from git's objects and no container is made. Where the
+repository installs itself, or has a postBuild, Buildah runs that on the files, without the credentials of the host.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from binder.errors import BinderError
+from binder.paths import Paths
+from build.buildah import Buildah, Mount, Network
+from build.content import Tar
+from build.faults import explain_post_build
+from build.git import Commit, Source
+from build.host import HostSettings
+from build.images import Images, name_of
+from build.log import BuildLog
+from build.oci import ConfigChange
+from build.plan import BEGINNING_OF_TIME, HOME, Layer, time_of
+from build.planner import Plan
+from build.recipe import Project
+from templates import render
+
+_COMMAND = ("jupyter-lab", "--ip=0.0.0.0")
+_PORTS = ("8888/tcp",)
+
+
+@dataclass(frozen=True)
+class Content:
+    """A layer of files: what it lies on, what runs when the files are there, and what its image says about itself."""
+
+    layer: Layer
+    parent: Layer
+    created: int
+    post_build: str | None = None
+    projects: Sequence[Project] = ()
+    is_r_package: bool = False
+    python: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything is to be run on the files."""
+        return bool(self.post_build or self.projects or self.is_r_package)
+
+
+def labels_of(source: Source, commit: Commit) -> dict[str, str]:
+    """Return what an image says about where it comes from.
+
+    Source: https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md
+    """
+    created = datetime.fromtimestamp(time_of(commit), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    values = {"source": source.url, "revision": commit.sha, "created": created}
+    return {f"org.opencontainers.image.{name}": value for name, value in values.items()}
+
+
+def content_of(plan: Plan, source: Source) -> Content:
+    """Return the uppermost layer of a plan."""
+    recipe, is_prepared = plan.recipe, plan.prepared != plan.environment.layer
+    return Content(
+        plan.content,
+        plan.prepared,
+        time_of(plan.commit),
+        post_build=None if is_prepared else recipe.post_build,
+        projects=recipe.python.projects,
+        is_r_package=bool(recipe.r and recipe.r.description),
+        python=plan.environment.python,
+        labels=labels_of(source, plan.commit),
+        entrypoint=(*plan.environment.entrypoint, f"{HOME}/{recipe.start}") if recipe.start else None,
+    )
+
+
+def preparation_of(plan: Plan) -> Content:
+    """Return the layer in which a postBuild runs on nothing but what it says it reads."""
+    environment = plan.environment
+    return Content(
+        plan.prepared, environment.layer, BEGINNING_OF_TIME, post_build=plan.recipe.post_build, python=environment.python
+    )
+
+
+class Contents:
+    """Makes the uppermost layers."""
+
+    def __init__(self, paths: Paths, buildah: Buildah, images: Images, host: HostSettings, network: Network) -> None:
+        self._paths = paths
+        self._buildah = buildah
+        self._images = images
+        self._host = host
+        self._network: Network = network
+
+    async def lay(self, content: Content, archive: Tar, notes: BuildLog, work: Path) -> None:
+        """Lay an archive on an image that is there, and run what is to be run on it.
+
+        Raises: BinderError.
+        """
+        if content.runs:
+            await self._run(content, archive, notes, work)
+            return
+        change = ConfigChange(
+            created=content.created,
+            created_by="binder: the repository's files",
+            cmd=_COMMAND,
+            entrypoint=content.entrypoint,
+            exposed_ports=_PORTS,
+            labels=content.labels,
+        )
+        await self._images.append(content.parent, content.layer, archive, change)
+
+    async def _run(self, content: Content, archive: Tar, notes: BuildLog, work: Path) -> None:
+        await self._images.bring(content.parent)
+        given = work / content.layer.kind
+        (given / "context").mkdir(parents=True)
+        (given / "content.sh").write_text(_script(content), encoding="utf-8")
+        (given / "context" / "content.tar").hardlink_to(archive.path)
+        archive.path.chmod(0o644)
+        containerfile = given / "Containerfile"
+        text = render(
+            "build/content.Containerfile",
+            parent=name_of(self._images, content.parent),
+            labels=content.labels,
+            entrypoint=content.entrypoint,
+        )
+        containerfile.write_text(text, encoding="utf-8")
+
+        def explain(output: str) -> BinderError | None:
+            return explain_post_build(content.post_build, output) if content.post_build else None
+
+        await self._buildah.make(
+            name_of(self._images, content.layer),
+            containerfile,
+            given / "context",
+            mounts=self._mounts(given),
+            # What a postBuild compiles remembers the times of its sources.
+            created=None,
+            step="postBuild" if content.post_build else "content",
+            take=notes.take,
+            explain=explain,
+            network=self._network,
+        )
+        await self._images.keep(content.layer)
+
+    def _mounts(self, given: Path) -> list[Mount]:
+        links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
+        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *links]
+
+
+def _script(content: Content) -> str:
+    return render(
+        "build/content.sh",
+        home=HOME,
+        python=content.python,
+        projects=content.projects,
+        r_package=content.is_r_package,
+        post_build=content.post_build,
+    )

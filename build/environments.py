@@ -1,0 +1,273 @@
+"""Makes what a repository's files are laid on: Debian, its packages, and the environment of a lock.
+
+Each is made once for all that need it. An environment is made whole, or by exchanging what changed of an earlier one;
+the latter is made again, whole, when there is nothing else to do.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import monotonic
+from typing import Literal
+
+from binder.errors import RepositoryFault, WorldFault
+from binder.log import logger
+from binder.paths import Paths
+from build.alone import Alone
+from build.buildah import Buildah, Mount
+from build.delta import Delta, nearest
+from build.faults import NoWheelFault, explain_installation
+from build.foundations import Foundation, Foundations
+from build.host import HostSettings
+from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
+from build.lock import Lock, lock_from, lock_text
+from build.log import BuildLog
+from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, template
+from build.recipe import Recipe
+from build.resolution import After
+from build.sbom import INVENTORY_FOLLOWS, inventory_of
+from templates import render
+
+log = logger(__name__)
+
+_SHOWN = 3
+_AGAIN = "again-"
+_SIZE_FOLLOWS = "--- size ---"
+
+Way = Literal["whole", "built", "delta"]
+"""How an environment is made: whole, whole with packages that have no wheel, or by exchanging packages of another."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An environment that is wanted: its layer, what it lies on, and what is in it. `r` maps files to R's inputs."""
+
+    layer: Layer
+    parent: Layer
+    lock: Lock
+    r: Mapping[str, str]
+
+    @property
+    def python(self) -> str:
+        """The folder of the environment that Jupyter runs in."""
+        return f"{ENVIRONMENT_HOME}/{'conda' if self.has_conda_python else 'env'}"
+
+    @property
+    def entrypoint(self) -> tuple[str, ...]:
+        """What starts whatever runs in the image: Conda's packages may want to set variables first."""
+        return (f"{ENVIRONMENT_HOME}/conda-entrypoint",) if self.lock.conda else ()
+
+    @property
+    def has_conda_python(self) -> bool:
+        """Whether its Python is one of Conda's."""
+        return any(record["name"] == "python" for record in self.lock.conda)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an environment came to be there; `changed` are the packages that were exchanged."""
+
+    how: Literal["there", "delta", "whole"]
+    changed: tuple[str, ...] = ()
+
+
+def variables_of(wanted: Wanted) -> dict[str, str]:
+    """Return the variables that an image of the environment sets."""
+    prefixes = [wanted.python, *([f"{ENVIRONMENT_HOME}/conda"] if wanted.lock.conda else [])]
+    places = [*dict.fromkeys(f"{prefix}/bin" for prefix in prefixes), f"{HOME}/.local/bin"]
+    variables = {
+        "PATH": ":".join([*places, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]),
+        "NB_USER": "jovyan",
+        "NB_UID": "1000",
+        "HOME": HOME,
+        "REPO_DIR": HOME,
+        "SHELL": "/bin/bash",
+    }
+    if wanted.lock.conda:
+        variables["CONDA_PREFIX"] = f"{ENVIRONMENT_HOME}/conda"
+    if not wanted.has_conda_python:
+        variables["VIRTUAL_ENV"] = wanted.python
+    if wanted.r:
+        variables["R_LIBS_USER"] = f"{ENVIRONMENT_HOME}/r"
+    return variables
+
+
+class Environments:
+    """Makes the lower layers of images, each once."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        buildah: Buildah,
+        images: Images,
+        texts: Texts,
+        foundations: Foundations,
+        host: HostSettings,
+        alone: Alone,
+    ) -> None:
+        self._paths = paths
+        self._buildah = buildah
+        self._images = images
+        self._texts = texts
+        self._foundations = foundations
+        self._near = LocalTexts(paths)
+        self._host = host
+        self._alone = alone
+
+    async def make(
+        self, wanted: Wanted, foundation: Foundation, recipe: Recipe, notes: BuildLog, work: Path
+    ) -> Outcome:
+        """See that an environment is there, and return how it was made.
+
+        Raises: BinderError.
+        """
+        async with self._alone.at(wanted.layer.tag):
+            if wanted.layer in await self._images.present([wanted.layer]):
+                return Outcome("there")
+            if delta := await self._delta_for(wanted):
+                try:
+                    await self._exchange(wanted, delta, notes, work)
+                except (RepositoryFault, WorldFault) as error:
+                    notes.line(error.message)
+                else:
+                    return Outcome("delta", delta.changed)
+            await self._foundations.lay(foundation, recipe, notes, work)
+            await self._make_whole(wanted, notes, work)
+            return Outcome("whole")
+
+    def due(self) -> str | None:
+        """Return the key of an environment that was made by deltas, and is to be made again, whole; the oldest."""
+        tags = self._near.tags(_AGAIN)
+        return tags[0].removeprefix(_AGAIN) if tags else None
+
+    async def make_again(self, key: str, notes: BuildLog, work: Path) -> None:
+        """Make an environment whole that was made by deltas, and see that it has the same packages.
+
+        Raises: BinderError.
+        """
+        layer = Layer("environment", key)
+        async with self._alone.at(layer.tag):
+            text = await self._near.read(f"{_AGAIN}{key}")
+            if text is None:
+                return
+            # Whatever comes of it, it is tried once: the environment is there, and is right.
+            self._near.forget(f"{_AGAIN}{key}")
+            parent, lock = json.loads(text)["parent"], lock_from(json.loads(text)["lock"])
+            if lock is None:
+                return
+            before = await read_record(self._texts, layer)
+            wanted = Wanted(layer, Layer(*parent), lock, {})
+            if wanted.parent in await self._images.present([wanted.parent]):
+                await self._images.bring(wanted.parent)
+                await self._make_whole(wanted, notes, work)
+                after = await read_record(self._texts, layer)
+                if before.packages != after.packages:
+                    log.error("delta_differed", environment=key, changed=_differing(before.packages, after.packages))
+
+    async def _delta_for(self, wanted: Wanted) -> Delta | None:
+        """Return the delta that is worth it; Conda's packages and R's are not exchanged one by one."""
+        if wanted.lock.conda or wanted.r:
+            return None
+        there = await self._buildah.images()
+        made = [one for one in self._near.environments() if f"{self._images.repository}:environment-{one.key}" in there]
+        return nearest(made, wanted.parent.key, wanted.lock.pins)
+
+    async def _exchange(self, wanted: Wanted, delta: Delta, notes: BuildLog, work: Path) -> None:
+        shown = ", ".join(delta.changed[:_SHOWN]) + (" …" if len(delta.changed) > _SHOWN else "")
+        notes.heading(f"Exchanging packages of an earlier environment: {shown}")
+        start = Layer("environment", delta.start.key)
+        await self._install(wanted, start, "delta", notes, work, depth=delta.start.depth + 1)
+        parent = (wanted.parent.kind, wanted.parent.key)
+        again = json.dumps({"parent": parent, "lock": lock_text(wanted.lock)})
+        await self._near.write(f"{_AGAIN}{wanted.layer.key}", again)
+
+    async def _make_whole(self, wanted: Wanted, notes: BuildLog, work: Path) -> None:
+        notes.heading("Installing the environment")
+        try:
+            await self._install(wanted, wanted.parent, "whole", notes, work)
+        except NoWheelFault as error:
+            # Some package has no wheel. What is built from source runs code of its own, and so gets a copy of the
+            # folder of packages that nobody else sees: it could put something else into a common one.
+            notes.line(error.message)
+            notes.heading("Installing the environment again, building the packages that have no wheel")
+            await self._install(wanted, wanted.parent, "built", notes, work)
+
+    async def _install(
+        self, wanted: Wanted, start: Layer, way: Way, notes: BuildLog, work: Path, *, depth: int = 0
+    ) -> None:
+        began = monotonic()
+        given, file = work / way, work / f"{way}.Containerfile"
+        given.mkdir(mode=0o755)
+        for name, text in files_for(wanted, way).items():
+            (given / name).write_text(text, encoding="utf-8")
+        context = given / "nothing"
+        context.mkdir()
+        text = render(
+            "build/environment.Containerfile",
+            parent=name_of(self._images, start),
+            variables=variables_of(wanted),
+            entrypoint=wanted.entrypoint,
+            home=HOME,
+        )
+        file.write_text(text, encoding="utf-8")
+        printed = After(INVENTORY_FOLLOWS, notes.take)
+        await self._buildah.make(
+            name_of(self._images, wanted.layer),
+            file,
+            context,
+            mounts=self._mounts(given, way, wanted),
+            created=BEGINNING_OF_TIME,
+            step="environment",
+            take=printed.take,
+            explain=explain_installation,
+        )
+        await self._images.keep(wanted.layer)
+        record = Record(
+            seconds=round(monotonic() - began, 3),
+            parent=wanted.parent.key,
+            depth=depth,
+            size_bytes=_size_in(printed.lines or ()),
+            pins=wanted.lock.pins,
+            packages=[astuple(package) for package in inventory_of([INVENTORY_FOLLOWS, *(printed.lines or ())])],
+        )
+        await write_record(self._texts, wanted.layer, record)
+
+    def _mounts(self, given: Path, way: Way, wanted: Wanted) -> list[Mount]:
+        # Into the folder that all share goes only what was installed without any of it having run.
+        is_trusted = way == "whole" and not wanted.lock.conda and not wanted.r
+        packages: Mount = (self._paths.packages / "wheels", "/run/packages", "rw" if is_trusted else "O")
+        links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
+        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *links]
+
+
+def _size_in(lines: Sequence[str]) -> int | None:
+    sizes = [line for before, line in pairwise(lines) if before == _SIZE_FOLLOWS and line.isdigit()]
+    return int(sizes[-1]) if sizes else None
+
+
+def _differing(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> list[str]:
+    return sorted(" ".join(package) for package in set(map(tuple, one)) ^ set(map(tuple, other)))
+
+
+def files_for(wanted: Wanted, way: Way) -> dict[str, str]:
+    """Return what the step that makes an environment is given: file → text."""
+    script = render(
+        "build/environment.sh",
+        way=way,
+        prefix=ENVIRONMENT_HOME,
+        python=wanted.python,
+        compiler=f"{wanted.python}/bin/python" if wanted.has_conda_python else "/usr/bin/python3",
+        conda=bool(wanted.lock.conda),
+        r=bool(wanted.r),
+    )
+    return {
+        "environment.sh": script,
+        "requirements.lock": wanted.lock.pypi,
+        "binder.lock": lock_text(wanted.lock),
+        "conda.json": json.dumps(list(wanted.lock.conda)),
+        "conda.py": template("conda.py"),
+        "inventory.py": template("inventory.py"),
+        **wanted.r,
+    }

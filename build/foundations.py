@@ -1,0 +1,110 @@
+"""Makes what environments lie on, each once for all that need it: Debian, and its packages that a repository asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from binder.errors import BinderError
+from build.alone import Alone
+from build.base import make_base
+from build.buildah import Buildah, Mount
+from build.images import Images, Record, Texts, name_of, write_record
+from build.log import BuildLog
+from build.plan import BASE_PACKAGES, BEGINNING_OF_TIME, Layer, base_layer, debian_packages, system_layer
+from build.recipe import Recipe
+from build.system_faults import explain_system
+from templates import render
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What an environment lies on: Debian's release, its base, and the layer of packages (the base, where none are).
+
+    Those of `preferred` are taken if Debian has them.
+    """
+
+    suite: str
+    base: Layer
+    system: Layer
+    packages: Sequence[str]
+    preferred: Sequence[str]
+
+
+def foundation_of(suite: str, recipe: Recipe, preferred: Sequence[str]) -> Foundation:
+    """Return what the environment of a recipe lies on; `preferred` are packages that are taken if Debian has them."""
+    base, packages = base_layer(suite), debian_packages(recipe)
+    return Foundation(suite, base, system_layer(base, packages, preferred), packages, preferred)
+
+
+class Foundations:
+    """Makes the lowest layers."""
+
+    def __init__(
+        self, buildah: Buildah, images: Images, texts: Texts, alone: Alone, mounts: Sequence[Mount]
+    ) -> None:
+        self._buildah = buildah
+        self._images = images
+        self._texts = texts
+        self._alone = alone
+        self._mounts = mounts
+
+    async def lay(self, wanted: Foundation, recipe: Recipe, notes: BuildLog, work: Path) -> None:
+        """See that Buildah has the foundation.
+
+        Raises: BinderError.
+        """
+        async with self._alone.at(wanted.system.tag):
+            if wanted.system in await self._images.present([wanted.system]):
+                await self._images.bring(wanted.system)
+                return
+            if wanted.system != wanted.base:
+                await self._lay_base(wanted, notes)
+                await self._add_packages(wanted, recipe, notes, work)
+            else:
+                await self._make_base(wanted, notes)
+
+    async def _lay_base(self, wanted: Foundation, notes: BuildLog) -> None:
+        async with self._alone.at(wanted.base.tag):
+            if wanted.base in await self._images.present([wanted.base]):
+                await self._images.bring(wanted.base)
+            else:
+                await self._make_base(wanted, notes)
+
+    async def _make_base(self, wanted: Foundation, notes: BuildLog) -> None:
+        notes.heading(f"Bootstrapping Debian {wanted.suite}, once for this machine")
+        began = monotonic()
+        name = name_of(self._images, wanted.base)
+        await make_base(self._buildah, name, wanted.suite, BASE_PACKAGES, notes.take)
+        await self._keep(wanted.base, began)
+
+    async def _add_packages(self, wanted: Foundation, recipe: Recipe, notes: BuildLog, work: Path) -> None:
+        notes.heading("Installing Debian's packages")
+        began = monotonic()
+        given, name = work / "system", name_of(self._images, wanted.base)
+        given.mkdir(mode=0o755)
+        script = render(
+            "build/system.sh", suite=wanted.suite, packages=wanted.packages, preferred=wanted.preferred
+        )
+        (given / "system.sh").write_text(script, encoding="utf-8")
+        file = work / "system.Containerfile"
+        file.write_text(render("build/system.Containerfile", parent=name), encoding="utf-8")
+
+        def explain(output: str) -> BinderError | None:
+            return explain_system(output, f"{recipe.folder}apt.txt", recipe.system_lines)
+
+        await self._buildah.make(
+            name_of(self._images, wanted.system),
+            file,
+            given,
+            mounts=[*self._mounts, (given, "/run/asked", "ro")],
+            created=BEGINNING_OF_TIME,
+            step="system",
+            take=notes.take,
+            explain=explain,
+        )
+        await self._keep(wanted.system, began)
+
+    async def _keep(self, layer: Layer, began: float) -> None:
+        await self._images.keep(layer)
+        await write_record(self._texts, layer, Record(seconds=round(monotonic() - began, 3)))

@@ -1,0 +1,56 @@
+"""A resolved environment: exactly which packages, by name, version and hash, from PyPI and from Conda channels.
+
+A lock is what makes an environment the same years later. It is kept by the key of what was asked for, and it is what
+`binder lock` writes into a repository.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==|@)\s*([^\s;\\]+)", re.MULTILINE)
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A requirements.txt with hashes, and Conda's records ({url, sha256, name, version, build, …}), in their order.
+
+    `made_of` stands for what was asked for.
+    """
+
+    pypi: str
+    conda: Sequence[Mapping[str, Any]] = field(default=())
+    made_of: str = ""
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The versions of PyPI's packages, by normalised name; of one that comes from an address, the address."""
+        return {canonicalize_name(name): version for name, version in _PIN.findall(self.pypi)}
+
+
+def lock_text(lock: Lock) -> str:
+    """Return a lock as it is kept: the same lock is the same text, and a changed package is a changed line."""
+    value = {
+        "version": _VERSION,
+        "made_of": lock.made_of,
+        "pypi": lock.pypi.splitlines(),
+        "conda": list(lock.conda),
+    }
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def lock_from(text: str) -> Lock | None:
+    """Return the lock of a text that `lock_text` made, or None where it is something else."""
+    try:
+        value = json.loads(text)
+        if value["version"] != _VERSION:
+            return None
+        pypi = "".join(f"{line}\n" for line in value["pypi"])
+        return Lock(pypi, tuple(dict(record) for record in value["conda"]), str(value["made_of"]))
+    except (ValueError, KeyError, TypeError):
+        return None

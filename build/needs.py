@@ -1,0 +1,67 @@
+"""Which images a store needs: what its live previews show, its builds make, and its sessions run.
+
+Only reads, but for one move: a build whose image has gone is told so, and its commit is built again when it is wanted.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.lifecycle import BuildState
+from binder.store import Store
+from binder.store.queries import ACTIVE_BUILDS, LIVE_SESSIONS
+from binder.store.tables import Build, Preview, Session
+
+
+async def needed_images(store: Store) -> frozenset[str]:
+    """Return the names and tags of the images that a preview, a build in work or a live session needs."""
+    async with store.read() as session:
+        live = list(await session.scalars(select(Session).where(Session.state.in_(LIVE_SESSIONS))))
+        wanted = {row.build_id for row in live} | await _shown(session)
+        builds = await session.scalars(select(Build).where(or_(Build.id.in_(wanted), Build.state.in_(ACTIVE_BUILDS))))
+        return frozenset({row.image for row in live}.union(*(images_of(build.result or {}) for build in builds)))
+
+
+async def last_sessions(store: Store) -> dict[str, datetime]:
+    """Return when a session of each image last ended (UTC): image → time."""
+    ended = select(Session.image, func.max(Session.ended_at)).where(Session.ended_at.is_not(None))
+    async with store.read() as session:
+        return {image: time for image, time in await session.execute(ended.group_by(Session.image)) if time}
+
+
+def images_of(result: Mapping[str, Any]) -> set[str]:
+    """Return the image that a build made, by name, and what it lies on, by tags."""
+    image = result.get("image")
+    return {f"{layer['kind']}-{layer['key']}" for layer in result.get("layers") or ()} | ({image} if image else set())
+
+
+async def made_images(store: Store) -> frozenset[str]:
+    """Return the images of the builds that succeeded."""
+    async with store.read() as session:
+        results = await session.scalars(select(Build.result).where(Build.state == BuildState.SUCCEEDED))
+        return frozenset(str(result["image"]) for result in results if result and result.get("image"))
+
+
+async def forget_images(store: Store, gone: Collection[str]) -> None:
+    """Take images that have gone from the results of the builds that made them."""
+    if not gone:
+        return
+    async with store.write() as session:
+        for build in await session.scalars(select(Build).where(Build.state == BuildState.SUCCEEDED)):
+            result = build.result or {}
+            if result.get("image") in gone:
+                build.result = {**result, "image": None}
+
+
+async def _shown(session: AsyncSession) -> set[int]:
+    """Return what each live preview can show: its newest build, and its head's, which another preview may have made."""
+    ready = Build.state == BuildState.SUCCEEDED
+    own = select(func.max(Build.id)).join(Preview, Build.preview_id == Preview.id)
+    at_head = and_(Build.repository_id == Preview.repository_id, Build.sha == Preview.head_sha)
+    found: set[int] = set()
+    for newest in (own, select(func.max(Build.id)).join(Preview, at_head)):
+        found |= set(await session.scalars(newest.where(Preview.live, ready).group_by(Preview.id)))
+    return found

@@ -1,0 +1,194 @@
+"""Plans one build: reads what its commit asks for, resolves it, and says which layers its image is made of."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from binder.errors import RepositoryFault
+from binder.lifecycle import BuildState
+from build.content import Tar
+from build.cran import Need, needs_of, preferred_packages
+from build.debian import PYTHON_OF_SUITE, suite_for
+from build.environments import Wanted
+from build.foundations import Foundation, foundation_of
+from build.git import Commit, Git, Source
+from build.ignore import kept
+from build.lock import Lock, lock_from
+from build.log import BuildLog
+from build.plan import (
+    BEGINNING_OF_TIME,
+    ENVIRONMENT_HOME,
+    Layer,
+    ToResolve,
+    asked_key,
+    content_layer,
+    environment_layer,
+    prepared_layer,
+    time_of,
+    to_resolve,
+)
+from build.recipe import Recipe, paths_to_read, recipe_for
+from build.requirements import text_of
+from build.resolution import Resolution
+from templates import render
+
+LOCK_FILE = "binder.lock"
+"""The lock that `binder lock` writes, beside the files that it was made from."""
+
+_DESCRIPTION = "DESCRIPTION"
+
+Archiving = Callable[[], Awaitable[Tar]]
+"""Waits for the archive of a commit's files."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One build: what is built, where it says what it does, and a folder of its own, empty at first.
+
+    `enter` is told of each state that the build enters.
+    """
+
+    source: Source
+    sha: str
+    log: BuildLog
+    work: Path
+    enter: Callable[[BuildState], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one image is made of, from the bottom up."""
+
+    commit: Commit
+    recipe: Recipe
+    foundation: Foundation
+    environment: Wanted
+    prepared: Layer
+    content: Layer
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that there are: one that a repository does not ask for is the one below it."""
+        found = self.foundation
+        return list(dict.fromkeys([found.base, found.system, self.environment.layer, self.prepared, self.content]))
+
+
+class Planner:
+    """Plans builds."""
+
+    def __init__(self, git: Git, resolution: Resolution, *, suite: str) -> None:
+        self._git = git
+        self._resolution = resolution
+        self._suite = suite
+        self._pythons = tuple(dict.fromkeys([PYTHON_OF_SUITE[suite], *PYTHON_OF_SUITE.values()]))
+
+    async def fetch(self, job: Job) -> Commit:
+        """Fetch the commit of a job.
+
+        Raises: BinderError.
+        """
+        return await self._git.fetch(job.source, job.sha)
+
+    async def recipe_of(self, job: Job, commit: Commit) -> Recipe:
+        """Return what a commit that was fetched asks for.
+
+        Raises: RepositoryFault.
+        """
+        texts: dict[str, str] = {}
+        while missing := [path for path in paths_to_read(commit.files, texts) if path not in texts]:
+            read = await self._git.read_many(job.source, commit, missing)
+            texts |= {path: text_of(content) for path, content in read.items()}
+        return recipe_for(commit.files, texts, self._pythons)
+
+    @asynccontextmanager
+    async def archiving(self, job: Job, commit: Commit, recipe: Recipe) -> AsyncIterator[Archiving]:
+        """Begin to write the archive of the files, and give what waits for it: it is wanted in nearly all cases."""
+
+        async def write() -> Tar:
+            paths: Iterable[str] = commit.files
+            if recipe.ignore:
+                text = text_of((await self._git.read_many(job.source, commit, [recipe.ignore]))[recipe.ignore])
+                paths = kept(commit.files, text, file=recipe.ignore)
+            return await self._git.write_tar(job.source, commit, paths, job.work / "content.tar", mtime=time_of(commit))
+
+        writing = asyncio.create_task(write())
+        try:
+            yield lambda: asyncio.shield(writing)
+        finally:
+            writing.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await writing
+
+    async def plan(self, job: Job, commit: Commit, recipe: Recipe, archive: Archiving) -> Plan:
+        """Return the layers of a commit's image; what it asks for is resolved, if nobody did it before.
+
+        Raises: BinderError.
+        """
+        python, r = recipe.python, recipe.r
+        suite = suite_for(
+            python=python.version,
+            python_from=python.version_from,
+            r=r.version if r else None,
+            r_from=r.from_ if r else None,
+            default=self._suite,
+        )
+        needs, of_r = await self._of_r(job, commit, recipe, suite)
+        foundation = foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot)))
+        asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
+        lock = await self._committed_lock(job, commit, foundation, asked)
+        lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
+        layer = environment_layer(foundation.system, lock, of_r)
+        wanted = Wanted(layer, foundation.system, lock, of_r)
+        prepared = prepared_layer(layer, recipe, commit.files)
+        content = content_layer(prepared, job.source.url, commit)
+        return Plan(commit, recipe, foundation, wanted, prepared, content)
+
+    async def _of_r(
+        self, job: Job, commit: Commit, recipe: Recipe, suite: str
+    ) -> tuple[Sequence[Need], dict[str, str]]:
+        """Return what the repository, as a package of R, needs, and the files that R's packages are installed with."""
+        r = recipe.r
+        if r is None:
+            return (), {}
+        paths = [*([r.install] if r.install else []), *([_DESCRIPTION] if r.description else [])]
+        texts = {path: text_of(data) for path, data in (await self._git.read_many(job.source, commit, paths)).items()}
+        needs = needs_of(_DESCRIPTION, texts[_DESCRIPTION]) if r.description else ()
+        if not needs and not r.install:
+            return (), {}
+        snapshot = r.snapshot.isoformat() if r.snapshot else None
+        script = render(
+            "build/r.sh", prefix=ENVIRONMENT_HOME, suite=suite, snapshot=snapshot, needs=needs, install=bool(r.install)
+        )
+        return needs, {"r.sh": script, **({"install.R": texts[r.install]} if r.install else {})}
+
+    async def archive_of_inputs(self, job: Job, plan: Plan) -> Tar:
+        """Return the archive of what a postBuild says it reads, and of itself."""
+        recipe = plan.recipe
+        paths = sorted({*filter(None, [recipe.post_build]), *(recipe.options.post_build_inputs or ())})
+        return await self._git.write_tar(
+            job.source, plan.commit, paths, job.work / "inputs.tar", mtime=BEGINNING_OF_TIME
+        )
+
+
+    async def _committed_lock(self, job: Job, commit: Commit, foundation: Foundation, asked: ToResolve) -> Lock | None:
+        """Return the lock that the repository has, if it has one.
+
+        Raises: RepositoryFault, where it is none, or was made of something else.
+        """
+        path = f"{asked.recipe.folder}{LOCK_FILE}"
+        if path not in commit.files:
+            return None
+        text = text_of((await self._git.read_many(job.source, commit, [path]))[path])
+        lock = lock_from(text)
+        if lock is None:
+            raise RepositoryFault(f"{path} is not a lock. Run `binder lock` to write it again.", file=path)
+        if lock.made_of != asked_key(foundation.suite, asked):
+            raise RepositoryFault(
+                f"{path} was made from other configuration files than there are now. Run `binder lock`, and commit it.",
+                file=path,
+            )
+        job.log.heading(f"The environment is that of {path}")
+        return lock

@@ -1,0 +1,189 @@
+"""Resolves what a repository asks for to a lock: exact packages, once for all who ask for the same.
+
+Resolving may run code of packages that must be built to say what they need. It happens in a container that is thrown
+away, as the user of images, on a copy of the folder of packages that is thrown away too.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from binder.paths import Paths
+from build.alone import Alone
+from build.buildah import Buildah, Mount
+from build.conda import explain_conda
+from build.content import Tar
+from build.faults import explain_resolution
+from build.foundations import Foundation, Foundations
+from build.host import HostSettings
+from build.images import Images, Texts, name_of
+from build.lock import Lock, lock_from, lock_text
+from build.log import BuildLog
+from build.plan import ToResolve, default_packages, lock_key, template
+
+_PYPI_FOLLOWS = "--- lock ---"
+_CONDA_FOLLOWS = "--- conda ---"
+_DEBIANS_PYTHON = "/usr/bin/python3"
+_NAME = re.compile(r"\A[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
+# What is in the repository itself is installed when its files are there.
+_LOCAL = re.compile(r"-e |\.{0,2}/|file:|[\w.-]+ @ file:")
+_CONDA = """
+. /run/binder/environment
+PYTHONPATH=/run/binder/python exec /usr/bin/python3 -B /run/asked/conda.py solve /run/asked/request.json
+"""
+
+
+class After:
+    """Takes the lines of a step: those before a mark are its log, those after it are its answer."""
+
+    def __init__(self, mark: str, log: Callable[[str], Awaitable[None]]) -> None:
+        self._mark = mark
+        self._log = log
+        self.lines: list[str] | None = None
+
+    async def take(self, line: str) -> None:
+        """Take one line."""
+        if self.lines is not None:
+            self.lines.append(line)
+        elif line == self._mark:
+            self.lines = []
+        else:
+            await self._log(line)
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(f"{line}\n" for line in self.lines or ())
+
+
+class Resolution:
+    """Makes locks."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        buildah: Buildah,
+        images: Images,
+        texts: Texts,
+        foundations: Foundations,
+        host: HostSettings,
+        alone: Alone,
+    ) -> None:
+        self._paths = paths
+        self._buildah = buildah
+        self._images = images
+        self._texts = texts
+        self._foundations = foundations
+        self._host = host
+        self._alone = alone
+
+    async def lock(
+        self, foundation: Foundation, asked: ToResolve, archive: Callable[[], Awaitable[Tar]], notes: BuildLog, work: Path
+    ) -> Lock:
+        """Return the lock of what is asked; `archive` makes the tar of the repository's files, where they are read.
+
+        Raises: BinderError.
+        """
+        tag = f"lock-{lock_key(foundation.base, asked)}"
+        async with self._alone.at(tag):
+            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+                return lock
+            await self._foundations.lay(foundation, asked.recipe, notes, work)
+            notes.heading("Resolving the environment")
+            conda = await self._conda(foundation, asked, notes, work)
+            lock = await self._pypi(foundation, asked, conda, archive, notes, work)
+            await self._texts.write(tag, lock_text(lock))
+            return lock
+
+    async def _conda(self, foundation: Foundation, asked: ToResolve, notes: BuildLog, work: Path) -> list[dict[str, Any]]:
+        request = asked.recipe.conda
+        if request is None:
+            return []
+        given = _folder(work / "conda")
+        (given / "conda.py").write_text(template("conda.py"), encoding="utf-8")
+        newest = asked.newest.isoformat() if asked.newest else None
+        (given / "request.json").write_text(request_json(request, self._host.conda, newest), encoding="utf-8")
+        answer = After(_CONDA_FOLLOWS, notes.take)
+        await self._buildah.run_inside(
+            name_of(self._images, foundation.system),
+            _CONDA,
+            mounts=self._mounts(given),
+            step="environment",
+            take=answer.take,
+            explain=lambda output: explain_conda(output, request),
+        )
+        records: list[dict[str, Any]] = json.loads(answer.text)
+        return records
+
+    async def _pypi(
+        self,
+        foundation: Foundation,
+        asked: ToResolve,
+        conda: list[dict[str, Any]],
+        archive: Callable[[], Awaitable[Tar]],
+        notes: BuildLog,
+        work: Path,
+    ) -> Lock:
+        python = asked.recipe.python
+        given = _folder(work / "asked")
+        constraints = {**{path: python.asked[path] for path in python.constraints}, **_constraints_of(conda)}
+        roots = {**python.asked, "jupyter.txt": default_packages()}
+        for path, text in {**roots, **constraints}.items():
+            _write(given / "files" / path, text)
+        mounts = self._mounts(given)
+        if python.reads_tree:
+            mounts.append(((await archive()).path, "/run/tree.tar", "ro"))
+        arguments = [*python.roots, "jupyter.txt", *(part for path in constraints for part in ("--constraint", path))]
+        arguments += ["--python", _DEBIANS_PYTHON, *_version_of(conda)]
+        arguments += ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
+        answer = After(_PYPI_FOLLOWS, notes.take)
+        await self._buildah.run_inside(
+            name_of(self._images, foundation.system),
+            template("resolve.sh"),
+            *arguments,
+            mounts=mounts,
+            step="environment",
+            take=answer.take,
+            explain=lambda output: explain_resolution(output, python.asked, python.lines),
+        )
+        found = [line for line in (answer.lines or ()) if not _LOCAL.match(line)]
+        return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
+
+    def _mounts(self, given: Path) -> list[Mount]:
+        links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
+        wheels = (self._paths.packages / "wheels", "/run/packages", "O")
+        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), wheels, *links]
+
+
+def _constraints_of(conda: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what keeps PyPI's packages at the versions that Conda's Python has of them already."""
+    pins = [f"{record['name']}=={record['version']}\n" for record in conda if _is_pin(record)]
+    return {".binder-conda.txt": "".join(pins)} if conda else {}
+
+
+def _is_pin(record: dict[str, Any]) -> bool:
+    """Whether a package of Conda's could be one of PyPI's: what is no version there cannot."""
+    try:
+        Version(record["version"])
+    except InvalidVersion:
+        return False
+    return bool(_NAME.match(record["name"])) and record["name"] != "python"
+
+
+def _version_of(conda: list[dict[str, Any]]) -> list[str]:
+    version = next((record["version"] for record in conda if record["name"] == "python"), None)
+    return ["--python-version", version] if version else []
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o755)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

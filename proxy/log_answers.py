@@ -1,0 +1,90 @@
+"""`/builds/{number}/log`: the log of a build, as events while it grows, or as plain text, whole or a part of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from binder.lifecycle import BuildState, is_final
+from binder.store.tables import Build
+from proxy.build_logs import PIECE_BYTES, read_lines, read_part, whole_size_of
+from proxy.context import ProxyContext
+from proxy.event_streams import EventStreams, LogTail, asked_offset
+from proxy.progress import STATE_WORDS
+from proxy.visible import number_of, visible_build
+
+_MOST_BYTES = 4 * PIECE_BYTES
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept"}
+
+
+class LogAnswers:
+    """Gives out logs."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+        self._streams = EventStreams(context.store.changed)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the route of a build's log."""
+        return [Route("/builds/{number}/log", self.log)]
+
+    async def log(self, request: Request) -> Response:
+        """Give the log from the byte `from` on: as events to who accepts them, else as text, at most `bytes` of it.
+
+        Whole lines are given, one at least. `Next-Offset` says where the next part begins, a `Link` where it is.
+        """
+        async with self._context.store.read() as session:
+            build, _ = await visible_build(session, number_of(request.path_params["number"]))
+        path = self._context.paths.build_log(build.id)
+        offset = asked_offset(request) or 0
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return self._streams.answer(request, _Following(self._context, build.id, LogTail(path, offset)))
+        end = await asyncio.to_thread(whole_size_of, path, 2 * self._context.settings.build_log_bytes)
+        asked = number_of(request.query_params.get("bytes"))
+        if asked is None:
+            return StreamingResponse(
+                _text(path, offset, end), 200, _HEADERS | {"Next-Offset": str(max(offset, end))}, "text/plain"
+            )
+        return await _part(build, path, offset, min(max(asked, 1), _MOST_BYTES), end)
+
+
+class _Following:
+    """What one browser was told of a build, and what is new to it."""
+
+    def __init__(self, context: ProxyContext, build_id: int, log: LogTail) -> None:
+        self.is_over = False
+        self._context = context
+        self._build_id = build_id
+        self._log = log
+        self._told: BuildState | None = None
+
+    async def news(self) -> AsyncIterator[str]:
+        async with self._context.store.read() as session:
+            build, _ = await visible_build(session, self._build_id)
+        async for text in self._log.news():
+            yield text
+        if build.state is not self._told:
+            self._told = build.state
+            yield self._log.said("state", {"state": build.state, "label": STATE_WORDS[build.state]})
+        if is_final(build.state):
+            self.is_over = True
+            yield self._log.said("end", {"state": build.state})
+
+
+async def _part(build: Build, path: Path, offset: int, most_bytes: int, end: int) -> Response:
+    lines, following = await asyncio.to_thread(read_part, path, offset, most_bytes=most_bytes, end=end)
+    headers = _HEADERS | {"Next-Offset": str(following)}
+    if following < end:
+        headers["Link"] = f'</builds/{build.id}/log?from={following}&bytes={most_bytes}>; rel="next"'
+    return PlainTextResponse("".join(f"{line}\n" for line in lines), headers=headers)
+
+
+async def _text(path: Path, offset: int, end: int) -> AsyncIterator[str]:
+    while offset < end:
+        lines, offset = await asyncio.to_thread(read_lines, path, offset, most_bytes=PIECE_BYTES, end=end)
+        if not lines:
+            return
+        yield "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,50 @@
+{# Makes an environment, or exchanges some of the packages of an earlier one. It runs in the build's container as the
+   user of the image. The settings of the host come in by mounts that end with it, and stay out of the image.
+   Where the folder of packages is everybody's, nothing that was installed may run: so the files are compiled by
+   Debian's Python, and without its site, which would run what an installed .pth file says. Where something installed
+   runs (a delta, Conda's own Python, a package that is built), the folder is a copy on write that ends with it. #}
+set -eu
+. /run/binder/environment
+if [ -f /run/credentials/environment ]; then . /run/credentials/environment; fi
+export UV_CACHE_DIR=/run/packages UV_CREDENTIALS_DIR=/run/packages/credentials TMPDIR=/run/packages
+export UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=0 PYTHONHASHSEED=0
+compile() { {{ compiler }} -s -S -P -m compileall -qq -j 0 --invalidation-mode unchecked-hash "$@" || true; }
+{% if way == "delta" %}
+touch /tmp/before
+uv pip sync --quiet --python {{ python }} --no-build /run/asked/requirements.lock
+find {{ python }}/lib -path '*.dist-info/RECORD' -cnewer /tmp/before | while read -r record; do
+    site=$(dirname "$(dirname "$record")")
+    sed -n "s#^\([^,\"]*\.py\),.*#$site/\1#p" "$record"
+done >/tmp/changed
+if [ -s /tmp/changed ]; then compile -f -i - </tmp/changed; fi
+rm /tmp/before /tmp/changed
+{% else %}
+{% if conda %}
+PYTHONPATH=/run/binder/python /usr/bin/python3 -B /run/asked/conda.py install /run/asked/conda.json {{ prefix }}/conda /run/packages/conda
+{% endif %}
+{% if python != prefix ~ "/conda" %}
+uv venv --quiet --python /usr/bin/python3 {{ python }}
+{% endif %}
+uv pip install --python {{ python }} --no-deps {{ "" if way == "built" else "--no-build " }}--requirements /run/asked/requirements.lock
+compile {{ python }}/lib
+mkdir -p {{ python }}/share/jupyter/lab/settings
+echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+    >{{ python }}/share/jupyter/lab/settings/overrides.json
+{% endif %}
+{% if conda %}
+cat >{{ prefix }}/conda-entrypoint <<'END'
+#!/bin/sh
+for file in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do
+    if [ -f "$file" ]; then . "$file"; fi
+done
+exec "$@"
+END
+chmod 755 {{ prefix }}/conda-entrypoint
+{% endif %}
+install -m 644 /run/asked/binder.lock {{ prefix }}/binder.lock
+{% if r %}
+sh /run/asked/r.sh
+{% endif %}
+PYTHONPATH= /usr/bin/python3 -I -S /run/asked/inventory.py
+echo "--- size ---"
+du -sb {{ prefix }} | cut -f 1

@@ -1,0 +1,1 @@
+"""Says what a build is to do."""
