@@ -5,7 +5,10 @@ machine. Everything lies in `Paths.engine` and is only ever written as the accou
 made is `build`'s, how they run is `deploy`'s.
 """
 
+import base64
 import json
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from binder.errors import OperatorFault
 from binder.paths import Paths
@@ -27,12 +30,16 @@ if [ "$(cat run/boot 2>/dev/null)" != "$boot" ]; then
     mkdir run
     echo "$boot" >run/boot
 fi
-mkdir -p storage tmp home/.config/containers
-while [ $# -gt 0 ]; do
-    printf '%s\\n' "$2" >"$1.new"
-    mv "$1.new" "$1"
-    shift 2
-done
+mkdir -p storage tmp home
+exec python3 -I -c '
+import json, os, sys
+for name, text in json.load(sys.stdin).items():
+    path = os.path.join("home", name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+'
 """
 
 # Podman keeps a process that holds its namespaces open; "migrate" ends it, with all containers that there are.
@@ -62,13 +69,37 @@ def engine_environment(paths: Paths, account: Account) -> dict[str, str]:
     }
 
 
-async def prepare_engine(paths: Paths, account: Account) -> None:
+@dataclass(frozen=True)
+class Registries:
+    """Where images come from and go to, and by which right. `own` is `host[:port]/path`, empty for none.
+
+    `docker_mirror` (`host[:port][/path]`) is asked first for what Dockerfiles name of Docker Hub.
+    """
+
+    own: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    plain_http: bool = False
+    certificates: Path | None = None
+    docker_mirror: str = ""
+
+    @property
+    def host(self) -> str:
+        """The host, and its port, of our own registry."""
+        return self.own.partition("/")[0]
+
+
+NO_REGISTRIES = Registries()
+
+
+async def prepare_engine(paths: Paths, account: Account, registries: Registries = NO_REGISTRIES) -> None:
     """Make the engine's folders and settings; nothing that runs is disturbed. Wants `Paths.make` to have been called.
 
     Raises: OperatorFault.
     """
-    files = [part for name, text in engine_settings(paths).items() for part in (f"home/{name}", text)]
-    await _run_script(paths, account, _PREPARE, *files, sandboxed=True)
+    # Not as arguments: everybody could read the password there.
+    files = json.dumps(engine_settings(paths, registries)).encode()
+    await _run_script(paths, account, _PREPARE, stdin=files, sandboxed=True)
 
 
 async def release_engine(paths: Paths, account: Account) -> None:
@@ -79,9 +110,11 @@ async def release_engine(paths: Paths, account: Account) -> None:
     await _run_script(paths, account, _RELEASE, sandboxed=False)
 
 
-async def _run_script(paths: Paths, account: Account, script: str, *argv: str, sandboxed: bool) -> None:
+async def _run_script(
+    paths: Paths, account: Account, script: str, *, stdin: bytes | None = None, sandboxed: bool
+) -> None:
     command = Command(
-        ["sh", "-c", script, "sh", *argv],
+        ["sh", "-c", script],
         env=engine_environment(paths, account),
         cwd=paths.engine,
         account=account,
@@ -89,14 +122,14 @@ async def _run_script(paths: Paths, account: Account, script: str, *argv: str, s
         outlives=not sandboxed,
     )
     try:
-        done = await run(command, timeout_seconds=_TIMEOUT_SECONDS)
+        done = await run(command, timeout_seconds=_TIMEOUT_SECONDS, stdin=stdin)
     except TimedOutError as error:
         raise OperatorFault(f"Something has held {paths.engine} for longer than {error.seconds:g} s.") from error
     if not done.ok:
         raise OperatorFault(f"The folder {paths.engine} cannot be used for containers: {done.output}")
 
 
-def engine_settings(paths: Paths) -> dict[str, str]:
+def engine_settings(paths: Paths, registries: Registries = NO_REGISTRIES) -> dict[str, str]:
     """Return the settings of Buildah and podman: path below their home → text.
 
     Source: containers.conf(5), containers-storage.conf(5), containers-registries.conf(5), containers-policy.json(5).
@@ -112,12 +145,43 @@ def engine_settings(paths: Paths) -> dict[str, str]:
                 "runroot": str(paths.engine / "run/containers"),
             }
         ),
-        # A name without a host is never looked for anywhere.
-        "registries.conf": 'unqualified-search-registries = []\nshort-name-mode = "disabled"',
+        "registries.conf": _registries_conf(registries),
+        ".config/containers/auth.json": _auth_json(registries),
+        **_certificates(registries),
         # Nothing of ours is signed yet, and nothing is pulled that was not named by its host or made here.
         ".config/containers/policy.json": json.dumps({"default": [{"type": "insecureAcceptAnything"}]}),
         "mounts.conf": "",
     }
+
+
+def _registries_conf(registries: Registries) -> str:
+    # A name without a host is looked for nowhere: what a Dockerfile means by it is written out before it is built.
+    lines = ['unqualified-search-registries = []\nshort-name-mode = "disabled"\n']
+    if registries.own and registries.plain_http:
+        lines.append(f"[[registry]]\nlocation = {json.dumps(registries.host)}\ninsecure = true\n")
+    if registries.docker_mirror:
+        mirror = json.dumps(registries.docker_mirror)
+        is_plain = registries.plain_http and registries.docker_mirror.partition("/")[0] == registries.host
+        lines.append('[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n')
+        lines.append(f"[[registry.mirror]]\nlocation = {mirror}\ninsecure = {json.dumps(is_plain)}\n")
+    return "\n".join(lines)
+
+
+def _auth_json(registries: Registries) -> str:
+    if not (registries.own and registries.username):
+        return "{}"
+    credentials = base64.b64encode(f"{registries.username}:{registries.password}".encode()).decode()
+    return json.dumps({"auths": {registries.host: {"auth": credentials}}})
+
+
+def _certificates(registries: Registries) -> dict[str, str]:
+    if not (registries.own and registries.certificates):
+        return {}
+    try:
+        text = registries.certificates.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OperatorFault(f"BINDER_REGISTRY_CERTIFICATES: {error}.") from error
+    return {f".config/containers/certs.d/{registries.host}/ca.crt": text}
 
 
 def _containers_conf(paths: Paths) -> str:

@@ -69,6 +69,11 @@ class Paths:
         return self.cache / "packages"
 
     @property
+    def libraries(self) -> Path:
+        """Folder of Python libraries that builds import, below one folder for each version."""
+        return self.cache / "libraries"
+
+    @property
     def work(self) -> Path:
         """Folder of what one build needs while it runs; below it, one for each build."""
         return self.cache / "work"
@@ -81,7 +86,8 @@ class Paths:
     def make(self, account: Account) -> None:
         """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
         # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
-        for folder in (self.state, self.run, self.tools, self.cache, self.locks, self.making, self.work):
+        shared = (self.cache, self.locks, self.making, self.libraries, self.work)
+        for folder in (self.state, self.run, self.tools, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
         for folder in (self.build_logs, self.sboms):

@@ -164,6 +164,9 @@ async def spawn(
     try:
         yield process
     finally:
+        # Nobody reads any more. asyncio would wait for its end as long as its output is full and not read.
+        if pipe := process._transport.get_pipe_transport(1):  # type: ignore[attr-defined]  # noqa: SLF001
+            pipe.close()
         try:
             await end_process(process)
         finally:

@@ -49,4 +49,6 @@ class Rebuilder:
 
     async def _is_busy(self) -> bool:
         async with self._store.read() as session:
-            return (await session.scalars(select(Build.id).where(Build.state.not_in(_NOT_WORKED_ON)).limit(1))).first() is not None
+            return (
+                await session.scalars(select(Build.id).where(Build.state.not_in(_NOT_WORKED_ON)).limit(1))
+            ).first() is not None

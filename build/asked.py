@@ -21,6 +21,7 @@ PYPI = re.compile(r"\Ahttps?://(?:pypi|pypi\.python)\.org/simple/?\Z")
 INDEX = re.compile(r"\Ahttps?://[!-~]{1,2000}\Z")
 _MOST_LISTS = 100
 _MOST_BYTES = 2**21
+_NO_LIST_HOLDS = re.compile(r"""[;#\[\]\\"'$%]""")
 _INSTALLABLE = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz")
 
 
@@ -127,6 +128,8 @@ def index_option(path: str, url: str | None) -> str | None:
 
 def place_problem(reading: Reading, path: str) -> str | None:
     """Return what is wrong with installing a place of the repository, or None."""
+    if not path.isprintable() or _NO_LIST_HOLDS.search(path):
+        return f"installs {path!r}, which has characters in its name that no list of packages can hold"
     if path in reading.files:
         is_package = reading.files[path].mode.startswith("100") and path.endswith(_INSTALLABLE)
         return None if is_package else f"installs {path}, which is neither a folder nor a package"

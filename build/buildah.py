@@ -3,7 +3,7 @@
 It chooses nothing: what goes into an image, and when one is made, is its callers' business.
 """
 
-import json
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,14 +13,13 @@ from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFaul
 from binder.names import new_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, TimedOutError, capture, run
+from build.storage import digests_by_name
 
 _SHORT_SECONDS = 60.0
-_LISTED_AT_MOST = 5
 _BUILDAHS_OWN = ("Error: building at STEP", "Error: while running runtime", "Error: exit status")
 _DISK_FULL = "no space left on device"
 
-# Packages compress well at the least effort, and are unpacked faster than gzip's.
-_COMPRESSION = ("--compression-format", "zstd", "--compression-level", "1")
+_COMPRESSION = ("--compression-format", "gzip", "--compression-level", "1")
 _ISOLATION = ("--isolation", "oci", "--runtime", "runc")
 # Removing the container is the last word of a shell that lives on: what `exec` would be handed to could not do it.
 _THROWN_AWAY = """
@@ -62,14 +61,7 @@ class Buildah:
 
         Raises: OperatorFault.
         """
-        listing = self.command(["buildah", "--log-level", "fatal", "images", "--json", "--no-trunc"])
-        output = b""
-        for _ in range(_LISTED_AT_MOST):
-            code, output = await capture(listing, timeout_seconds=_SHORT_SECONDS, most_bytes=2**26)
-            if not code:
-                return _digests_by_name(output)
-            # To Buildah it is an error that an image goes while they are listed: look again.
-        raise OperatorFault(f"Buildah cannot list its images: {output.decode(errors='replace').strip()[-300:]}")
+        return await asyncio.to_thread(digests_by_name, self.paths.engine)
 
     async def make(
         self,
@@ -182,12 +174,6 @@ class Buildah:
 def _explain_registry(output: str) -> BinderError:
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "it said nothing")
     return WorldFault(f"The registry could not be used: {last.strip()[:300]}")
-
-
-def _digests_by_name(listing: bytes) -> dict[str, str]:
-    rows = json.loads(listing) or []
-    # An image that lost its name to another one has null for its names.
-    return {name: row["digest"] for row in rows for name in row["names"] or ()}
 
 
 def _fault_of_disk(done: Completed) -> BinderError | None:

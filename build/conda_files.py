@@ -17,7 +17,7 @@ SUBDIR = "linux-64"
 IMPLIED_CHANNEL = "conda-forge"
 
 _SPEC = re.compile(r"(?:([^\s\[\]]+)::)?\s*([A-Za-z0-9_.][A-Za-z0-9_.-]*)\s*(?:[\s=<>!~*\[,#].*)?")
-_CHANNEL = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_CHANNEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SELECTED = re.compile(r"sel\((\w+)\)")
 _OURS = frozenset({"linux", "unix", "linux64"})
@@ -71,6 +71,8 @@ def environment_request(path: str, text: str) -> CondaRequest:
     Raises: RepositoryFault, with the line.
     """
     tree = read_yaml(path, text)
+    if is_nothing(tree):
+        tree = {}
     if not isinstance(tree, dict):
         raise fault_in(path, line_of(tree), "is not a list of settings such as `dependencies:`")
     specs: list[Text] = []

@@ -41,7 +41,9 @@ def explain_containerfile(output: str, file: Containerfile) -> BinderError | Non
 
 def explain_pull(output: str, file: Containerfile, image: str) -> BinderError:
     """Return the fault in an image that could not be pulled."""
-    said = [line for line in output.splitlines() if line.startswith("Error: ")]
+    steps = list(_STEP.finditer(output))
+    lines = output[steps[-1].start() :] if steps else output
+    said = [line for line in lines.splitlines() if line.startswith("Error: ")]
     return _of_image(file, said[-1] if said else output[-_LONGEST:], file.images.get(image), image)
 
 
@@ -71,7 +73,9 @@ def _line(output: str, file: Containerfile, instruction: str) -> int | None:
 
 
 def _ended(output: str, status: int) -> str:
-    said = [line for line in output.splitlines() if line.strip() and not _BUILDAHS_OWN.match(line)]
+    steps = list(_STEP.finditer(output))
+    lines = output[steps[-1].start() :] if steps else output
+    said = [line for line in lines.splitlines() if line.strip() and not _BUILDAHS_OWN.match(line)]
     last = f": {_cut(said[-1])}" if said else ""
     why = " It was killed, perhaps for its want of memory." if status == _KILLED else ""
     return f"ended with status {status}{last}.{why}"

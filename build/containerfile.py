@@ -1,7 +1,7 @@
 """What of a repository's Dockerfile may be built here: read, checked and written anew, by pure functions over its text.
 
-Buildah is given what is written anew, and not the author's file: each image is named with its registry, so that none of
-ours and none of another repository can be meant, and no two readers can differ on what the file says. Mounts are the
+Buildah is given what is written anew, and not the author's file: each image is named by the id with which it was
+loaded, so that none of ours can be meant, and no two readers can differ on what the file says. Mounts are the
 dangerous part: Buildah 1.28 follows symbolic links of the context, of another stage and of a cache's name out to the
 files of the account that builds.
 
@@ -11,9 +11,10 @@ Source: https://docs.docker.com/reference/dockerfile/, buildah-build(1), CVE-202
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from binder.errors import RepositoryFault
-from build.image_names import WordFault, expanded, qualified_name
+from build.image_names import WordFault, checked_name, expanded
 
 _KEYWORDS = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
 _KEYWORDS |= {"ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
@@ -59,9 +60,9 @@ class _Reader:
     """What is known while the instructions are gone through, one after the other."""
 
     path: str
-    registry: str
     own: str
     links: Collection[str]
+    ids: Mapping[str, str]
     arguments: dict[str, str] = field(default_factory=lambda: dict(BUILD_ARGUMENTS))
     stages: list[str] = field(default_factory=list)
     images: dict[str, int] = field(default_factory=dict)
@@ -70,32 +71,34 @@ class _Reader:
         return RepositoryFault(f"{self.path} line {line} {message}", file=self.path, line=line)
 
     def image(self, line: int, name: str) -> str:
-        """Return the name of an image with its registry, and remember it."""
+        """Return what Buildah is told for the name of an image, and remember the name."""
         try:
-            qualified = qualified_name(name, registry=self.registry, own=self.own)
+            checked = checked_name(name, own=self.own)
         except WordFault as fault:
             raise self.fault(line, str(fault)) from fault
-        self.images.setdefault(qualified, line)
-        return qualified
+        self.images.setdefault(checked, line)
+        return self.ids.get(checked, checked)
 
     def stage_or_image(self, line: int, name: str) -> str:
         if "$" in name:
             raise self.fault(line, f"names where to copy from by a variable, {name!r}. Write the name itself.")
-        if name.isdigit() and int(name) < len(self.stages) - 1:
-            return str(int(name))
+        if re.fullmatch(r"[0-9]{1,3}", name):
+            if int(name) >= len(self.stages) - 1:
+                raise self.fault(line, f"copies from stage {name}, which is not before it.")
+            return name
         return name.lower() if name.lower() in self.stages[:-1] else self.image(line, name)
 
 
 def read_containerfile(
-    path: str, text: str, *, registry: str, own: str = "", links: Collection[str] = ()
+    path: str, text: str, *, own: str, links: Collection[str], ids: Mapping[str, str] = MappingProxyType({})
 ) -> Containerfile:
     """Return what may be built of a Dockerfile.
 
-    `registry` is where images without one come from, `own` the repository that our images have in a registry, and
-    `links` are the paths of the commit that are symbolic links.
+    `own` is the repository that our images have in a registry, and `links` are the paths of the commit that are
+    symbolic links. `ids` are those of the images, by name; the text is only to be built with all of them.
     Raises: RepositoryFault, with file and line.
     """
-    reader = _Reader(path, registry, own, links)
+    reader = _Reader(path, own, links, ids)
     written: list[str] = []
     steps: dict[tuple[int, int], int] = {}
     step = 0
@@ -112,20 +115,13 @@ def read_containerfile(
 
 
 def check_triggers(
-    path: str,
-    line: int,
-    image: str,
-    triggers: Sequence[str],
-    *,
-    registry: str,
-    own: str = "",
-    links: Collection[str] = (),
+    path: str, line: int, image: str, triggers: Sequence[str], *, own: str, links: Collection[str]
 ) -> None:
     """Check what an image makes of those that begin with it (its ONBUILD), which Buildah takes as it is.
 
     Raises: RepositoryFault, with the line that names the image.
     """
-    reader = _Reader(path, registry, own, links, stages=[""])
+    reader = _Reader(path, own, links, {}, stages=[""])
     for trigger in triggers:
         try:
             (instruction,) = _instructions(path, trigger)

@@ -78,7 +78,11 @@ def preparation_of(plan: Plan) -> Content:
     """Return the layer in which a postBuild runs on nothing but what it says it reads."""
     environment = plan.environment
     return Content(
-        plan.prepared, environment.layer, BEGINNING_OF_TIME, post_build=plan.recipe.post_build, python=environment.python
+        plan.prepared,
+        environment.layer,
+        BEGINNING_OF_TIME,
+        post_build=plan.recipe.post_build,
+        python=environment.python,
     )
 
 

@@ -9,12 +9,6 @@ PYTHON_OF_SUITE: Mapping[str, str] = {"bookworm": "3.11", "trixie": "3.13"}
 R_OF_SUITE: Mapping[str, str] = {"bookworm": "4.2", "trixie": "4.5"}
 SUITE_OF_PYTHON: Mapping[str, str] = {python: suite for suite, python in PYTHON_OF_SUITE.items()}
 
-# What a host of another kind takes, as mmdebstrap does.
-_EVERYBODYS = """\
-deb http://deb.debian.org/debian {suite} main
-deb http://deb.debian.org/debian {suite}-updates main
-deb http://security.debian.org/debian-security {suite}-security main
-"""
 _FIELD = re.compile(r"^([\w-]+):(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _MAJOR_AND_MINOR = re.compile(r"\A\d+(?:\.\d+)?")
 _POCKETS = ("", "-updates", "-security")
@@ -53,7 +47,7 @@ def _is(wanted: str | None, offered: str | None) -> bool:
 def debian_sources(texts: Mapping[str, str], suite: str) -> str:
     """Return the host's apt sources for a Debian release, as one-line entries; `texts` maps a file's name to its text.
 
-    A host whose sources name only other releases has this one on the same mirrors.
+    A host whose sources name only other releases has this one on the same mirrors; a host of another kind has none.
     Source: https://manpages.debian.org/bookworm/apt/sources.list.5.en.html
     """
     entries: list[tuple[str, str, str, str]] = []
@@ -69,7 +63,7 @@ def debian_sources(texts: Mapping[str, str], suite: str) -> str:
         ]
         if lines:
             return "\n".join(dict.fromkeys(lines)) + "\n"
-    return _EVERYBODYS.format(suite=suite)
+    return ""
 
 
 def _one_line_entries(text: str) -> list[tuple[str, str, str, str]]:

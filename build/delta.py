@@ -17,13 +17,13 @@ _MOST_CHANGED = 0.25
 
 @dataclass(frozen=True)
 class Made:
-    """An environment that is there: its key, the key of the layer below it, and the packages that it has.
+    """An environment that is there: its key, its family (`build.plan`), and the packages that it has.
 
     `depth` counts the deltas that it is made of; `pins` maps PyPI's packages to their versions.
     """
 
     key: str
-    parent: str
+    family: str
     pins: Mapping[str, str]
     depth: int
 
@@ -41,10 +41,10 @@ def changed_packages(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
     return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 
-def nearest(made: Iterable[Made], parent: str, wanted: Mapping[str, str]) -> Delta | None:
+def nearest(made: Iterable[Made], family: str, wanted: Mapping[str, str]) -> Delta | None:
     """Return the cheapest delta, or None where none is worth it: too much changes, or too many lie on each other."""
     deltas = [
-        Delta(one, changed_packages(one.pins, wanted)) for one in made if one.parent == parent and one.depth < DEEPEST
+        Delta(one, changed_packages(one.pins, wanted)) for one in made if one.family == family and one.depth < DEEPEST
     ]
     best = min(deltas, key=lambda delta: (len(delta.changed), delta.start.depth, delta.start.key), default=None)
     return best if best and len(best.changed) <= max(1, _MOST_CHANGED * len(wanted)) else None

@@ -15,16 +15,18 @@ from typing import Literal
 from binder.errors import RepositoryFault, WorldFault
 from binder.log import logger
 from binder.paths import Paths
+from binder.uses import mark_used
 from build.alone import Alone
 from build.buildah import Buildah, Mount
-from build.delta import Delta, nearest
+from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
 from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
 from build.lock import Lock, lock_from, lock_text
 from build.log import BuildLog
-from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, template
+from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, environment_family, template
+from build.rattler import conda_library
 from build.recipe import Recipe
 from build.resolution import After
 from build.sbom import INVENTORY_FOLLOWS, inventory_of
@@ -157,6 +159,7 @@ class Environments:
             parent, lock = json.loads(text)["parent"], lock_from(json.loads(text)["lock"])
             if lock is None:
                 return
+            await mark_used(self._paths, [layer.tag, Layer(*parent).tag])
             before = await read_record(self._texts, layer)
             wanted = Wanted(layer, Layer(*parent), lock, {})
             if wanted.parent in await self._images.present([wanted.parent]):
@@ -170,9 +173,18 @@ class Environments:
         """Return the delta that is worth it; Conda's packages and R's are not exchanged one by one."""
         if wanted.lock.conda or wanted.r:
             return None
+        delta = nearest(
+            await self._there(self._near.environments()), environment_family(wanted.parent), wanted.lock.pins
+        )
+        if delta is None:
+            return None
+        await mark_used(self._paths, [f"environment-{delta.start.key}"])
+        # From now on it stays, if it was not just removed.
+        return delta if await self._there([delta.start]) else None
+
+    async def _there(self, made: Sequence[Made]) -> list[Made]:
         there = await self._buildah.images()
-        made = [one for one in self._near.environments() if f"{self._images.repository}:environment-{one.key}" in there]
-        return nearest(made, wanted.parent.key, wanted.lock.pins)
+        return [one for one in made if f"{self._images.repository}:environment-{one.key}" in there]
 
     async def _exchange(self, wanted: Wanted, delta: Delta, notes: BuildLog, work: Path) -> None:
         shown = ", ".join(delta.changed[:_SHOWN]) + (" …" if len(delta.changed) > _SHOWN else "")
@@ -217,7 +229,7 @@ class Environments:
             name_of(self._images, wanted.layer),
             file,
             context,
-            mounts=self._mounts(given, way, wanted),
+            mounts=await self._mounts(given, way, wanted),
             created=BEGINNING_OF_TIME,
             step="environment",
             take=printed.take,
@@ -226,7 +238,7 @@ class Environments:
         await self._images.keep(wanted.layer)
         record = Record(
             seconds=round(monotonic() - began, 3),
-            parent=wanted.parent.key,
+            family=environment_family(wanted.parent),
             depth=depth,
             size_bytes=_size_in(printed.lines or ()),
             pins=wanted.lock.pins,
@@ -234,12 +246,13 @@ class Environments:
         )
         await write_record(self._texts, wanted.layer, record)
 
-    def _mounts(self, given: Path, way: Way, wanted: Wanted) -> list[Mount]:
+    async def _mounts(self, given: Path, way: Way, wanted: Wanted) -> list[Mount]:
         # Into the folder that all share goes only what was installed without any of it having run.
         is_trusted = way == "whole" and not wanted.lock.conda and not wanted.r
         packages: Mount = (self._paths.packages / "wheels", "/run/packages", "rw" if is_trusted else "O")
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *links]
+        library = [await conda_library(self._paths)] if wanted.lock.conda else []
+        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *library, *links]
 
 
 def _size_in(lines: Sequence[str]) -> int | None:

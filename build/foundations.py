@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from binder.errors import BinderError
+from binder.uses import mark_used
 from build.alone import Alone
 from build.base import make_base
 from build.buildah import Buildah, Mount
@@ -40,9 +41,7 @@ def foundation_of(suite: str, recipe: Recipe, preferred: Sequence[str]) -> Found
 class Foundations:
     """Makes the lowest layers."""
 
-    def __init__(
-        self, buildah: Buildah, images: Images, texts: Texts, alone: Alone, mounts: Sequence[Mount]
-    ) -> None:
+    def __init__(self, buildah: Buildah, images: Images, texts: Texts, alone: Alone, mounts: Sequence[Mount]) -> None:
         self._buildah = buildah
         self._images = images
         self._texts = texts
@@ -54,6 +53,7 @@ class Foundations:
 
         Raises: BinderError.
         """
+        await mark_used(self._buildah.paths, [wanted.base.tag, wanted.system.tag])
         async with self._alone.at(wanted.system.tag):
             if wanted.system in await self._images.present([wanted.system]):
                 await self._images.bring(wanted.system)
@@ -83,9 +83,7 @@ class Foundations:
         began = monotonic()
         given, name = work / "system", name_of(self._images, wanted.base)
         given.mkdir(mode=0o755)
-        script = render(
-            "build/system.sh", suite=wanted.suite, packages=wanted.packages, preferred=wanted.preferred
-        )
+        script = render("build/system.sh", suite=wanted.suite, packages=wanted.packages, preferred=wanted.preferred)
         (given / "system.sh").write_text(script, encoding="utf-8")
         file = work / "system.Containerfile"
         file.write_text(render("build/system.Containerfile", parent=name), encoding="utf-8")

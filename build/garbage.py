@@ -73,8 +73,8 @@ class Needed:
 class Policy:
     """What the operator allows. `age` or `disk_bytes` None: nothing goes for its age, or for its size.
 
-    What was used within `grace` stays in any case: it must be longer than a build may take, and than services leave between
-    two looks at their needs.
+    What was used within `grace` stays in any case: it must be longer than a build may take, and than services
+    leave between two looks at their needs.
     """
 
     age: timedelta | None

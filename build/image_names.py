@@ -1,8 +1,8 @@
-"""Names of images, as a Dockerfile gives them: variables put in, the registry added, those of this host refused."""
+"""Names of images, as a Dockerfile gives them: with variables put in, and those of this host refused."""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
@@ -18,8 +18,9 @@ _LONGEST = 500
 
 @dataclass(frozen=True)
 class Pulled:
-    """An image as it was loaded: its digest, and the instructions that it adds to a Dockerfile that begins with it."""
+    """An image as it was loaded: its id here, its digest, and what it adds to a Dockerfile that begins with it."""
 
+    id: str
     digest: str
     triggers: tuple[str, ...]
 
@@ -49,21 +50,18 @@ def _value(match: re.Match[str], arguments: Mapping[str, str]) -> str:
     return (match[4] if value else "") if match[3] else value
 
 
-def qualified_name(name: str, *, registry: str, own: str) -> str:
-    """Return the name of an image with its registry; `registry` is where a name without one is, `own` is ours.
+def checked_name(name: str, *, own: str) -> str:
+    """Return the name of an image of a registry; `own` is the repository that has ours.
 
     Raises: WordFault.
     """
     reference = _REFERENCE.match(name)
-    if not reference or name.partition(":")[0] in _TRANSPORTS:
+    if not reference or len(name) > _LONGEST or name.partition(":")[0] in _TRANSPORTS:
         raise WordFault(f"names {name[:80]!r}, which is no image of a registry.")
-    host, path = reference["host"] or "", reference["path"]
-    if host and not (set(host) & set(".:") or host == "localhost"):
-        host, path = "", f"{host}/{path}"
-    place = f"{host or registry}/{path}"
-    if host.partition(":")[0] == "localhost" or (own and f"{place}/".startswith(f"{own}/")):
+    place = f"{reference['host'] or ''}/{reference['path']}/".lower()
+    if re.match(r"localhost[:/]", place) or (own and place.startswith(f"{own.lower()}/")):
         raise WordFault(f"begins with {name[:80]!r}, an image of this service. Name one of a public registry.")
-    return f"{place}{reference['tag'] or ''}{reference['digest'] or ''}"
+    return name
 
 
 def pulled_images(lines: Iterable[str]) -> dict[str, Pulled]:
@@ -75,7 +73,8 @@ def pulled_images(lines: Iterable[str]) -> dict[str, Pulled]:
         if what == "--- wanted":
             name = said
         elif what == "--- pulled":
-            found[name] = Pulled(said, ())
+            image_id, _, digest = said.partition(" ")
+            found[name] = Pulled(image_id, digest, ())
         elif what == "--- trigger" and name in found:
-            found[name] = Pulled(found[name].digest, (*found[name].triggers, said))
+            found[name] = replace(found[name], triggers=(*found[name].triggers, said))
     return found

@@ -6,6 +6,7 @@ listed when an image was made.
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +29,9 @@ _MOST_RECORDS = 32
 _TEXT = "application/vnd.binder.text.v1"
 _PULL = """
 set -eu
-id=$(buildah pull --quiet "oci:$1")
+# Buildah also names what it pulls after the folder: a name that is the same each time, and is nobody's image.
+cd "$1"
+id=$(buildah pull --quiet oci:layout)
 buildah tag "$id" "$2"
 """
 
@@ -37,13 +40,13 @@ buildah tag "$id" "$2"
 class Record:
     """What is known of an image that was made: the time and the bytes of its own layer, and what is in it.
 
-    `parent` is the key of the layer below. `depth` counts the deltas of an environment, `pins` are its packages of
+    `family` is shared by environments that differ only in packages. `depth` counts the deltas of an environment, `pins` are its packages of
     PyPI; `packages` are all of the image's ([type, name, version]).
     """
 
     seconds: float | None = None
     size_bytes: int | None = None
-    parent: str | None = None
+    family: str | None = None
     depth: int = 0
     pins: Mapping[str, str] = field(default_factory=dict)
     packages: Sequence[Sequence[str]] = ()
@@ -128,9 +131,9 @@ class LocalImages:
     async def _append(self, parent: Layer, layer: Layer, archive: Tar, change: ConfigChange) -> str:
         config = await self._config(name_of(self, parent))
         composed, files = layout_files(config, f"sha256:{archive.sha256}", archive.size_bytes, change)
-        layout = archive.path.with_suffix(".oci")
-        await asyncio.to_thread(_write_layout, layout, files, archive)
-        await self._buildah.run_script(_PULL, str(layout), name_of(self, layer), step="content", take=None)
+        folder = archive.path.with_suffix(".oci")
+        await asyncio.to_thread(_write_layout, folder / "layout", files, archive)
+        await self._buildah.run_script(_PULL, str(folder), name_of(self, layer), step="content", take=None)
         return composed.manifest_digest
 
     async def _config(self, name: str) -> bytes:
@@ -166,10 +169,13 @@ class LocalTexts:
 
     async def read(self, tag: str) -> str | None:
         """Return a text, or None where there is none of that tag."""
+        path = self._paths.locks / tag
         try:
-            return (self._paths.locks / tag).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
+            os.utime(path)  # what is read is not garbage
         except FileNotFoundError:
             return None
+        return text
 
     async def write(self, tag: str, text: str) -> None:
         """Keep a text."""
@@ -177,15 +183,14 @@ class LocalTexts:
         new.write_text(text, encoding="utf-8")
         new.replace(self._paths.locks / tag)
 
-
     def environments(self) -> list[Made]:
         """Return the environments that were made last, as far as it was written down."""
         files = sorted(self._paths.locks.glob("record-environment-*"), key=_changed_at, reverse=True)
         found = ((path, Record(**json.loads(path.read_text(encoding="utf-8")))) for path in files[:_MOST_RECORDS])
         return [
-            Made(path.name.removeprefix("record-environment-"), record.parent, record.pins, record.depth)
+            Made(path.name.removeprefix("record-environment-"), record.family, record.pins, record.depth)
             for path, record in found
-            if record.parent
+            if record.family
         ]
 
     def tags(self, prefix: str) -> list[str]:
@@ -224,9 +229,7 @@ class RegistryImages:
         Raises: BinderError.
         """
         diff_id = f"sha256:{archive.sha256}"
-        appended = await self._registry.append(
-            parent.tag, archive.path, diff_id, archive.size_bytes, change, layer.tag
-        )
+        appended = await self._registry.append(parent.tag, archive.path, diff_id, archive.size_bytes, change, layer.tag)
         if appended is None:
             raise WorldFault("The image to lay files on was removed from the registry meanwhile.")
         return appended.digest

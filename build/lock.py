@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==|@)\s*([^\s;\\]+)", re.MULTILINE)
 _VERSION = 1
+_OF_A_RECORD = ("url", "sha256", "name", "version", "build")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ def lock_from(text: str) -> Lock | None:
         if value["version"] != _VERSION:
             return None
         pypi = "".join(f"{line}\n" for line in value["pypi"])
-        return Lock(pypi, tuple(dict(record) for record in value["conda"]), str(value["made_of"]))
+        conda = tuple(dict(record) for record in value["conda"])
+        if not all(isinstance(record[name], str) for record in conda for name in _OF_A_RECORD):
+            return None
+        return Lock(pypi, conda, str(value["made_of"]))
     except (ValueError, KeyError, TypeError):
         return None

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from build.asked import Asked, Project, joined
+from binder.errors import RepositoryFault
+from build.asked import Asked, Project, joined, place_problem
 from build.pins import Need, Pins, bounded, line_of
 from build.poetry import POETRY_LOCK, installs_itself, poetry_needs, poetry_pins, poetry_requires
 from build.projects import Manifest, group_of
@@ -24,12 +25,19 @@ def locked_of(reading: Reading, folder: str, manifest: Manifest | None) -> Asked
     """
     path = f"{folder}{PYLOCK}"
     if path in reading.files:
-        return _pylock(pylock_pins(reading, path))
+        return _checked(reading, path, _pylock(pylock_pins(reading, path)))
     if manifest and UV_LOCK in reading.files:
-        return _uv(uv_pins(reading, UV_LOCK), manifest)
+        return _checked(reading, UV_LOCK, _uv(uv_pins(reading, UV_LOCK), manifest))
     if manifest and POETRY_LOCK in reading.files:
-        return _poetry(poetry_pins(reading, POETRY_LOCK), manifest, reading)
+        return _checked(reading, POETRY_LOCK, _poetry(poetry_pins(reading, POETRY_LOCK), manifest, reading))
     return None
+
+
+def _checked(reading: Reading, path: str, asked: Asked) -> Asked:
+    for place in asked.places:
+        if problem := place_problem(reading, place.path):
+            raise RepositoryFault(f"{path} {problem}.", file=path)
+    return asked
 
 
 def _pylock(pins: Pins) -> Asked:
@@ -37,9 +45,8 @@ def _pylock(pins: Pins) -> Asked:
     roots = {}
     for one in pins.packages:
         exactly = f"=={one.version}" if one.version and not one.url else ""
-        roots[requirement_of(one.name + exactly + (f" ; {one.marker}" if one.marker else ""), pins.path)] = Need(
-            one.name
-        )
+        condition = f" ; {one.marker}" if one.marker else ""
+        roots[requirement_of(f"{one.name}{exactly}{condition}", pins.path)] = Need(one.name)
     return bounded(pins, roots, {})
 
 

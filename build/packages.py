@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from itertools import zip_longest
 
-from binder.errors import RepositoryFault
-from build.asked import OWN_PREFIX, Asked, joined, listed, place_problem
+from build.asked import OWN_PREFIX, Asked, joined, listed
 from build.conda import CondaRequest
 from build.locked import ROOT, locked_of
 from build.pipenv import pipenv
@@ -29,9 +28,6 @@ def of_python(reading: Reading, folder: str, more: Asked | None = None) -> Asked
         asked = joined(asked, listed(reading, read_requirements(path, reading.text(path))))
     elif locked := locked_of(reading, folder, manifest):
         its_places = {place.path for place in locked.places} | {ROOT.path}
-        for place in locked.places:
-            if problem := place_problem(reading, place.path):
-                raise RepositoryFault(f"The lock {problem}.", file=place.path or MANIFEST)
         own = Asked(places=(ROOT,) if is_package else ())
         return with_projects(reading, joined(asked, own, locked), told=its_places)
     return with_projects(reading, joined(asked, Asked(places=(ROOT,) if is_package else ())))

@@ -123,9 +123,7 @@ class Pipeline:
         job.log.heading("Laying the repository's files on the environment")
         await self._contents.lay(content_of(plan, job.source), await archive(), job.log, job.work)
 
-    async def _built(
-        self, job: Job, plan: Plan, before: Mapping[Layer, str], outcome: Outcome, watch: Watch
-    ) -> Built:
+    async def _built(self, job: Job, plan: Plan, before: Mapping[Layer, str], outcome: Outcome, watch: Watch) -> Built:
         images = before if plan.content in before else await self._images.present([plan.content])
         if plan.content not in images:
             raise WorldFault("The image was removed while it was made.")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from build.conda_files import SUBDIR, CondaRequest, check_channel, fault_in, name_of_spec
 from build.plain_yaml import text_at
-from build.reading import Reading, lines_naming, rows, table, word, words
+from build.reading import Reading, rows, table, word, words
 from build.tree import Entry
 
 _OURS = ("unix", "linux", SUBDIR)
@@ -16,6 +16,7 @@ _OF_PACKAGES = ("build-dependencies", "host-dependencies", "dependencies")
 _FROM_ELSEWHERE = ("path", "git", "url")
 _VALUE = re.compile(r"[\w.*+!<>=~,| ()^$:/-]+")
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
+_KEY = re.compile(r"""[ \t]*["']?([\w.-]+)["']?[ \t]*=""")
 
 Table = Mapping[str, object]
 
@@ -27,7 +28,7 @@ def pixi_request(path: str, text: str) -> CondaRequest:
     """
     manifest = Reading({path: Entry("100644", len(text))}, {path: text}).toml(path)
     workspace = table(manifest.get("workspace") or manifest.get("project"))
-    lines = lines_naming(text)
+    lines = _lines_of_keys(text)
     if not workspace:
         raise fault_in(path, None, "has no table [workspace], which says where packages come from")
     _check_platforms(path, workspace, lines.get("platforms"))
@@ -38,7 +39,7 @@ def pixi_request(path: str, text: str) -> CondaRequest:
         for name, asked in _packages(part):
             specs[name.lower()] = _spec(path, lines.get(name.lower()), name, asked)
         for name, asked in table(part.get("pypi-dependencies")).items():
-            pip[name] = _requirement(path, lines.get(name), name, asked)
+            pip[name] = _requirement(path, lines.get(name.lower()), name, asked)
     channels = list(_channels(path, workspace, parts))
     for channel in channels:
         check_channel(path, text_at(channel, lines.get("channels", 1)))
@@ -49,10 +50,19 @@ def pixi_request(path: str, text: str) -> CondaRequest:
         specs=tuple(specs.values()),
         pip=(*options, *pip.values()),
         lines={name: lines[name] for name in specs if name in lines},
-        pip_lines=(*(lines.get("pypi-options", 1) for _ in options), *(lines.get(name, 1) for name in pip)),
+        pip_lines=(*(lines.get("pypi-options", 1) for _ in options), *(lines.get(name.lower(), 1) for name in pip)),
         priority="strict",
         variables=_variables(parts),
     )
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Return for each key, in lower case, the first line that sets it."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if key := _KEY.match(line):
+            found.setdefault(key[1].lower(), number)
+    return found
 
 
 def _check_platforms(path: str, workspace: Table, line: int | None) -> None:
@@ -128,7 +138,7 @@ def _requirement(path: str, line: int | None, name: str, asked: object) -> str:
     extras = words(row.get("extras"))
     full = f"{name}[{','.join(extras)}]" if extras else name
     if place := word(row.get("path")):
-        local = place if place.startswith(("./", "../", "/")) else f"./{place}"
+        local = place if place.startswith((".", "/")) else f"./{place}"
         requirement = f"{'-e ' if row.get('editable') is True else ''}{local}{full[len(name) :]}"
     elif address := word(row.get("git")):
         revision = next((at for key in ("rev", "tag", "branch") if (at := word(row.get(key)))), None)

@@ -102,7 +102,7 @@ def _requirement(path: str, place: Text, row: Mapped) -> str:
     if not place.isprintable() or " " in place:
         raise fault_in(path, place.line, "has an address that is none")
     if "://" not in place:
-        local = place if place.startswith(("./", "../", "/")) else f"./{place}"
+        local = place if place.startswith((".", "/")) else f"./{place}"
         return f"-e {local}" if _text(row, "editable") == "true" else local
     if not name or not _NAME.fullmatch(name):
         raise fault_in(path, place.line, "has a package without a name")

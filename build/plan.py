@@ -114,20 +114,25 @@ def asked_key(suite: str, asked: ToResolve) -> str:
     recipe = asked.recipe
     of_python = (recipe.python.asked, recipe.python.roots, recipe.python.constraints, recipe.python.index_options)
     of_conda = asdict(recipe.conda) if recipe.conda else None
-    return digest_of("asked", suite, of_python, of_conda, str(recipe.options.as_of), asked.tree)
+    return digest_of("asked", suite, of_python, of_conda, str(recipe.options.as_of))
 
 
 def lock_key(base: Layer, asked: ToResolve) -> str:
     """Return the key of an environment that is asked for and not yet resolved."""
     newest = asked.newest.isoformat() if asked.newest else None
     scripts = [template("resolve.sh"), *([template("conda.py")] if asked.recipe.conda else [])]
-    return digest_of("lock", base.key, asked_key("", asked), newest, default_packages(), scripts)
+    return digest_of("lock", base.key, asked_key("", asked), newest, asked.tree, default_packages(), scripts)
+
+
+def environment_family(parent: Layer) -> str:
+    """Return what environments have in common that differ only in their packages: one can be made of another."""
+    return digest_of("family", parent.key, template("environment.sh"), template("environment.Containerfile"))
 
 
 def environment_layer(parent: Layer, lock: Lock, of_r: Mapping[str, str]) -> Layer:
     """Return the layer of a resolved environment; `of_r` holds what decides which packages R gets."""
-    scripts = (template("environment.sh"), template("environment.Containerfile"))
-    return Layer("environment", digest_of("environment", parent.key, lock.pypi, list(lock.conda), of_r, scripts))
+    family = environment_family(parent)
+    return Layer("environment", digest_of("environment", family, lock.pypi, list(lock.conda), of_r))
 
 
 def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) -> Layer:

@@ -1,7 +1,7 @@
 """Plans one build: reads what its commit asks for, resolves it, and says which layers its image is made of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,6 +127,35 @@ class Planner:
 
         Raises: BinderError.
         """
+        foundation, of_r = await self._foundation(job, commit, recipe)
+        asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
+        lock = await self._committed_lock(job, commit, foundation, asked)
+        lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
+        layer = environment_layer(foundation.system, lock, of_r)
+        wanted = Wanted(layer, foundation.system, lock, of_r)
+        prepared = prepared_layer(layer, recipe, commit.files)
+        content = content_layer(prepared, job.source.url, commit)
+        return Plan(commit, recipe, foundation, wanted, prepared, content)
+
+    async def lock(self, job: Job) -> tuple[str, Lock]:
+        """Resolve what a commit asks for, whatever lock it has, and return where its lock belongs, and the lock.
+
+        Raises: BinderError.
+        """
+        commit = await self.fetch(job)
+        recipe = await self.recipe_of(job, commit)
+        if recipe.containerfile:
+            raise RepositoryFault(
+                f"{recipe.containerfile} says itself what is installed: there is nothing to lock.",
+                file=recipe.containerfile,
+            )
+        async with self.archiving(job, commit, recipe) as archive:
+            foundation, _ = await self._foundation(job, commit, recipe)
+            asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
+            lock = await self._resolution.lock(foundation, asked, archive, job.log, job.work)
+        return f"{recipe.folder}{LOCK_FILE}", lock
+
+    async def _foundation(self, job: Job, commit: Commit, recipe: Recipe) -> tuple[Foundation, Mapping[str, str]]:
         python, r = recipe.python, recipe.r
         suite = suite_for(
             python=python.version,
@@ -136,15 +165,7 @@ class Planner:
             default=self._suite,
         )
         needs, of_r = await self._of_r(job, commit, recipe, suite)
-        foundation = foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot)))
-        asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
-        lock = await self._committed_lock(job, commit, foundation, asked)
-        lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
-        layer = environment_layer(foundation.system, lock, of_r)
-        wanted = Wanted(layer, foundation.system, lock, of_r)
-        prepared = prepared_layer(layer, recipe, commit.files)
-        content = content_layer(prepared, job.source.url, commit)
-        return Plan(commit, recipe, foundation, wanted, prepared, content)
+        return foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot))), of_r
 
     async def _of_r(
         self, job: Job, commit: Commit, recipe: Recipe, suite: str
@@ -171,7 +192,6 @@ class Planner:
         return await self._git.write_tar(
             job.source, plan.commit, paths, job.work / "inputs.tar", mtime=BEGINNING_OF_TIME
         )
-
 
     async def _committed_lock(self, job: Job, commit: Commit, foundation: Foundation, asked: ToResolve) -> Lock | None:
         """Return the lock that the repository has, if it has one.

@@ -7,6 +7,7 @@ away, as the user of images, on a copy of the folder of packages that is thrown 
 import json
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from packaging.version import InvalidVersion, Version
 from binder.paths import Paths
 from build.alone import Alone
 from build.buildah import Buildah, Mount
-from build.conda import explain_conda
+from build.conda import CondaChannels, explain_conda, locked_records, request_json
 from build.content import Tar
 from build.faults import explain_resolution
 from build.foundations import Foundation, Foundations
@@ -23,7 +24,8 @@ from build.host import HostSettings
 from build.images import Images, Texts, name_of
 from build.lock import Lock, lock_from, lock_text
 from build.log import BuildLog
-from build.plan import ToResolve, default_packages, lock_key, template
+from build.plan import ToResolve, asked_key, default_packages, lock_key, template
+from build.rattler import conda_library
 
 _PYPI_FOLLOWS = "--- lock ---"
 _CONDA_FOLLOWS = "--- conda ---"
@@ -33,7 +35,7 @@ _NAME = re.compile(r"\A[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _LOCAL = re.compile(r"-e |\.{0,2}/|file:|[\w.-]+ @ file:")
 _CONDA = """
 . /run/binder/environment
-PYTHONPATH=/run/binder/python exec /usr/bin/python3 -B /run/asked/conda.py solve /run/asked/request.json
+PYTHONPATH=/run/python exec /usr/bin/python3 -B /run/asked/conda.py solve /run/asked/request.json
 """
 
 
@@ -72,6 +74,7 @@ class Resolution:
         foundations: Foundations,
         host: HostSettings,
         alone: Alone,
+        channels: CondaChannels,
     ) -> None:
         self._paths = paths
         self._buildah = buildah
@@ -80,9 +83,15 @@ class Resolution:
         self._foundations = foundations
         self._host = host
         self._alone = alone
+        self._channels = channels
 
     async def lock(
-        self, foundation: Foundation, asked: ToResolve, archive: Callable[[], Awaitable[Tar]], notes: BuildLog, work: Path
+        self,
+        foundation: Foundation,
+        asked: ToResolve,
+        archive: Callable[[], Awaitable[Tar]],
+        notes: BuildLog,
+        work: Path,
     ) -> Lock:
         """Return the lock of what is asked; `archive` makes the tar of the repository's files, where they are read.
 
@@ -96,22 +105,27 @@ class Resolution:
             notes.heading("Resolving the environment")
             conda = await self._conda(foundation, asked, notes, work)
             lock = await self._pypi(foundation, asked, conda, archive, notes, work)
+            lock = replace(lock, made_of=asked_key(foundation.suite, asked))
             await self._texts.write(tag, lock_text(lock))
             return lock
 
-    async def _conda(self, foundation: Foundation, asked: ToResolve, notes: BuildLog, work: Path) -> list[dict[str, Any]]:
+    async def _conda(
+        self, foundation: Foundation, asked: ToResolve, notes: BuildLog, work: Path
+    ) -> list[dict[str, Any]]:
         request = asked.recipe.conda
         if request is None:
             return []
+        if (locked := locked_records(request, self._channels)) is not None:
+            return locked
         given = _folder(work / "conda")
         (given / "conda.py").write_text(template("conda.py"), encoding="utf-8")
         newest = asked.newest.isoformat() if asked.newest else None
-        (given / "request.json").write_text(request_json(request, self._host.conda, newest), encoding="utf-8")
+        (given / "request.json").write_text(request_json(request, self._channels, newest), encoding="utf-8")
         answer = After(_CONDA_FOLLOWS, notes.take)
         await self._buildah.run_inside(
             name_of(self._images, foundation.system),
             _CONDA,
-            mounts=self._mounts(given),
+            mounts=[*self._mounts(given), await conda_library(self._paths)],
             step="environment",
             take=answer.take,
             explain=lambda output: explain_conda(output, request),

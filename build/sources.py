@@ -42,7 +42,7 @@ _SETTINGS = {
 }
 _REFUSED = re.compile(r"^error: object [0-9a-f]+: (.*)\n(?:.*\n)*fatal: fsck error", re.MULTILINE)
 _FAULTS_OF_THE_REPOSITORY = {
-    ("died of signal 25", "file size limit exceeded", "file too large", "attempting to allocate"): (
+    ("file too large", "attempting to allocate"): (
         "The commit is larger than this service fetches. Leave large data out of the repository."
     ),
     ("died of signal 11", "segmentation fault"): "git cannot read the commit, which is broken or a trap.",
@@ -50,6 +50,8 @@ _FAULTS_OF_THE_REPOSITORY = {
         "The commit is no longer in the repository."
     ),
 }
+_PACK_REFUSED = "invalid index-pack output"
+_BROKEN_OFF = ("early eof", "disconnect", "rpc failed", "curl")
 _NO_REPOSITORY = ("not found", "could not read username", "does not appear to be a git")
 
 
@@ -104,6 +106,8 @@ def fault_of(source: Source, output: str) -> BinderError:
     for words, message in _FAULTS_OF_THE_REPOSITORY.items():
         if any(word in said for word in words):
             return RepositoryFault(message, step="fetch")
+    if _PACK_REFUSED in said and not any(words in said for words in _BROKEN_OFF):
+        return RepositoryFault("git cannot take in the commit, which is broken or a trap.", step="fetch")
     if any(words in said for words in _NO_REPOSITORY):
         return VisitorFault(f"There is no repository at {source.url}, or it is private.")
     last = output.strip().splitlines()[-1:] or ["it said nothing"]

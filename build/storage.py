@@ -43,6 +43,15 @@ def stored_in(engine: Path, last_uses: Mapping[str, datetime]) -> Stored:
     return Stored(images, frozenset(row["image"] for row in containers if row.get("image")))
 
 
+def digests_by_name(engine: Path) -> dict[str, str]:
+    """Return the images that the storage below the engine's folder holds: name → digest; an image may have lost its.
+
+    Raises: OperatorFault, where its records cannot be read.
+    """
+    rows = _records(engine / "storage", "images")
+    return {name: row["digest"] for row in rows for name in row.get("names") or () if row.get("digest")}
+
+
 def _image_of(
     row: Mapping[str, Any], layers: Mapping[str, Any], stored_at: datetime, last_uses: Mapping[str, datetime]
 ) -> StoredImage:

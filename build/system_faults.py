@@ -12,6 +12,7 @@ _UNREACHABLE = re.compile(r"^E: Failed to fetch \S+\s+(.*)$", re.MULTILINE)
 _BAD_SOURCE = re.compile(
     r"^E: (The repository .*(?:does not have a Release file|is not signed|not valid).*)$", re.MULTILINE
 )
+_NO_SOURCES = re.compile(r"^E: This machine has no sources of apt for (\S+)$", re.MULTILINE)
 _UNKNOWN = re.compile(r"^E: Unable to locate package (\S+)$", re.MULTILINE)
 _NO_CANDIDATE = re.compile(r"^E: Package '([^']+)' has no installation candidate$", re.MULTILINE)
 _PROVIDER = re.compile(r"^  ([a-z0-9][a-z0-9+.-]+) \S+$", re.MULTILINE)
@@ -43,6 +44,8 @@ def explain_system(output: str, path: str, lines: Mapping[str, int]) -> BinderEr
 def _of_source(output: str) -> BinderError | None:
     if source := _BAD_SOURCE.search(output):
         return OperatorFault(f"apt does not take a source of this machine's: {_cut(source[1])}")
+    if without := _NO_SOURCES.search(output):
+        return OperatorFault(f"This machine has no sources of apt from which builds could take Debian {without[1]}.")
     if unreachable := _UNREACHABLE.search(output):
         return WorldFault(f"Debian's mirror could not be reached: {_cut(unreachable[1])}")
     if _TOO_SMALL in output:
@@ -52,8 +55,8 @@ def _of_source(output: str) -> BinderError | None:
 
 def _of_package(output: str, path: str, lines: Mapping[str, int]) -> BinderError | None:
     if unknown := _UNKNOWN.findall(output):
-        others = f" Nor has it {', '.join(unknown[1:])}." if unknown[1:] else ""
-        return _of_apt(path, lines, unknown[0], f"Debian has no package {unknown[0]}.{_cut(others)}")
+        others = f" Nor has it {_cut(', '.join(unknown[1:]))}." if unknown[1:] else ""
+        return _of_apt(path, lines, unknown[0], f"Debian has no package {unknown[0]}.{others}")
     if virtual := _NO_CANDIDATE.search(output):
         providers = ", ".join(_PROVIDER.findall(output))
         said = f"Debian has no package {virtual[1]}" + (
@@ -106,7 +109,7 @@ def _of_installation(message: str, output: str) -> str:
     """Return R's message as a sentence, with what a package that failed to install lacks."""
     message = _cut(_ELSEWHERE.sub("", message))
     message = f"{message[:1].upper()}{message[1:]}".rstrip(".") + "."
-    if "installation of" not in message:
+    if "nstallation of" not in message:
         return message
     if asked := list(dict.fromkeys(_ASKED_OF_DEBIAN.findall(output))):
         return f"{message} It wants Debian's {' or '.join(asked)}: add it to apt.txt."

@@ -17,6 +17,7 @@ from binder.errors import OperatorFault
 from binder.names import is_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
+from binder.uses import mark_used
 from deploy.cgroups import Cgroups, Limits
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import SERVER_PORT, pod_name, session_manifest
@@ -49,6 +50,7 @@ class PodmanEngine:
 
         Raises: OperatorFault; then nothing of it is left.
         """
+        await mark_used(self._paths, [spec.image])
         for attempt in range(1, _ATTEMPTS + 1):
             with _reserved_port(self._ports) as port:
                 try:

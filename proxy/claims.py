@@ -96,6 +96,8 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_mos
     build = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
     if build is None or build.state is not BuildState.SUCCEEDED:
         return LaunchFacts(build)
+    if image_of(build) is None:  # it was removed since
+        return LaunchFacts(None)
     return LaunchFacts(
         build,
         standby=await _standby(session, build),

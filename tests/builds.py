@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +112,18 @@ class Builder:
 
 
 async def new_builder(
-    paths: Paths, account: Account, host: HostSettings | None = None, **settings: object
+    paths: Paths, account: Account, host: HostSettings | None = None, settings: Mapping[str, object] | None = None
 ) -> Builder:
-    """Make a builder of folders whose engine is ready; `host` is what it takes this host's settings to be."""
+    """Make a builder of folders whose engine is ready.
+
+    `host` is what it takes this host's settings to be; `settings` stand before those of the environment.
+    """
     host = host or await find_host_settings()
     write_host_folder(host, paths.tools)
     # What a test fetches is of no use to others: it goes with the state.
     own = Paths(paths.state, paths.state / "fetched")
     own.make(account)
-    chosen = read_settings(build_timeout_seconds=_TIMEOUT_SECONDS, **settings)
+    chosen = read_settings(build_timeout_seconds=_TIMEOUT_SECONDS, **(settings or {}))
     wired = wiring.wired_builder(chosen, paths, account, host, objects=own)
     await wired.prepare()
     return Builder(wired)

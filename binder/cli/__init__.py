@@ -1,6 +1,7 @@
 """What an operator types. Each command imports what it needs when it runs, so that help comes at once."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,6 +70,16 @@ def preview(
     from binder.cli.preview import run_preview  # noqa: PLC0415
 
     run_preview(repository, ref=ref, port=port, once=once)
+
+
+@app.command()
+def lock(
+    folder: Annotated[Path, typer.Argument(help="A folder of a git repository.")] = Path(),
+) -> None:
+    """Resolve what a repository asks for, and write it down as `binder.lock`: the same packages from then on."""
+    from binder.cli.lock import run_lock  # noqa: PLC0415
+
+    run_lock(folder)
 
 
 @app.command()

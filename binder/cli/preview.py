@@ -119,11 +119,12 @@ async def _mirror(folder: Path, ref: str, mirror: Path, account: Account, steps:
     fetch = ["fetch", "--quiet", "--depth=1", f"--upload-pack={giving}"]
     await git(mirror, *fetch, f"file://{top}", f"{sha}:refs/heads/it")
     if account.is_other:
-        await asyncio.to_thread(_give, mirror, account)
+        await asyncio.to_thread(give_to, account, mirror)
     return Subject(_slug(top.name), Source(f"file://{mirror}", local=True)), sha
 
 
-def _give(folder: Path, account: Account) -> None:
+def give_to(account: Account, folder: Path) -> None:
+    """Let a folder and all that is in it belong to an account."""
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, account.uid, account.gid)
 

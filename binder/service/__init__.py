@@ -22,15 +22,15 @@ from binder.log import logger
 from binder.loop import run_loop
 from binder.paths import Paths
 from binder.process import Account, find_account
-from binder.service.builder import Builder, wired_builder
+from binder.service.builder import Builder, registries_of, wired_builder
 from binder.service.machine import check_machine
 from binder.service.sources import PublicRefs, RepositorySources
 from binder.service.web import serving
 from binder.settings import Settings
 from binder.store import Store, open_store
-from build.git import Git
 from build.again import Rebuilder
 from build.collector import Collector, policy_of
+from build.git import Git
 from build.host import find_host_settings, write_host_folder
 from build.worker import BuildWorker
 from deploy.cgroups import limits_for, read_cgroup_facts
@@ -172,7 +172,7 @@ def _make_folders(paths: Paths, account: Account) -> None:
 @asynccontextmanager
 async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
     """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
-    await prepare_engine(paths, account)
+    await prepare_engine(paths, account, registries_of(settings))
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     await asyncio.to_thread(write_host_folder, host, paths.tools)
     builder = wired_builder(settings, paths, account, host)

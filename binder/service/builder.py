@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from binder.containers import Registries
 from binder.paths import Paths
 from binder.process import Account
 from binder.settings import Settings
 from build.alone import Alone
 from build.buildah import Buildah, Mount, Network
+from build.conda import CondaChannels
 from build.contents import Contents
 from build.environments import Environments
 from build.foundations import Foundations
@@ -72,12 +74,25 @@ def wired_builder(
 
     foundations, made = environments(buildah)
     behind = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
-    resolution = Resolution(paths, buildah, images, texts, foundations, host, alone)
+    channels = CondaChannels(settings.conda_channel_alias)
+    resolution = Resolution(paths, buildah, images, texts, foundations, host, alone, channels)
     planner = Planner(git, resolution, suite=settings.debian_suite)
     network: Network = "host" if settings.build_network == "always" else "none"
     contents = Contents(paths, buildah, images, host, network)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, contents)
     return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
+
+
+def registries_of(settings: Settings) -> Registries:
+    """Return what Buildah and podman are told of registries."""
+    return Registries(
+        settings.registry,
+        settings.registry_username,
+        settings.registry_password.get_secret_value(),
+        settings.registry_plain_http,
+        settings.registry_certificates,
+        settings.docker_mirror,
+    )
 
 
 def _registry(settings: Settings) -> Registry:

@@ -25,12 +25,14 @@ async def want_build(
 ) -> Build:
     """Return the newest build of a commit, or queue one where there is none.
 
-    A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not.
+    A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not, nor one
+    whose image was removed.
     """
     same = (Build.repository_id == repository_id, Build.sha == sha)
     newest = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
     kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
-    if newest and newest.state in kept:
+    is_gone = newest and newest.state is BuildState.SUCCEEDED and not (newest.result or {}).get("image")
+    if newest and newest.state in kept and not is_gone:
         if newest.preview_id is None:
             newest.preview_id = preview_id
         return newest

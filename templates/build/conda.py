@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,13 @@ from rattler.package_streaming import download_to_path
 
 MARK = "--- conda ---"
 _ARCHIVE = re.compile(r"[A-Za-z0-9_.+!-]+\.(?:conda|tar\.bz2)")
-_TREE = re.compile(r"^[\s│├└─]+")
+_TREE = re.compile(r"^[\s│├└─]*")
+_WORDY = (
+    ("Cannot solve the request because of: ", ""),
+    ("The following packages are incompatible ", ""),
+    ("cannot be installed because there are no viable options:", "cannot be installed:"),
+    (", which conflicts with the versions reported above.", " does not go with these"),
+)
 _AT_ONCE = 8
 _OF_THIS_RUN = ("extracted_package_dir", "link", "package_tarball_full_path", "requested_spec", "requested_specs")
 # What says where it runs would make the lock depend on the machine that resolved it: any that can run the image has
@@ -124,9 +131,18 @@ async def why_unsolved(request: Json, specs: list[MatchSpec], gateway: Gateway, 
             newest_first = sorted({record.version for record in records}, reverse=True)
             return Failure("unmatched", f"{asked['spec']}: {', '.join(str(version) for version in newest_first[:8])}")
     print(error)
-    lines = [_TREE.sub("", line) for line in str(error).splitlines() if line.strip()]
-    account = " ".join(line if line.endswith((":", ".", ",", "incompatible")) else f"{line};" for line in lines)
-    return Failure("unsatisfiable", account.removeprefix("Cannot solve the request because of: "))
+    return Failure("unsatisfiable", flattened(str(error)))
+
+
+def flattened(tree: str) -> str:
+    """Return the solver's account, which it draws as a tree, on one line."""
+    rows = [(len(line) - len(text := _TREE.sub("", line)), text) for line in tree.splitlines() if line.strip()]
+    account = ""
+    for (depth, text), (next_depth, _) in pairwise([*rows, (0, "")]):
+        account += text + (" " if next_depth > depth else "; ")
+    for words, fewer in _WORDY:
+        account = account.replace(words, fewer)
+    return account.strip("; ")
 
 
 def described(record: RepoDataRecord) -> Json:
@@ -211,8 +227,8 @@ async def install_packages(packages: Sequence[Json], prefix: Path, cache: Path) 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(fetched(package, cache, client, limit)) for package in packages]
-    except* Failure as failures:
-        raise failures.exceptions[0] from None
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
     records = [await RepoDataRecord.from_package_archive(task.result()) for task in tasks]
     prefix.parent.mkdir(parents=True, exist_ok=True)
     # Beside the prefix, so that files can be linked, and new for each run: nobody else can have changed what is in it.

@@ -20,7 +20,7 @@ if [ -s /tmp/changed ]; then compile -f -i - </tmp/changed; fi
 rm /tmp/before /tmp/changed
 {% else %}
 {% if conda %}
-PYTHONPATH=/run/binder/python /usr/bin/python3 -B /run/asked/conda.py install /run/asked/conda.json {{ prefix }}/conda /run/packages/conda
+PYTHONPATH=/run/python /usr/bin/python3 -B /run/asked/conda.py install /run/asked/conda.json {{ prefix }}/conda /run/packages/conda
 {% endif %}
 {% if python != prefix ~ "/conda" %}
 uv venv --quiet --python /usr/bin/python3 {{ python }}

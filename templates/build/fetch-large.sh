@@ -5,4 +5,7 @@ exec 9>"$GIT_DIR.lock"
 flock 9
 rm -rf "$GIT_DIR/lfs/tmp" "$GIT_DIR/lfs/incomplete"
 tree=$(git mktree --missing)
-prlimit --fsize="$1" git lfs fetch origin "$tree" >"$GIT_DIR.said" 2>&1 || { tail -c 60000 "$GIT_DIR.said"; exit 1; }
+rm -f "$GIT_DIR.failed"
+trap '' XFSZ # to git-lfs, a file that is too large is an error like others
+{ prlimit --fsize="$1" git lfs fetch origin "$tree" 2>&1 || touch "$GIT_DIR.failed"; } | tail -c 60000 >"$GIT_DIR.said"
+if [ -e "$GIT_DIR.failed" ]; then cat "$GIT_DIR.said"; exit 1; fi

@@ -12,9 +12,14 @@ touch "$1/made" # its time is when the repository was last of use
 if ! commit=$(git rev-parse --verify --quiet "$3^{commit}" 2>/dev/null); then
     rm -f "$1/shallow.lock" "$1"/objects/pack/tmp_*
     # The commit that came last is kept known by a name: the server then sends only what is new since.
-    # What git warns of must not get into the listing, which others read.
-    options='--quiet --depth=1 --no-tags --no-write-fetch-head --no-recurse-submodules'
-    prlimit --fsize="$4" git fetch $options -- "$2" "$3" >"$1.said" 2>&1 || { tail -c 60000 "$1.said"; exit 1; }
+    # What git warns of must not get into the listing, and must not be without end.
+    rm -f "$1.failed"
+    trap '' XFSZ # to git, a file that is too large is an error like others
+    {
+        prlimit --fsize="$4" git fetch --quiet --depth=1 --no-tags --no-write-fetch-head --no-recurse-submodules \
+            -- "$2" "$3" 2>&1 || touch "$1.failed"
+    } | tail -c 60000 >"$1.said"
+    if [ -e "$1.failed" ]; then cat "$1.said"; exit 1; fi
     commit=$(git rev-parse --verify --quiet "$3^{commit}") || { echo "$3 is no commit"; exit 1; }
     rm -f "$1/refs/binder/last.lock"
     git update-ref refs/binder/last "$commit"

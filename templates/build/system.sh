@@ -14,6 +14,7 @@ touch /tmp/apt/began
         Dir::State::Lists /tmp/apt/lists  Dir::Cache /tmp/apt  Dir::Log /tmp/apt \
         Acquire::Languages none  Acquire::Retries 3  APT::Install-Recommends false  Dpkg::Use-Pty 0
 } >/tmp/apt/conf
+[ -s /run/binder/sources-{{ suite }}.list ] || { echo "E: This machine has no sources of apt for {{ suite }}"; exit 100; }
 # No service is started, whatever a package wishes.
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d

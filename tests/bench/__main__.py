@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import clicks, demo, push
+from tests.bench import building, clicks, demo, push
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "demo": demo.measure,
     "push-content": push.measure,
+    "build": building.measure,
     "click": clicks.measure,
 }
 """Name of a benchmark → what measures its figures."""
@@ -26,6 +27,12 @@ _OF_FIGURE = {
     "demo-again": "demo",
     "click-standby-p50": "click",
     "click-cold": "click",
+    "cold-environment": "build",
+    "one-package": "build",
+    "content-only": "build",
+    "same-environment": "build",
+    "fresh-worker": "build",
+    "planning-50k": "build",
 }
 
 

@@ -63,7 +63,7 @@ class _Peer:
         self._context = home / "peer"
         self._context.mkdir()
         ((image,),) = stage.rows(
-            "select 'localhost/binder/environment:' || json_extract(result, '$.layers[1].key') from builds limit 1"
+            "select 'localhost/binder:environment-' || json_extract(result, '$.layers[1].key') from builds limit 1"
         )
         text = f"FROM {image}\nCOPY --chown=1000:1000 . /home/jovyan\n"
         (self._context / "Containerfile").write_text(text, encoding="utf-8")

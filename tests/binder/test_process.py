@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,6 +92,13 @@ async def test_output_has_a_limit() -> None:
     with pytest.raises(OutputTooLongError):
         await capture(shell('yes & sleep "$1"', marker), timeout_seconds=10, most_bytes=1000)
     assert await are_gone(marker), NOBODY_IS_LEFT
+
+
+async def test_a_child_whose_output_is_full_is_ended_all_the_same() -> None:
+    began = time.monotonic()
+    with pytest.raises(OutputTooLongError):
+        await capture(shell("trap '' TERM; exec yes"), timeout_seconds=60, most_bytes=2**20)
+    assert time.monotonic() - began < 10
 
 
 async def test_a_missing_tool_is_the_operators_fault(account: Account) -> None:

@@ -11,15 +11,21 @@ import hashlib
 import http.server
 import io
 import json
+import ssl
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import rattler
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 DEBIANS_PYTHON = Path("/usr/bin/python3").resolve()
 PYTHON_VERSION = DEBIANS_PYTHON.name.removeprefix("python") + ".2"
@@ -37,13 +43,13 @@ _PLACEHOLDER = "/opt/placeholder/of/the/prefix"
 Files = Mapping[str, bytes | Path]
 
 
-def make_channel(folder: Path, *, with_python: bool = True) -> None:
-    """Write the channel's packages and its index."""
+def make_channel(folder: Path, *, versions: Sequence[str] = ("1.0", "2.0"), with_python: bool = True) -> None:
+    """Write the channel's packages and its index; `versions` are those of `tool`."""
     (folder / "noarch").mkdir(parents=True)
     (folder / "linux-64").mkdir()
-    _tool(folder, "1.0", 0, _EARLY)
+    for version in versions:
+        _tool(folder, version, 0, _LATE if version == "2.0" else _EARLY)
     _tool(folder, "1.0", 1, _EARLY)
-    _tool(folder, "2.0", 0, _LATE)
     _write_package(folder, {"name": "left", "depends": ["tool >=2"]}, {"share/left": b"left\n"})
     _write_package(folder, {"name": "right", "depends": ["tool <2"]}, {"share/right": b"right\n"})
     _write_package(folder, {"name": "needs-newer-libc", "depends": ["__glibc >=99"]}, {"share/newer": b""})
@@ -58,20 +64,22 @@ def make_channel(folder: Path, *, with_python: bool = True) -> None:
 def _forget_when_indexed(listing: Path) -> None:
     """Remove the time of this indexing, which would count as the day on which a package came into the channel."""
     repodata = json.loads(listing.read_text(encoding="utf-8"))
-    for record in repodata["packages"].values():
+    for record in [*repodata["packages"].values(), *repodata["packages.conda"].values()]:
         del record["indexed_timestamp"]
     listing.write_text(json.dumps(repodata), encoding="utf-8")
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on a port of its own; gives its address."""
+def served(folder: Path, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve a folder on a port of its own, over TLS where a context is given; gives its address."""
     handler = functools.partial(_QuietHandler, directory=str(folder))
     with _QuietServer(("127.0.0.1", 0), handler) as server:
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -85,6 +93,19 @@ class _QuietServer(http.server.ThreadingHTTPServer):
 class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+def write_certificate(path: Path) -> None:
+    """Write a certificate for 127.0.0.1 that vouches for itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "channel")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+    in_pem = serialization.Encoding.PEM
+    text = made.sign(key, hashes.SHA256()).public_bytes(in_pem)
+    text += key.private_bytes(in_pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(text)
 
 
 def _tool(folder: Path, version: str, build_number: int, timestamp: int) -> None:

@@ -1,83 +1,179 @@
-"""The host's apt sources, as far as they hold the release that is wanted."""
+"""Debian's releases and packages, and R's, for real: what images of them hold, and what they do not.
+
+`BINDER_WRITE_GOLDEN=1` writes the golden files anew, as for `test_containerfiles.py`.
+"""
+
+import io
+import os
+import tarfile
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from build.base import debian_sources
+from binder.errors import RepositoryFault
+from binder.paths import Paths
+from binder.process import Account
+from build.cran import needs_of
+from build.host import find_host_settings, write_host_folder
+from build.plan import R_COMPILERS, R_PACKAGES
+from build.system_faults import explain_r, explain_system
+from templates import render
+from tests.build.debian import Workshop
 
-DEB822 = """\
-# The distribution
-Types: deb deb-src
-URIs: http://one.example.org/debian  https://two.example.org/debian
-# a comment inside
-Suites: bookworm bookworm-updates bookworm-backports
-Components: main contrib
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+_GOLDEN = Path(__file__).parent / "golden"
+_DESCRIPTION = "Package: mine\nVersion: 1.0\nImports: tiny (>= 1.1), digest\n"
 
-Types: deb
-URIs: http://security.example.org/debian-security
-Suites: bookworm-security
-Components: main
-Signed-By:
- -----BEGIN PGP PUBLIC KEY BLOCK-----
- .
- mDMEZ
 
-Types: deb
-URIs: http://off.example.org/debian
-Suites: bookworm
-Components: main
-Enabled: no
+@pytest.fixture
+async def workshop(engine_paths: Paths, account: Account, reachable_path: Path) -> AsyncIterator[Workshop]:
+    """Builds on Debian, with folders of the host's settings of its own."""
+    paths = Paths(reachable_path / "state", engine_paths.cache)
+    paths.make(account)
+    folder = reachable_path / "work"
+    folder.mkdir(mode=0o711)
+    write_host_folder(await find_host_settings(), paths.tools)
+    workshop = Workshop(paths, account, folder)
+    yield workshop
+    await workshop.close()
 
-Types: deb-src
-URIs: http://source.example.org/debian
-Suites: bookworm
-Components: main
 
-types: deb
-uris: file:/srv/mirror
-suites: bookworm
-components: main
-trusted: yes
+async def _system(workshop: Workshop, suite: str, *packages: str, preferred: tuple[str, ...] = ()) -> str:
+    script = render("build/system.sh", suite=suite, packages=packages, preferred=preferred)
+    parent = await workshop.base(suite)
+    return await workshop.make(render("build/system.Containerfile", parent=parent), workshop.given(system_sh=script))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("system.sh", {"suite": "bookworm", "packages": ["g++", "tree"], "preferred": ["r-cran-digest"]}),
+        ("r.sh", {"prefix": "/opt/binder", "suite": "bookworm", "snapshot": "2024-03-01", "install": True}),
+    ],
+)
+def test_a_script_is_what_it_was(name: str, values: dict[str, object]) -> None:
+    needs = {"needs": needs_of("DESCRIPTION", _DESCRIPTION)} if name == "r.sh" else {}
+    rendered = render(f"build/{name}", **values, **needs)
+    if os.environ.get("BINDER_WRITE_GOLDEN"):
+        (_GOLDEN / name).write_text(rendered)
+    assert rendered == (_GOLDEN / name).read_text()
+
+
+@pytest.mark.slow
+async def test_packages_of_the_system_are_installed_and_leave_no_trace_of_how(workshop: Workshop) -> None:
+    first = await _system(workshop, "bookworm", "tree", "python3-six", "dbus", preferred=("bc", "no-such-package"))
+    second = await _system(workshop, "bookworm", "tree", "python3-six", "dbus", preferred=("bc", "no-such-package"))
+    assert await workshop.layers(first) == await workshop.layers(second)
+    script = """
+tree --version >/dev/null; bc --version >/dev/null; python3 -c 'import six'
+ls -A /tmp; find /var/log /var/cache /etc/apt/sources.list.d /run/binder /run/asked -type f
+ls /usr/sbin/policy-rc.d /var/lib/dbus/machine-id /etc/apt/sources.list 2>/dev/null || true
+find /usr/share/man /usr/share/info -type f; find /usr/share/doc -type f ! -name copyright
+grep -v ':1:' /etc/shadow | grep jovyan || true
 """
+    assert await workshop.inside(first, f"set -e; {script}") == []
 
-ONE_LINE = """\
-# deb http://commented.example.org/debian bookworm main
-deb http://one.example.org/debian bookworm main contrib # ours
-deb [ arch=amd64 signed-by=/usr/share/keyrings/x.gpg ] https://two.example.org/debian bookworm-security main
-deb-src http://one.example.org/debian bookworm main
-deb http://one.example.org/debian trixie main
-deb cdrom:[Debian GNU/Linux 12 _Bookworm_ - Official amd64]/ bookworm main
+
+@pytest.mark.slow
+async def test_names_that_apt_would_take_for_something_else_are_unknown(workshop: Workshop) -> None:
+    with pytest.raises(RepositoryFault) as caught:
+        await _system(workshop, "bookworm", "tree", "python3-", "lib.", "no-such-package")
+    fault = explain_system(caught.value.message, "apt.txt", {"tree": 1, "python3-": 2, "lib.": 3})
+    assert isinstance(fault, RepositoryFault)
+    assert (fault.line, fault.message) == (2, "Debian has no package python3-. Nor has it lib., no-such-package.")
+
+
+@pytest.mark.slow
+async def test_another_release_has_its_own_python(workshop: Workshop) -> None:
+    script = """
+. /run/binder/environment
+uv venv --quiet --python /usr/bin/python3 /tmp/env
+/tmp/env/bin/python -c 'import sys, ssl, sqlite3; print(sys.version_info[:2])' | tee /tmp/said
+rm -rf /tmp/env
 """
+    parent = await workshop.base("trixie")
+    containerfile = f"FROM {parent}\nUSER 1000\nRUN sh /run/asked/try.sh\n"
+    await workshop.make(containerfile, workshop.given(try_sh=f"set -e\n{script}"))
+    assert "(3, 13)" in workshop.printed
 
 
-def test_sources_are_read_in_their_new_form() -> None:
-    keyring = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-    assert debian_sources({"debian.sources": DEB822}, "bookworm").splitlines() == [
-        f"deb {keyring} http://one.example.org/debian bookworm main contrib",
-        f"deb {keyring} http://one.example.org/debian bookworm-updates main contrib",
-        f"deb {keyring} https://two.example.org/debian bookworm main contrib",
-        f"deb {keyring} https://two.example.org/debian bookworm-updates main contrib",
-        "deb http://security.example.org/debian-security bookworm-security main",
-        "deb [trusted=yes] file:/srv/mirror bookworm main",
+@pytest.mark.slow
+async def test_rs_packages_come_from_debian_and_from_a_mirror(workshop: Workshop) -> None:
+    image = await _system(workshop, "bookworm", *R_PACKAGES, *R_COMPILERS, preferred=("r-cran-digest", "r-cran-tiny"))
+    mirror = workshop.folder / "cran"
+    with _cran(mirror) as address:
+        write_host_folder(await find_host_settings(cran=address), workshop.paths.tools)
+        install = 'install.packages("compiled")\nstopifnot(compiled::twice(4) == 8)\n'
+        made = await _r(workshop, image, install, _DESCRIPTION)
+        look = "Rscript -e 'cat(tiny::answer(), compiled::twice(4), nchar(digest::digest(1)))'; ls -A /tmp; cat /opt/binder/r/*/DESCRIPTION"
+        said = await workshop.inside(
+            made, f"set -e; export R_LIBS_USER=/opt/binder/r; {look}; ls /usr/share/jupyter/kernels"
+        )
+        assert said[0].startswith("42 8 32")
+        assert "ir" in said
+        assert address not in "\n".join(said)
+        for text, line in (('x <- 1\ninstall.packages("absent")\n', 2), ("if (\n", 2), ("library(absent)\n", 1)):
+            with pytest.raises(RepositoryFault) as caught:
+                await _r(workshop, image, text)
+            fault = explain_r(caught.value.message, "binder/install.R")
+            assert isinstance(fault, RepositoryFault)
+            assert (fault.file, fault.line) == ("binder/install.R", line)
+
+
+async def _r(workshop: Workshop, image: str, install: str, description: str = "") -> str:
+    needs = needs_of("DESCRIPTION", description) if description else ()
+    script = render(
+        "build/r.sh", prefix="/opt/binder", suite="bookworm", snapshot=None, needs=needs, install=bool(install)
+    )
+    containerfile = f"FROM {image}\nUSER 1000\nRUN sh /run/asked/r.sh\n"
+    return await workshop.make(containerfile, workshop.given(r_sh=script, install_R=install))
+
+
+@contextmanager
+def _cran(folder: Path) -> Iterator[str]:
+    """Serve a mirror of two packages of R while the block runs, and give its address."""
+    packages = [
+        _package(folder, "tiny", "1.2", {"R/a.R": "answer <- function() 42\n", "NAMESPACE": "export(answer)\n"}),
+        _package(
+            folder,
+            "compiled",
+            "1.0",
+            {
+                "R/a.R": "twice <- function(x) .Call('twice', x, PACKAGE = 'compiled')\n",
+                "NAMESPACE": "useDynLib(compiled)\nexport(twice)\n",
+                "src/a.c": "#include <Rinternals.h>\nSEXP twice(SEXP x) { return ScalarReal(2 * asReal(x)); }\n",
+            },
+        ),
     ]
+    (folder / "src/contrib/PACKAGES").write_text("\n".join(packages))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def test_sources_are_read_in_their_old_form() -> None:
-    assert debian_sources({"sources.list": ONE_LINE}, "bookworm").splitlines() == [
-        "deb http://one.example.org/debian bookworm main contrib",
-        "deb [ arch=amd64 signed-by=/usr/share/keyrings/x.gpg ] https://two.example.org/debian bookworm-security main",
-    ]
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
-def test_what_stands_twice_is_taken_once() -> None:
-    line = "deb http://one.example.org/debian bookworm main\n"
-    assert debian_sources({"a.list": line, "b.list": line}, "bookworm") == line
-
-
-@pytest.mark.parametrize("texts", [{}, {"sources.list": ""}, {"debian.sources": ""}, {"x.sources": "\n\n# x\n\n"}])
-def test_a_host_of_another_kind_has_none(texts: dict[str, str]) -> None:
-    assert debian_sources(texts, "bookworm") == ""
-
-
-def test_another_release_has_others() -> None:
-    assert debian_sources({"sources.list": ONE_LINE}, "trixie") == "deb http://one.example.org/debian trixie main\n"
+def _package(folder: Path, name: str, version: str, files: Mapping[str, str]) -> str:
+    """Write a source package of R, and return what a mirror's index says of it."""
+    place = folder / "src/contrib"
+    place.mkdir(parents=True, exist_ok=True)
+    about = f"Package: {name}\nVersion: {version}\n"
+    whole = about + "Title: T\nDescription: D.\nAuthor: Ada\nMaintainer: Ada <ada@example.org>\nLicense: BSD\n"
+    with tarfile.open(place / f"{name}_{version}.tar.gz", "w:gz") as archive:
+        for path, text in {"DESCRIPTION": whole, **files}.items():
+            member = tarfile.TarInfo(f"{name}/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return about

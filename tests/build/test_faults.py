@@ -8,16 +8,24 @@ from time import process_time
 
 import pytest
 
-from binder.errors import RepositoryFault, WorldFault
+from binder.errors import BinderError, RepositoryFault, WorldFault
 from build.faults import NoWheelFault, explain_installation, explain_post_build, explain_resolution
-from build.requirements import Requirements, read_requirements
+from build.requirements import read_requirements
 
 _SAMPLES = Path(__file__).parent / "samples" / "uv"
 
 
-def _sample(name: str) -> tuple[Requirements, str]:
+_FILE = "requirements.txt"
+
+
+def _sample(name: str) -> tuple[str, str]:
     text, _, output = (_SAMPLES / f"{name}.txt").read_text().partition("--- uv said ---\n")
-    return read_requirements("binder/requirements.txt", text), output
+    return text, output
+
+
+def _explained(output: str, text: str) -> BinderError | None:
+    lines = {name: (_FILE, line) for name, line in read_requirements(_FILE, text).lines.items()}
+    return explain_resolution(output, {_FILE: text}, lines)
 
 
 @pytest.mark.parametrize(
@@ -51,10 +59,10 @@ def _sample(name: str) -> tuple[Requirements, str]:
     ],
 )
 def test_the_line_at_fault_is_named(name: str, line: int, message: str) -> None:
-    requirements, output = _sample(name)
-    fault = explain_resolution(output, requirements)
+    text, output = _sample(name)
+    fault = _explained(output, text)
     assert isinstance(fault, RepositoryFault)
-    assert (fault.message, fault.file, fault.line) == (message, "binder/requirements.txt", line)
+    assert (fault.message, fault.file, fault.line) == (message, _FILE, line)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +73,8 @@ def test_the_line_at_fault_is_named(name: str, line: int, message: str) -> None:
     ],
 )
 def test_what_has_several_reasons_is_told_with_all_of_them(name: str, line: int, needed: list[str]) -> None:
-    requirements, output = _sample(name)
-    fault = explain_resolution(output, requirements)
+    text, output = _sample(name)
+    fault = _explained(output, text)
     assert isinstance(fault, RepositoryFault)
     assert fault.line == line
     assert all(part in fault.message for part in needed)
@@ -74,16 +82,15 @@ def test_what_has_several_reasons_is_told_with_all_of_them(name: str, line: int,
 
 
 def test_an_index_that_cannot_be_reached_is_not_the_authors_fault() -> None:
-    requirements, output = _sample("unreachable_index")
-    for asked in (requirements, None):
-        fault = explain_resolution(output, asked)
+    text, output = _sample("unreachable_index")
+    for fault in (_explained(output, text), explain_resolution(output, {}, {})):
         assert isinstance(fault, WorldFault)
         assert fault.message.startswith("The package index could not be reached: Request failed after 3 retries")
     assert isinstance(explain_installation(output), WorldFault)
 
 
 def test_without_requirements_a_resolution_that_fails_is_not_the_authors_fault() -> None:
-    assert explain_resolution(_sample("unknown_package")[1], None) is None
+    assert explain_resolution(_sample("unknown_package")[1], {}, {}) is None
 
 
 def test_a_package_without_a_wheel_is_told_from_one_that_fails() -> None:
@@ -97,17 +104,36 @@ def test_a_package_without_a_wheel_is_told_from_one_that_fails() -> None:
     assert explain_installation("Error: while running runtime: exit status 1") is None
 
 
-def test_a_post_build_that_fails_is_named_with_its_status() -> None:
-    fault = explain_post_build(".binder/postBuild", "exit status 9\nError: while running runtime: exit status 3\n")
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("fails", None, "with status 2: ls: cannot access '/nothere': No such file or directory."),
+        ("command_absent", 3, "with status 127: ./binder/postBuild: line 3: foo: command not found."),
+        ("python", 2, "with status 1: ModuleNotFoundError: No module named 'nothere'."),
+        ("quiet", None, "with status 3."),
+        ("killed", None, "with status 137: Killed. It was killed, perhaps for its want of memory."),
+        ("crlf", None, "or ends as Windows ends lines: save it with LF alone."),
+        ("no_interpreter", None, "names an interpreter that is not there"),
+        ("crlf_env", None, "It has Windows line ends: save it with LF alone, and commit."),
+        ("crlf_inside", 4, "It has Windows line ends: save it with LF alone, and commit."),
+        ("root", None, "It does not run as root: list packages of the system in apt.txt."),
+        ("denied", None, "It runs as an ordinary user, who can write to the repository's folder."),
+    ],
+)
+def test_a_post_build_that_fails_says_why(name: str, line: int | None, message: str) -> None:
+    fault = explain_post_build("binder/postBuild", (_SAMPLES.parent / "post_build" / f"{name}.txt").read_text())
     assert isinstance(fault, RepositoryFault)
-    assert (fault.place, fault.step) == (".binder/postBuild", "postBuild")
-    assert fault.message == ".binder/postBuild ended with status 3. Its last lines are in the log."
-    assert explain_post_build("postBuild", "").message == "postBuild ended. Its last lines are in the log."
+    assert (fault.file, fault.line, fault.step) == ("binder/postBuild", line, "postBuild")
+    assert message in fault.message
+
+
+def test_a_post_build_that_said_nothing_is_named() -> None:
+    assert explain_post_build("postBuild", "").message == "postBuild ended."
 
 
 @pytest.mark.parametrize("output", ["", "\n\n", "error: \n", "  cause: Because\n", "cause: Because x", "you require"])
 def test_whatever_was_printed_has_an_explanation(output: str) -> None:
-    fault = explain_resolution(output, read_requirements("requirements.txt", "numpy\n"))
+    fault = _explained(output, "numpy\n")
     assert isinstance(fault, RepositoryFault)
     assert fault.message.endswith(".")
 
@@ -116,7 +142,7 @@ def test_whatever_was_printed_has_an_explanation(output: str) -> None:
 def test_output_of_any_length_is_explained_at_once(piece: str) -> None:
     output = "error: x\n  cause: Because " + piece * (2**22 // len(piece))
     began = process_time()
-    explain_resolution(output, read_requirements("requirements.txt", "numpy\n"))
-    explain_resolution(output[:20_000], read_requirements("requirements.txt", "numpy\n"))
+    _explained(output, "numpy\n")
+    _explained(output[:20_000], "numpy\n")
     explain_installation(output)
     assert process_time() - began < 5

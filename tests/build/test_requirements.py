@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from binder.errors import RepositoryFault
-from build.requirements import Requirements, read_requirements, text_of
+from build.requirements import Reference, Requirements, read_requirements, requirement_of, text_of
 
 
 def read(text: str) -> Requirements:
@@ -69,40 +69,112 @@ def test_options_for_indexes_are_kept_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "path", "editable", "extras"),
     [
-        "-e .",
-        "--editable=.",
-        ".",
-        ".[dev]",
-        "./package",
-        "../package",
-        "/srv/package",
-        "package/",
-        "wheels/x-1.0-py3-none-any.whl",
-        "x-1.0-py3-none-any.whl",
-        "x-1.0.tar.gz",
-        "wheels\\x-1.0-py3-none-any.whl",
-        "file:///srv/x.whl",
-        "file:x.whl",
-        "x @ file:///srv/x.whl",
-        "x@file:x.whl",
-        "x @ ./x",
-        "x[extra] @ ./x",
-        "git+file:///srv/x",
-        "-r other.txt",
-        "--requirement=other.txt",
-        "-c constraints.txt",
-        "-f wheels",
-        "-fwheels",
-        "--find-links=./wheels",
-        "--find-links file:///srv/wheels",
+        ("-e .", ".", True, ()),
+        ("-e.", ".", True, ()),
+        ("--editable=.", ".", True, ()),
+        ("--editable .[b,A_c]", ".", True, ("a-c", "b")),
+        (".", ".", False, ()),
+        (".[dev]", ".", False, ("dev",)),
+        ("./package", "./package", False, ()),
+        ("../package", "../package", False, ()),
+        ("package/", "package/", False, ()),
+        ("wheels/x-1.0-py3-none-any.whl", "wheels/x-1.0-py3-none-any.whl", False, ()),
+        ("x-1.0-py3-none-any.whl --hash=sha256:00", "x-1.0-py3-none-any.whl", False, ()),
+        ("x-1.0.tar.gz", "x-1.0.tar.gz", False, ()),
+        ("file:x.whl", "x.whl", False, ()),
+        ("file:./my%20x", "./my x", False, ()),
+        ("file:///home/jovyan/x", "./x", False, ()),
+        ("-e file:///home/jovyan#egg=x[a]", ".", True, ("a",)),
+        ("file://${PWD}/x", "./x", False, ()),
+        ("-e ${REPO_DIR}", ".", True, ()),
+        ("x@file:x.whl", "x.whl", False, ()),
+        ("x @ ./x", "./x", False, ()),
+        ("x[extra] @ ./x", "./x", False, ("extra",)),
+        ('-e "./x y"', "./x y", True, ()),
     ],
 )
-def test_files_of_the_repository_are_refused_with_their_line(line: str) -> None:
-    with pytest.raises(RepositoryFault, match="refers to a file of the repository") as caught:
+def test_places_of_the_repository_are_found_and_left_out(
+    line: str, path: str, editable: bool, extras: tuple[str, ...]
+) -> None:
+    found = read(f"numpy\n{line}\npandas")
+    assert found.references == (Reference("place", path, 2, editable, extras),)
+    assert found.text == "numpy\n\npandas"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/srv/package",
+        "-e /srv",
+        "file:///srv/x.whl",
+        "x @ file:///srv/x.whl",
+        "git+file:///srv/x",
+        "file:///home/jovyan2",
+    ],
+)
+def test_places_outside_of_the_repository_are_refused_with_their_line(line: str) -> None:
+    with pytest.raises(RepositoryFault, match="outside of the repository") as caught:
         read(f"numpy\n\n{line}\n")
     assert (caught.value.file, caught.value.line) == ("requirements.txt", 3)
+
+
+@pytest.mark.parametrize("line", ["-f wheels", "-fwheels", "--find-links=./wheels", "--find-links file:///srv/wheels"])
+def test_a_folder_to_look_in_is_refused_with_its_line(line: str) -> None:
+    with pytest.raises(RepositoryFault, match="looks for packages in a folder"):
+        read(line)
+
+
+def test_a_place_on_a_condition_is_refused() -> None:
+    with pytest.raises(RepositoryFault, match="on a condition"):
+        read('-e ./x ; python_version > "3"')
+
+
+@pytest.mark.parametrize(
+    "line", ["-r other.txt", "-rother.txt", "--requirement=other.txt", "-c other.txt", "--constraint other.txt # why"]
+)
+def test_lists_that_are_included_are_found_and_kept(line: str) -> None:
+    found = read(f"{line}\nnumpy\n")
+    assert found.references == (Reference("list", "other.txt", 1),)
+    assert found.text == f"{line}\nnumpy\n"
+
+
+def test_a_list_on_the_network_is_no_file_of_the_repository() -> None:
+    assert read("-c https://example.org/constraints.txt\n").references == ()
+
+
+def test_an_editable_package_of_the_network_is_made_an_ordinary_one() -> None:
+    found = read("-e git+https://git.example.org/x.git@v1#egg=x\n--editable x @ git+ssh://git.example.org/x\nnumpy")
+    assert found.text == "git+https://git.example.org/x.git@v1#egg=x\nx @ git+ssh://git.example.org/x\nnumpy"
+    assert found.references == ()
+
+
+def test_lines_keep_their_numbers_when_some_are_left_out() -> None:
+    found = read("numpy\n-e \\\n .\npandas \\\n ==1\n")
+    assert found.text == "numpy\n\n\npandas \\\n ==1\n"
+    assert found.references == (Reference("place", ".", 2, editable=True),)
+
+
+@pytest.mark.parametrize(
+    "said", ["numpy", "Pandas[excel]>=2; python_version > '3'", "x @ git+https://git.example.org/x"]
+)
+def test_a_requirement_is_written_in_one_form(said: str) -> None:
+    assert requirement_of(said, "Pipfile") == requirement_of(requirement_of(f" {said}\n", "Pipfile"), "Pipfile")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("", "-r x", "../x", "x\n-r /etc/passwd", "x @ file:///etc/passwd", "x @ ./x", "x @ git+file:///srv/x", "x\0"),
+        *("x ; " + "(" * 20_000, "x ; " + "(" * 4000 + "a" + ")" * 4000, "x" * 20_000, "x==", "--pre"),
+    ],
+)
+def test_what_is_no_requirement_is_refused(said: str) -> None:
+    with pytest.raises(RepositoryFault) as caught:
+        requirement_of(said, "Pipfile", 3)
+    assert (caught.value.file, caught.value.line) == ("Pipfile", 3)
+    assert len(caught.value.message) < 200
 
 
 @pytest.mark.parametrize(
@@ -123,7 +195,8 @@ def test_files_of_the_repository_are_refused_with_their_line(line: str) -> None:
     ],
 )
 def test_what_is_on_the_network_is_not_taken_for_a_file(line: str) -> None:
-    read(line)
+    found = read(line)
+    assert (found.references, found.text) == ((), line)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -137,7 +210,10 @@ def test_a_file_that_is_not_text_is_read_somehow() -> None:
     assert read(text_of(b"numpy\n\xff\xff\npandas\n")).lines == {"numpy": 1, "pandas": 3}
 
 
-@given(st.text())
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["-e", " ", ".", "file:", "//", "[a]", "#", "@", "x", "\n", ";", "\\"])).map("".join)
+)
 def test_nothing_that_is_written_there_breaks_us(text: str) -> None:
     last = text.count("\n") + text.count("\r") + 1
     assert all(1 <= line <= last for line in _lines_named(text))
@@ -169,7 +245,27 @@ def test_names_are_found_on_their_lines_whatever_is_between(parts: list[tuple[st
 
 
 @pytest.mark.parametrize(
-    "piece", [" ", "a", "a ", " #", " ;", "a --", "a@", "a.", "a[", "\\", "a\\\n", ".tar.a", "-f", "a-", "numpy\n"]
+    "piece",
+    [
+        " ",
+        "a",
+        "a ",
+        " #",
+        " ;",
+        "a --",
+        "a@",
+        "a.",
+        "a[",
+        "\\",
+        "a\\\n",
+        ".tar.a",
+        "-f",
+        "a-",
+        "numpy\n",
+        "-e .\n",
+        "-e\\\n",
+        "]",
+    ],
 )
 def test_the_largest_file_is_read_at_once(piece: str) -> None:
     text = piece * (2**20 // len(piece)) + "/"
