@@ -25,7 +25,7 @@ class Alone:
         async with lock:
             path = self._folder / name
             # Waited for in steps: a thread that waits in the kernel could not be broken off.
-            while (descriptor := _try(path)) is None:
+            while (descriptor := _try(path)) is None:  # noqa: ASYNC110 - another process gives no sign
                 await asyncio.sleep(_POLL_SECONDS)
             try:
                 yield

@@ -5,6 +5,7 @@ It chooses nothing: what goes into an image, and when one is made, is its caller
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,9 @@ buildah from --pull-never --name "$name" "$image" >/dev/null
 "$@"
 """
 
+LIMITED_TO: ContextVar[Sequence[Path]] = ContextVar("LIMITED_TO", default=())
+"""The control groups of the build that this task is at; all of its commands run inside of them."""
+
 Network = Literal["host", "none"]
 
 Mount = tuple[Path, str, str]
@@ -54,7 +58,9 @@ class Buildah:
 
     def command(self, argv: Sequence[str], *, cwd: Path | None = None) -> Command:
         """Return a command that runs beside Buildah, in namespaces of its own."""
-        return Command([*self._prefix, *argv], self._env, cwd or self.paths.engine, self._account, sandboxed=True)
+        argv = [*self._prefix, *argv]
+        groups = LIMITED_TO.get()
+        return Command(argv, self._env, cwd or self.paths.engine, self._account, sandboxed=True, cgroups=groups)
 
     async def images(self) -> dict[str, str]:
         """Return the images that are there: name → digest.

@@ -6,7 +6,7 @@ the latter is made again, whole, when there is nothing else to do.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -18,6 +18,7 @@ from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
 from build.buildah import Buildah, Mount
+from build.conda import explain_conda
 from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
@@ -44,12 +45,16 @@ Way = Literal["whole", "built", "delta"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """An environment that is wanted: its layer, what it lies on, and what is in it. `r` maps files to R's inputs."""
+    """An environment that is wanted: its layer, what it lies on, and what is in it.
+
+    `r` maps files to R's inputs; `variables` are the author's own.
+    """
 
     layer: Layer
     parent: Layer
     lock: Lock
     r: Mapping[str, str]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> str:
@@ -93,7 +98,7 @@ def variables_of(wanted: Wanted) -> dict[str, str]:
         variables["VIRTUAL_ENV"] = wanted.python
     if wanted.r:
         variables["R_LIBS_USER"] = f"{ENVIRONMENT_HOME}/r"
-    return variables
+    return {**wanted.variables, **variables}
 
 
 class Environments:
@@ -233,7 +238,7 @@ class Environments:
             created=BEGINNING_OF_TIME,
             step="environment",
             take=printed.take,
-            explain=explain_installation,
+            explain=lambda output: explain_conda(output, None) or explain_installation(output),
         )
         await self._images.keep(wanted.layer)
         record = Record(

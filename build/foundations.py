@@ -1,4 +1,4 @@
-"""Makes what environments lie on, each once for all that need it: Debian, and its packages that a repository asks for."""
+"""Makes what environments lie on, each once for all that need it: Debian, and the packages of it that are wanted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -40,7 +40,8 @@ buildah tag "$id" "$2"
 class Record:
     """What is known of an image that was made: the time and the bytes of its own layer, and what is in it.
 
-    `family` is shared by environments that differ only in packages. `depth` counts the deltas of an environment, `pins` are its packages of
+    `family` is shared by environments that differ only in packages.
+    `depth` counts the deltas of an environment, `pins` are its packages of
     PyPI; `packages` are all of the image's ([type, name, version]).
     """
 

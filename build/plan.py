@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
 from binder.names import digest_of
@@ -19,6 +20,8 @@ from build.tree import Entry
 from templates import source_path
 
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
+
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 LayerKind = Literal["base", "system", "environment", "prepared", "content"]
 
@@ -113,7 +116,9 @@ def asked_key(suite: str, asked: ToResolve) -> str:
     """Return what stands for what is asked for, whatever version of ours resolves it: a kept lock is of this."""
     recipe = asked.recipe
     of_python = (recipe.python.asked, recipe.python.roots, recipe.python.constraints, recipe.python.index_options)
-    of_conda = asdict(recipe.conda) if recipe.conda else None
+    conda = recipe.conda
+    locked = [asdict(package) for package in conda.locked] if conda and conda.locked is not None else None
+    of_conda = (conda.channels, conda.specs, conda.pip, conda.priority, locked) if conda else None
     return digest_of("asked", suite, of_python, of_conda, str(recipe.options.as_of))
 
 
@@ -129,10 +134,15 @@ def environment_family(parent: Layer) -> str:
     return digest_of("family", parent.key, template("environment.sh"), template("environment.Containerfile"))
 
 
-def environment_layer(parent: Layer, lock: Lock, of_r: Mapping[str, str]) -> Layer:
-    """Return the layer of a resolved environment; `of_r` holds what decides which packages R gets."""
+def environment_layer(
+    parent: Layer, lock: Lock, of_r: Mapping[str, str], variables: Mapping[str, str] = _NO_VARIABLES
+) -> Layer:
+    """Return the layer of a resolved environment.
+
+    `of_r` holds what decides which packages R gets, `variables` what the author wants to be set.
+    """
     family = environment_family(parent)
-    return Layer("environment", digest_of("environment", family, lock.pypi, list(lock.conda), of_r))
+    return Layer("environment", digest_of("environment", family, lock.pypi, list(lock.conda), of_r, dict(variables)))
 
 
 def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) -> Layer:

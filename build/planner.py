@@ -131,8 +131,9 @@ class Planner:
         asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
         lock = await self._committed_lock(job, commit, foundation, asked)
         lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
-        layer = environment_layer(foundation.system, lock, of_r)
-        wanted = Wanted(layer, foundation.system, lock, of_r)
+        variables = dict(recipe.conda.variables) if recipe.conda else {}
+        layer = environment_layer(foundation.system, lock, of_r, variables)
+        wanted = Wanted(layer, foundation.system, lock, of_r, variables)
         prepared = prepared_layer(layer, recipe, commit.files)
         content = content_layer(prepared, job.source.url, commit)
         return Plan(commit, recipe, foundation, wanted, prepared, content)

@@ -6,7 +6,7 @@ away, as the user of images, on a copy of the folder of packages that is thrown 
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from build.rattler import conda_library
 
 _PYPI_FOLLOWS = "--- lock ---"
 _CONDA_FOLLOWS = "--- conda ---"
+# No file of a repository has such a name.
+_DEFAULTS = ".binder-jupyter.txt"
 _DEBIANS_PYTHON = "/usr/bin/python3"
 _NAME = re.compile(r"\A[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 # What is in the repository itself is installed when its files are there.
-_LOCAL = re.compile(r"-e |\.{0,2}/|file:|[\w.-]+ @ file:")
+_LOCAL = re.compile(r"-e |\.{0,2}(?:/|\Z)|file:|[\w.-]+(?:\[[^]]*\])? @ (?:file:|\.)")
 _CONDA = """
 . /run/binder/environment
 PYTHONPATH=/run/python exec /usr/bin/python3 -B /run/asked/conda.py solve /run/asked/request.json
@@ -145,13 +147,13 @@ class Resolution:
         python = asked.recipe.python
         given = _folder(work / "asked")
         constraints = {**{path: python.asked[path] for path in python.constraints}, **_constraints_of(conda)}
-        roots = {**python.asked, "jupyter.txt": default_packages()}
+        roots = {**python.asked, _DEFAULTS: default_packages()}
         for path, text in {**roots, **constraints}.items():
             _write(given / "files" / path, text)
         mounts = self._mounts(given)
         if python.reads_tree:
             mounts.append(((await archive()).path, "/run/tree.tar", "ro"))
-        arguments = [*python.roots, "jupyter.txt", *(part for path in constraints for part in ("--constraint", path))]
+        arguments = [*python.roots, _DEFAULTS, *(part for path in constraints for part in ("--constraint", path))]
         arguments += ["--python", _DEBIANS_PYTHON, *_version_of(conda)]
         arguments += ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
         answer = After(_PYPI_FOLLOWS, notes.take)
@@ -164,13 +166,25 @@ class Resolution:
             take=answer.take,
             explain=lambda output: explain_resolution(output, python.asked, python.lines),
         )
-        found = [line for line in (answer.lines or ()) if not _LOCAL.match(line)]
+        found = without_places(answer.lines or ())
         return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
 
     def _mounts(self, given: Path) -> list[Mount]:
         links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
         wheels = (self._paths.packages / "wheels", "/run/packages", "O")
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), wheels, *links]
+
+
+def without_places(lines: Iterable[str]) -> list[str]:
+    """Return the entries of a lock, of one line or several, but for those that are places of the repository."""
+    kept: list[str] = []
+    is_kept = True
+    for line in lines:
+        if not line.startswith((" ", "\t")):
+            is_kept = not _LOCAL.match(line.removesuffix("\\").strip())
+        if is_kept:
+            kept.append(line)
+    return kept
 
 
 def _constraints_of(conda: list[dict[str, Any]]) -> dict[str, str]:

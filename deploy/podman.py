@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from binder.cgroups import Allowance, Cgroups, Limits
 from binder.containers import engine_environment
 from binder.errors import OperatorFault
 from binder.names import is_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
 from binder.uses import mark_used
-from deploy.cgroups import Cgroups, Limits
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import SERVER_PORT, pod_name, session_manifest
 
@@ -67,7 +67,7 @@ class PodmanEngine:
         raise AssertionError("the last attempt returns or raises")
 
     async def _play(self, spec: SessionSpec, port: int) -> Completed:
-        groups = self._cgroups.make(spec)
+        groups = self._cgroups.make(spec.id, Allowance(spec.memory_bytes, spec.pids, spec.cpus))
         manifest = json.dumps(session_manifest(spec, instance=self.instance, host_port=port)).encode()
         # No address of the host's loopback can be reached from inside: that is slirp4netns' default.
         return await self._podman("kube", "play", "--network", "slirp4netns", "-", stdin=manifest, cgroups=groups)
@@ -101,7 +101,7 @@ class PodmanEngine:
             else:
                 found.setdefault(session_id, _NOT_STARTED)
         # Whoever died between two steps may have left no more than a group.
-        return dict.fromkeys(self._cgroups.sessions(), _NOT_STARTED) | found
+        return dict.fromkeys(self._cgroups.names(), _NOT_STARTED) | found
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from binder.cgroups import Allowance, limits_for, read_cgroup_facts
 from binder.containers import prepare_engine, release_engine
 from binder.errors import OperatorFault
 from binder.log import logger
@@ -33,7 +34,6 @@ from build.collector import Collector, policy_of
 from build.git import Git
 from build.host import find_host_settings, write_host_folder
 from build.worker import BuildWorker
-from deploy.cgroups import limits_for, read_cgroup_facts
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
 from githubapp.client import GitHubClient
@@ -48,6 +48,8 @@ from proxy.routes import RouteKeeper, stored_routes
 log = logger(__name__)
 
 _POLL_SECONDS = 2.0
+_BUILD_PIDS = 4096
+_BUILD_CPUS = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ async def _start(
         at_once=settings.builds_at_once,
         log_bytes=settings.build_log_bytes,
         secrets=builder.host.secrets,
+        limits=engine.limits,
+        allowed=Allowance(settings.build_memory_bytes, _BUILD_PIDS, _BUILD_CPUS),
     )
     stack.push_async_callback(builds.close)
     sessions = Keeper(store, engine, settings)

@@ -23,7 +23,10 @@ from build.resolution import Resolution
 
 @dataclass(frozen=True)
 class Builder:
-    """What builds are made with; to be prepared, and closed. `again` makes environments once more, behind everything else that runs."""
+    """What builds are made with; to be prepared, and closed.
+
+    `again` makes environments once more, behind everything else that runs.
+    """
 
     paths: Paths
     account: Account
@@ -50,7 +53,7 @@ class Builder:
 def wired_builder(
     settings: Settings, paths: Paths, account: Account, host: HostSettings, *, objects: Paths | None = None
 ) -> Builder:
-    """Return a builder on an engine that is ready (`prepare_engine`), and whose tools are written (`write_host_folder`).
+    """Return a builder on an engine that is ready (`prepare_engine`) and has its tools (`write_host_folder`).
 
     git keeps what it fetches below `objects`, or else where everything is.
     """

@@ -28,5 +28,5 @@ if ! commit=$(git rev-parse --verify --quiet "$3^{commit}" 2>/dev/null); then
 fi
 exec 9>&-
 exec 2>/dev/null
-git show --no-patch --format='%T%n%ct' "$commit"
+git rev-list --max-count=1 --no-commit-header --format='%T%n%ct' "$commit"
 git ls-tree -r -l -z "$commit" || { echo; echo "git ls-tree died of signal 11"; exit 1; }

@@ -148,9 +148,8 @@ async def test_packs_are_kept_few(git: Git, make_repository: MakeRepository, pat
         await git.fetch(repository.source, sha)
     assert len(list(paths.git.glob("*/objects/pack/*.pack"))) <= 20
     shutil.move(repository.folder, repository.folder.with_name("gone"))
-    commits = [await git.fetch(repository.source, sha) for sha in shas]
-    texts = [await git.read(repository.source, commit, "a.txt") for commit in commits]
-    assert texts == [str(number).encode() for number in range(25)]
+    commits = [await git.fetch(repository.source, sha) for sha in (shas[0], shas[24])]
+    assert [await git.read(repository.source, commit, "a.txt") for commit in commits] == [b"0", b"24"]
 
 
 async def test_what_was_fetched_with_a_token_needs_one(git: Git, make_repository: MakeRepository) -> None:

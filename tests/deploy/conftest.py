@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from binder.cgroups import limits_for, read_cgroup_facts
 from binder.names import new_session_id, new_token
 from binder.paths import Paths
 from binder.process import Account
-from deploy.cgroups import limits_for, read_cgroup_facts
 from deploy.engine import Engine, Running, SessionSpec
 from deploy.podman import PodmanEngine
 from tests.builds import Builder

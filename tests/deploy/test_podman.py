@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from binder.cgroups import Allowance, CgroupFacts, Cgroups, limits_for, read_cgroup_facts
 from binder.containers import prepare_engine, release_engine
 from binder.lifecycle import BuildState, SessionState
 from binder.loop import run_loop, wait_for_hint
@@ -17,7 +18,6 @@ from binder.process import Account
 from binder.settings import read_settings
 from binder.store import Store
 from binder.store.tables import Session
-from deploy.cgroups import CgroupFacts, Cgroups, limits_for, read_cgroup_facts
 from deploy.engine import Running, SessionSpec
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine, is_worth_another_try, running_of
@@ -183,7 +183,7 @@ async def test_a_start_that_is_given_up_leaves_nothing(engine: PodmanEngine, odd
 
 async def test_a_group_without_a_pod_is_found_and_removed(engine: PodmanEngine) -> None:
     spec = new_spec("none")
-    Cgroups(engine.limits, engine.instance).make(spec)
+    Cgroups(engine.limits, engine.instance).make(spec.id, Allowance(spec.memory_bytes, spec.pids, spec.cpus))
     assert not (await engine.running())[spec.id].alive
     await engine.stop(spec.id)
     assert await engine.running() == {}

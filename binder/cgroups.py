@@ -1,7 +1,8 @@
-"""Which limits this machine can set on a session, and one control group for each session that sets them.
+"""Which limits this machine can set, and one control group for each session or build that sets them.
 
-Rootless podman cannot set limits of its own under cgroup v1. A service that is root makes a group for each session,
-and podman is started inside of it: all that it starts stays there, because nothing in there may write to the group.
+Rootless podman and Buildah cannot set limits of their own under cgroup v1. A service that is root makes a group for
+each session and each build, and they are started inside of it: all that they start stays there, because nothing in
+there may write to the group.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binder.errors import OperatorFault
-from deploy.engine import SessionSpec
 
 CONTROLLERS = ("memory", "pids", "cpu")
 _MEANING = {"memory": "memory", "pids": "the number of processes", "cpu": "their share of the processors"}
@@ -22,6 +22,15 @@ _EMPTYING_SECONDS = 2.0
 _POLL_SECONDS = 0.01
 _SHARES_OF_ONE_CPU = 1024
 _WEIGHT_OF_ONE_CPU = 100
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """The most that one session or build may use; `cpus` counts only while others want processors too."""
+
+    memory_bytes: int
+    pids: int
+    cpus: float
 
 
 @dataclass(frozen=True)
@@ -52,21 +61,21 @@ def limits_for(facts: CgroupFacts) -> Limits:
     return Limits(version, folders, f"Sessions run without limits on {', '.join(missing)}: {why}.")
 
 
-def values_for(spec: SessionSpec, version: int) -> Mapping[str, Mapping[str, str]]:
-    """Return the limits of a session: controller → file → what is written to it.
+def values_for(allowed: Allowance, version: int) -> Mapping[str, Mapping[str, str]]:
+    """Return the limits: controller → file → what is written to it.
 
     Source: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html, …/cgroup-v2.html
     """
-    memory, pids = str(spec.memory_bytes), str(spec.pids)
+    memory, pids = str(allowed.memory_bytes), str(allowed.pids)
     if version == 1:
-        shares = max(2, round(spec.cpus * _SHARES_OF_ONE_CPU))
+        shares = max(2, round(allowed.cpus * _SHARES_OF_ONE_CPU))
         return {
             # With swap counted too, or a session could push the host into swapping.
             "memory": {"memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory},
             "pids": {"pids.max": pids},
             "cpu": {"cpu.shares": str(shares)},
         }
-    weight = min(10_000, max(1, round(spec.cpus * _WEIGHT_OF_ONE_CPU)))
+    weight = min(10_000, max(1, round(allowed.cpus * _WEIGHT_OF_ONE_CPU)))
     return {
         "memory": {"memory.max": memory, "memory.swap.max": "0"},
         "pids": {"pids.max": pids},
@@ -91,57 +100,57 @@ def _can_make_groups(folder: Path, mark: str) -> bool:
 
 
 class Cgroups:
-    """The control groups of one service's sessions."""
+    """The control groups of what one service runs: its sessions (`below`: its instance), or its builds."""
 
-    def __init__(self, limits: Limits, instance: str) -> None:
+    def __init__(self, limits: Limits, below: str) -> None:
         self.limits = limits
-        self._below = f"binder-{instance}"
+        self._below = f"binder-{below}"
 
-    def groups_of(self, session_id: str) -> list[Path]:
+    def groups_of(self, name: str) -> list[Path]:
         """Return the folders of a session's groups, whether or not they are there."""
-        return sorted({folder / self._below / session_id for folder in self.limits.folders.values()})
+        return sorted({folder / self._below / name for folder in self.limits.folders.values()})
 
-    def sessions(self) -> set[str]:
-        """Return the ids of the sessions that have a group."""
+    def names(self) -> set[str]:
+        """Return the names that have a group."""
         groups = (group for folder in self.limits.folders.values() for group in (folder / self._below).glob("*"))
         return {group.name for group in groups if group.is_dir()}
 
-    def make(self, spec: SessionSpec) -> list[Path]:
-        """Make a session's groups, set its limits, and return their folders.
+    def make(self, name: str, allowed: Allowance) -> list[Path]:
+        """Make the groups of that name, set their limits, and return their folders.
 
         Raises: OperatorFault.
         """
         try:
-            for controller, files in values_for(spec, self.limits.version).items():
+            for controller, files in values_for(allowed, self.limits.version).items():
                 if controller in self.limits.folders:
-                    self._make_one(controller, spec.id, files)
+                    self._make_one(controller, name, files)
         except OSError as error:
-            raise OperatorFault(f"A session's limits cannot be set: {error}") from error
-        return self.groups_of(spec.id)
+            raise OperatorFault(f"The limits of {name} cannot be set: {error}") from error
+        return self.groups_of(name)
 
-    def _make_one(self, controller: str, session_id: str, files: Mapping[str, str]) -> None:
+    def _make_one(self, controller: str, name: str, files: Mapping[str, str]) -> None:
         parent = self.limits.folders[controller] / self._below
-        group = parent / session_id
+        group = parent / name
         group.mkdir(parents=True, exist_ok=True)
         if self.limits.version == 2:
             (parent / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
-        for name, value in files.items():
+        for file, value in files.items():
             with suppress(FileNotFoundError):  # a kernel that does not count swap has no file for it
-                (group / name).write_text(value, encoding="ascii")
+                (group / file).write_text(value, encoding="ascii")
 
-    def ran_out_of_memory(self, session_id: str) -> bool:
-        """Whether the kernel ended a process of the session because of its limit."""
-        name = "memory.oom_control" if self.limits.version == 1 else "memory.events"
+    def ran_out_of_memory(self, name: str) -> bool:
+        """Whether the kernel ended a process of the group because of its limit."""
+        file = "memory.oom_control" if self.limits.version == 1 else "memory.events"
         folder = self.limits.folders.get("memory", _ROOT)
         with suppress(OSError):
-            text = (folder / self._below / session_id / name).read_text(encoding="ascii")
+            text = (folder / self._below / name / file).read_text(encoding="ascii")
             counts = dict(line.split() for line in text.splitlines())
             return int(counts.get("oom_kill", "0")) > 0
         return False
 
-    async def remove(self, session_id: str) -> None:
-        """Remove a session's groups, and end whatever is still in them."""
-        for group in self.groups_of(session_id):
+    async def remove(self, name: str) -> None:
+        """Remove the groups of that name, and end whatever is still in them."""
+        for group in self.groups_of(name):
             await _remove_group(group)
             with suppress(OSError):  # other sessions have theirs in there
                 group.parent.rmdir()

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from binder.cgroups import Allowance, CgroupFacts, Cgroups, Limits, limits_for, read_cgroup_facts, values_for
 from binder.errors import OperatorFault
-from deploy.cgroups import CgroupFacts, Cgroups, Limits, limits_for, read_cgroup_facts, values_for
-from deploy.engine import SessionSpec
 
-SPEC = SessionSpec("s234567abcdefghi", "image", "token", memory_bytes=2**30, cpus=1.5, pids=100)
+NAME, ALLOWED = "s234567abcdefghi", Allowance(memory_bytes=2**30, pids=100, cpus=1.5)
 ALL_V1 = {name: Path("/v1") / name for name in ("memory", "pids", "cpu")}
 ALL_V2 = dict.fromkeys(("memory", "pids", "cpu"), Path("/v2"))
 
@@ -45,12 +44,12 @@ def test_the_way_that_limits_most_is_taken(facts: CgroupFacts, expected: Limits)
 
 
 def test_both_versions_say_the_same() -> None:
-    assert values_for(SPEC, 1) == {
+    assert values_for(ALLOWED, 1) == {
         "memory": {"memory.limit_in_bytes": "1073741824", "memory.memsw.limit_in_bytes": "1073741824"},
         "pids": {"pids.max": "100"},
         "cpu": {"cpu.shares": "1536"},
     }
-    assert values_for(SPEC, 2) == {
+    assert values_for(ALLOWED, 2) == {
         "memory": {"memory.max": "1073741824", "memory.swap.max": "0"},
         "pids": {"pids.max": "100"},
         "cpu": {"cpu.weight": "150"},
@@ -74,34 +73,34 @@ def _files(folder: Path) -> dict[str, str]:
 
 def test_a_group_of_the_second_version_holds_all_limits(tmp_path: Path) -> None:
     cgroups = Cgroups(Limits(2, dict.fromkeys(("memory", "pids"), tmp_path)), "0")
-    assert cgroups.make(SPEC) == [tmp_path / "binder-0" / SPEC.id]
+    assert cgroups.make(NAME, ALLOWED) == [tmp_path / "binder-0" / NAME]
     assert _files(tmp_path / "binder-0") == {
         "cgroup.subtree_control": "+pids",
-        f"{SPEC.id}/memory.max": "1073741824",
-        f"{SPEC.id}/memory.swap.max": "0",
-        f"{SPEC.id}/pids.max": "100",
+        f"{NAME}/memory.max": "1073741824",
+        f"{NAME}/memory.swap.max": "0",
+        f"{NAME}/pids.max": "100",
     }
-    (tmp_path / "binder-0" / SPEC.id / "memory.events").write_text("oom 1\noom_kill 1\n", encoding="ascii")
-    assert cgroups.ran_out_of_memory(SPEC.id)
+    (tmp_path / "binder-0" / NAME / "memory.events").write_text("oom 1\noom_kill 1\n", encoding="ascii")
+    assert cgroups.ran_out_of_memory(NAME)
     assert not cgroups.ran_out_of_memory("s000000000000000")
 
 
 def test_what_cannot_be_set_is_the_operators_to_know(tmp_path: Path) -> None:
     (tmp_path / "binder-0").touch()
-    with pytest.raises(OperatorFault, match="limits cannot be set"):
-        Cgroups(Limits(1, {"memory": tmp_path}), "0").make(SPEC)
+    with pytest.raises(OperatorFault, match="limits of s234567abcdefghi cannot be set"):
+        Cgroups(Limits(1, {"memory": tmp_path}), "0").make(NAME, ALLOWED)
 
 
 async def test_real_groups_come_and_go() -> None:
     limits = limits_for(read_cgroup_facts())
     assert limits.explanation is None, "this machine cannot limit sessions: run the tests as root"
     cgroups = Cgroups(limits, "test")
-    groups = cgroups.make(SPEC)
+    groups = cgroups.make(NAME, ALLOWED)
     assert groups
-    assert groups == cgroups.groups_of(SPEC.id)
-    assert cgroups.make(SPEC) == groups
-    assert not cgroups.ran_out_of_memory(SPEC.id)
-    await cgroups.remove(SPEC.id)
-    await cgroups.remove(SPEC.id)
+    assert groups == cgroups.groups_of(NAME)
+    assert cgroups.make(NAME, ALLOWED) == groups
+    assert not cgroups.ran_out_of_memory(NAME)
+    await cgroups.remove(NAME)
+    await cgroups.remove(NAME)
     assert not any(group.exists() for group in groups)
     assert not any(group.parent.exists() for group in groups)
