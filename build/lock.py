@@ -21,7 +21,7 @@ _OF_A_RECORD = ("url", "sha256", "name", "version", "build")
 class Lock:
     """A requirements.txt with hashes, and Conda's records ({url, sha256, name, version, build, …}), in their order.
 
-    `made_of` stands for what was asked for.
+    All lines end. `made_of` stands for what was asked for.
     """
 
     pypi: str
@@ -39,7 +39,7 @@ def lock_text(lock: Lock) -> str:
     value = {
         "version": _VERSION,
         "made_of": lock.made_of,
-        "pypi": lock.pypi.splitlines(),
+        "pypi": lock.pypi.split("\n")[:-1],
         "conda": list(lock.conda),
     }
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -49,12 +49,13 @@ def lock_from(text: str) -> Lock | None:
     """Return the lock of a text that `lock_text` made, or None where it is something else."""
     try:
         value = json.loads(text)
-        if value["version"] != _VERSION:
+        pypi, conda, made_of = list(value["pypi"]), tuple(dict(record) for record in value["conda"]), value["made_of"]
+        texts = [*pypi, made_of, *(record[name] for record in conda for name in _OF_A_RECORD)]
+        if value["version"] != _VERSION or not all(isinstance(text, str) for text in texts):
             return None
-        pypi = "".join(f"{line}\n" for line in value["pypi"])
-        conda = tuple(dict(record) for record in value["conda"])
-        if not all(isinstance(record[name], str) for record in conda for name in _OF_A_RECORD):
-            return None
-        return Lock(pypi, conda, str(value["made_of"]))
-    except (ValueError, KeyError, TypeError):
+        lock = Lock("".join(f"{line}\n" for line in pypi), conda, made_of)
+        # Anybody may have written it: what JSON can hold, but no file, is found out here.
+        lock_text(lock).encode()
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    return lock

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from binder.errors import OperatorFault, RepositoryFault, WorldFault
 from binder.paths import Paths
 from binder.process import Account
-from build.content import ContentSink, Ownership, TarWriter
+from build.content import ContentSink, Ownership, Tar, TarWriter
 from build.git import Git
 from build.lfs import Pointer
 from build.objects import Collected, ObjectReader
@@ -94,7 +94,7 @@ async def test_the_same_commit_is_the_same_bytes(
 ) -> None:
     other_paths = Paths(reachable_path / "other-state", reachable_path / "other-cache")
     other_paths.make(account)
-    tars = []
+    tars: list[Tar] = []
     for its_git, repository in (
         (git, make_repository(FILES)),
         (Git(other_paths, account, None, timeout_seconds=60), make_repository(FILES)),
@@ -251,7 +251,7 @@ def test_a_stream_that_breaks_off_or_says_otherwise_is_refused(stream: bytes) ->
 
 
 async def test_large_files_go_through_in_pieces(git: Git, make_repository: MakeRepository, tmp_path: Path) -> None:
-    content = os.urandom(2**20) * 40
+    content = os.urandom(2**20) * 10
     repository = make_repository({"large.bin": content, "z": "last"})
     commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
     tar = await git.write_tar(repository.source, commit, commit.files, tmp_path / "x.tar")

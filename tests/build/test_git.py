@@ -1,7 +1,6 @@
 """Commits, fetched and read by the real git."""
 
 import asyncio
-import base64
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -10,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from binder.errors import OperatorFault, RepositoryFault, VisitorFault, WorldFault
+from binder.errors import RepositoryFault, VisitorFault, WorldFault
 from binder.names import digest_of
 from binder.paths import Paths
 from binder.process import Account
 from build.git import Git, Source
-from build.sources import environment_for, fault_of
 from tests.repositories import Files, Link, LocalRepository, Script
 
 MakeRepository = Callable[[Files], LocalRepository]
-HTTPS = Source("https://github.example.org/ada/notebooks.git")
 
 
 @pytest.fixture
@@ -280,50 +277,3 @@ async def test_a_fetch_that_takes_too_long_is_the_worlds_fault(
     git = Git(paths, account, None, timeout_seconds=0.001)
     with pytest.raises(WorldFault, match="took longer than"):
         await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
-
-
-def _settings(env: dict[str, str]) -> dict[str, str]:
-    count = int(env["GIT_CONFIG_COUNT"])
-    return {env[f"GIT_CONFIG_KEY_{number}"]: env[f"GIT_CONFIG_VALUE_{number}"] for number in range(count)}
-
-
-def test_a_token_goes_to_its_host_only_and_in_no_address() -> None:
-    source = Source(HTTPS.url, token="hunter2")
-    settings = _settings(environment_for(source, None))
-    credentials = base64.b64encode(b"x-access-token:hunter2").decode()
-    assert settings["http.https://github.example.org/.extraHeader"] == f"Authorization: Basic {credentials}"
-    assert not any("extraHeader" in key for key in _settings(environment_for(HTTPS, None)))
-    assert "hunter2" not in str(environment_for(source, None))
-
-
-def test_only_a_local_source_is_a_folder() -> None:
-    assert _settings(environment_for(HTTPS, None))["protocol.allow"] == "never"
-    assert "protocol.file.allow" not in _settings(environment_for(HTTPS, None))
-    assert _settings(environment_for(Source("file:///x", local=True), None))["protocol.file.allow"] == "always"
-
-
-def test_certificates_are_the_hosts() -> None:
-    assert environment_for(HTTPS, Path("/etc/ssl/ca.pem"))["GIT_SSL_CAINFO"] == "/etc/ssl/ca.pem"
-    assert "GIT_SSL_CAINFO" not in environment_for(HTTPS, None)
-
-
-@pytest.mark.parametrize(
-    ("output", "fault", "message"),
-    [
-        ("fatal: write error: No space left on device", OperatorFault, "disk"),
-        ("fatal: remote error: upload-pack: not our ref 123", RepositoryFault, "no longer in the repository"),
-        ("remote: Repository not found.\nfatal: repository 'https://x/' not found", VisitorFault, "no repository at"),
-        ("fatal: could not read Username for 'https://x': terminal prompts disabled", VisitorFault, "or it is private"),
-        ("fatal: unable to access 'https://x/': Could not resolve host: x", WorldFault, "Could not resolve host"),
-        ("fatal: unable to access 'https://x/': The requested URL returned error: 503", WorldFault, "503"),
-        ("fatal: write error: File too large", RepositoryFault, "larger than this service fetches"),
-        ("fatal: fetch-pack: invalid index-pack output", RepositoryFault, "a trap"),
-        ("fatal: early EOF\nfatal: fetch-pack: invalid index-pack output", WorldFault, "index-pack"),
-        ("error: rev-list died of signal 11", RepositoryFault, "a trap"),
-        ("", WorldFault, "it said nothing"),
-    ],
-)
-def test_what_git_says_tells_whose_fault_it_is(output: str, fault: type[Exception], message: str) -> None:
-    found = fault_of(HTTPS, output)
-    assert isinstance(found, fault)
-    assert message in found.message

@@ -118,12 +118,12 @@ async def test_what_is_not_there_is_named(git: Git, server: GitServer) -> None:
 async def test_a_local_repository_has_local_submodules(git: Git, reachable_path: Path, server: GitServer) -> None:
     inner, parent = server.repository("ada/inner"), server.repository("ada/parent")
     sha = inner.commit({"a": "1"})
-    for url in ("../inner.git", f"file://{inner.folder}"):
-        head = _add(parent, {"sub": (url, sha)})
+    heads = [_add(parent, {"sub": (url, sha)}) for url in ("../inner.git", f"file://{inner.folder}")]
+    for head in heads:
         assert "sub/a" in (await git.fetch(parent.source, head)).files
     # One that was fetched from the web has none, and is told so before anything is touched.
     with pytest.raises(RepositoryFault, match="not one of https:// or http://"):
-        await git.fetch(server.source("ada/parent"), head)
+        await git.fetch(server.source("ada/parent"), heads[-1])
 
 
 async def test_a_submodule_that_holds_itself_ends(git: Git, server: GitServer) -> None:
@@ -131,9 +131,8 @@ async def test_a_submodule_that_holds_itself_ends(git: Git, server: GitServer) -
     sha = server.repository(names[0]).commit({"a": "1"})
     for before, name in itertools.pairwise(names):
         sha = _add(server.repository(name), {"s": (f"../{before.removeprefix('ada/')}", sha)})
-        last = name
     with pytest.raises(RepositoryFault, match="s/s/s/s/s/s lies more than 5 submodules deep"):
-        await git.fetch(server.source(last), sha)
+        await git.fetch(server.source(names[-1]), sha)
 
 
 async def test_no_more_submodules_than_can_be_fetched(git: Git, server: GitServer) -> None:
