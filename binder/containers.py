@@ -147,6 +147,8 @@ def engine_settings(paths: Paths, registries: Registries = NO_REGISTRIES) -> dic
         ),
         "registries.conf": _registries_conf(registries),
         ".config/containers/auth.json": _auth_json(registries),
+        # For what is loaded on behalf of a repository.
+        "no-auth.json": "{}",
         **_certificates(registries),
         # Nothing of ours is signed yet, and nothing is pulled that was not named by its host or made here.
         ".config/containers/policy.json": json.dumps({"default": [{"type": "insecureAcceptAnything"}]}),

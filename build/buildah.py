@@ -4,6 +4,7 @@ It chooses nothing: what goes into an image, and when one is made, is its caller
 """
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -61,6 +62,13 @@ class Buildah:
         argv = [*self._prefix, *argv]
         groups = LIMITED_TO.get()
         return Command(argv, self._env, cwd or self.paths.engine, self._account, sandboxed=True, cgroups=groups)
+
+    def own_folder(self, folder: Path) -> Path:
+        """Make a folder that belongs to the build account."""
+        folder.mkdir(mode=0o755)
+        if self._account.is_other:
+            shutil.chown(folder, self._account.uid, self._account.gid)
+        return folder
 
     async def images(self) -> dict[str, str]:
         """Return the images that are there: name → digest.

@@ -19,6 +19,7 @@ from binder.uses import mark_used
 from build.alone import Alone
 from build.buildah import Buildah, Mount
 from build.conda import explain_conda
+from build.cran import Need
 from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
@@ -31,6 +32,7 @@ from build.rattler import conda_library
 from build.recipe import Recipe
 from build.resolution import After
 from build.sbom import INVENTORY_FOLLOWS, inventory_of
+from build.system_faults import explain_r
 from templates import render
 
 log = logger(__name__)
@@ -48,6 +50,7 @@ class Wanted:
     """An environment that is wanted: its layer, what it lies on, and what is in it.
 
     `r` maps files to R's inputs; `variables` are the author's own.
+    `install_r` and `needs` are where R's packages are asked for.
     """
 
     layer: Layer
@@ -55,6 +58,9 @@ class Wanted:
     lock: Lock
     r: Mapping[str, str]
     variables: Mapping[str, str] = field(default_factory=dict)
+    has_r: bool = False
+    install_r: str | None = None
+    needs: Sequence[Need] = ()
 
     @property
     def python(self) -> str:
@@ -96,7 +102,7 @@ def variables_of(wanted: Wanted) -> dict[str, str]:
         variables["CONDA_PREFIX"] = f"{ENVIRONMENT_HOME}/conda"
     if not wanted.has_conda_python:
         variables["VIRTUAL_ENV"] = wanted.python
-    if wanted.r:
+    if wanted.has_r:
         variables["R_LIBS_USER"] = f"{ENVIRONMENT_HOME}/r"
     return {**wanted.variables, **variables}
 
@@ -238,7 +244,11 @@ class Environments:
             created=BEGINNING_OF_TIME,
             step="environment",
             take=printed.take,
-            explain=lambda output: explain_conda(output, None) or explain_installation(output),
+            explain=lambda output: (
+                explain_conda(output, None)
+                or explain_r(output, wanted.install_r, wanted.needs)
+                or explain_installation(output)
+            ),
         )
         await self._images.keep(wanted.layer)
         record = Record(

@@ -132,18 +132,6 @@ class Git:
         except OSError as error:
             raise OperatorFault(f"The files of the commit cannot be written: {error.strerror}.") from error
 
-    async def lay_out(self, source: Source, commit: Commit, into: Path) -> None:
-        """Write the files of a commit that was fetched into an empty folder.
-
-        Raises: RepositoryFault.
-        """
-        # A build that was killed may have left an index, or its lock, for the one that takes up its work.
-        script = 'trap \'rm -f "$GIT_INDEX_FILE"\' EXIT; rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"; '
-        script += 'git --work-tree="$1" read-tree --reset -u "$2"'
-        index = {"GIT_INDEX_FILE": f"{self._folder(source, source)}/index-{digest_of(str(into))}"}
-        argv = ["sh", "-c", script, "lay-out", str(into), commit.sha]
-        await self._run(source, self._command(source, source, argv, index))
-
     async def _fetch_one(self, root: Source, source: Source, sha: str) -> Commit:
         """Fetch a commit, and nothing that lies elsewhere; `root` is the repository that it is fetched for."""
         folder = str(self._folder(root, source))
@@ -232,11 +220,8 @@ class Git:
         """
         return self._paths.git / digest_of(root.url, bool(root.token), source.url)
 
-    def _command(
-        self, root: Source, source: Source, argv: Sequence[str], env: Mapping[str, str] | None = None
-    ) -> Command:
-        folder = {"GIT_DIR": str(self._folder(root, source))}
-        variables = {**folder, **environment_for(source, self._certificates), **(env or {})}
+    def _command(self, root: Source, source: Source, argv: Sequence[str]) -> Command:
+        variables = {"GIT_DIR": str(self._folder(root, source)), **environment_for(source, self._certificates)}
         return Command(argv, variables, self._paths.git, self._account, sandboxed=True)
 
     async def _run(self, source: Source, command: Command) -> bytes:

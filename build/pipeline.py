@@ -17,12 +17,18 @@ from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
-from build.contents import Contents, content_of, preparation_of
+from build.commits import Commit
+from build.containerfiles import Asked, Containerfiles
+from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
 from build.images import Images, Texts, name_of, read_record
-from build.plan import Layer, time_of
+from build.plan import Layer, containerfile_layer, time_of
 from build.planner import Archiving, Job, Plan, Planner
+from build.recipe import Recipe
 from build.ways import BuiltLayer, Way, saved_by, way_of, why_of
+
+_REMOVED = "The image was removed while it was made."
+_THERE = "The image of this commit was there already."
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Pipeline:
         alone: Alone,
         environments: Environments,
         contents: Contents,
+        containerfiles: Containerfiles,
     ) -> None:
         self._paths = paths
         self._planner = planner
@@ -80,6 +87,7 @@ class Pipeline:
         self._alone = alone
         self._environments = environments
         self._contents = contents
+        self._containerfiles = containerfiles
 
     async def build(self, job: Job) -> Built:
         """Turn a commit into an image.
@@ -95,9 +103,34 @@ class Pipeline:
             recipe = await self._planner.recipe_of(job, commit)
         await job.enter(BuildState.BUILDING)
         async with self._planner.archiving(job, commit, recipe) as archive:
+            if recipe.containerfile:
+                return await self._build_containerfile(job, commit, recipe, archive, watch)
             async with watch.phase("environment"):
                 plan = await self._planner.plan(job, commit, recipe, archive)
             return await self._make(job, plan, archive, watch)
+
+    async def _build_containerfile(
+        self, job: Job, commit: Commit, recipe: Recipe, archive: Archiving, watch: Watch
+    ) -> Built:
+        layer, path = containerfile_layer(job.source.url, commit), recipe.containerfile or ""
+        await mark_used(self._paths, [layer.tag])
+        async with self._alone.at(layer.tag):
+            before = await self._images.present([layer])
+            if layer not in before:
+                text = await self._planner.text_of(job, commit, path)
+                asked = Asked(path, text, recipe.ignore, labels_of(job.source, commit))
+                async with watch.phase("image"):
+                    await self._containerfiles.build(layer, asked, commit, archive, job.log, job.work)
+        await job.enter(BuildState.PUSHING)
+        images = before or await self._images.present([layer])
+        if layer not in images:
+            raise WorldFault(_REMOVED)
+        why = f"{path} says how: its steps that did not change were re-used." if not before else _THERE
+        name, layers = name_of(self._images, layer), (BuiltLayer(layer, layer in before),)
+        job.log.heading(f"Image {name} is ready")
+        way: Way = "nothing" if before else "full"
+        created = datetime.fromtimestamp(time_of(commit), UTC)
+        return Built(name, images[layer], way, why, layers, saved_by(layers), watch.seconds, (), "", created)
 
     async def _make(self, job: Job, plan: Plan, archive: Archiving, watch: Watch) -> Built:
         outcome = Outcome("there")
@@ -126,7 +159,7 @@ class Pipeline:
     async def _built(self, job: Job, plan: Plan, before: Mapping[Layer, str], outcome: Outcome, watch: Watch) -> Built:
         images = before if plan.content in before else await self._images.present([plan.content])
         if plan.content not in images:
-            raise WorldFault("The image was removed while it was made.")
+            raise WorldFault(_REMOVED)
         records = await asyncio.gather(*(read_record(self._texts, layer) for layer in plan.layers))
         layers = tuple(
             BuiltLayer(layer, plan.content in before or layer in before, record.size_bytes, record.seconds)

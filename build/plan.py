@@ -154,6 +154,11 @@ def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) ->
     return Layer("prepared", digest_of("prepared", parent.key, recipe.post_build, read, template("content.sh")))
 
 
+def containerfile_layer(source: str, commit: Commit) -> Layer:
+    """Return the layer of a commit whose own Dockerfile says what its image is."""
+    return Layer("content", digest_of("containerfile", source, commit.sha, commit.tree, template("pull.sh")))
+
+
 def content_layer(parent: Layer, source: str, commit: Commit) -> Layer:
     """Return the layer of a commit's files; its labels name `source`, the address that the commit came from."""
     scripts = (template("content.sh"), template("content.Containerfile"))

@@ -109,9 +109,9 @@ class Planner:
 
         async def write() -> Tar:
             paths: Iterable[str] = commit.files
-            if recipe.ignore:
-                text = text_of((await self._git.read_many(job.source, commit, [recipe.ignore]))[recipe.ignore])
-                paths = kept(commit.files, text, file=recipe.ignore)
+            if recipe.ignore and not recipe.containerfile:  # Buildah leaves out what a Dockerfile is not to see
+                text = await self.text_of(job, commit, recipe.ignore)
+                paths = await asyncio.to_thread(kept, commit.files, text, file=recipe.ignore)
             return await self._git.write_tar(job.source, commit, paths, job.work / "content.tar", mtime=time_of(commit))
 
         writing = asyncio.create_task(write())
@@ -127,16 +127,21 @@ class Planner:
 
         Raises: BinderError.
         """
-        foundation, of_r = await self._foundation(job, commit, recipe)
+        foundation, needs, of_r = await self._foundation(job, commit, recipe)
         asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
         lock = await self._committed_lock(job, commit, foundation, asked)
         lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
         variables = dict(recipe.conda.variables) if recipe.conda else {}
         layer = environment_layer(foundation.system, lock, of_r, variables)
-        wanted = Wanted(layer, foundation.system, lock, of_r, variables)
+        r = recipe.r
+        wanted = Wanted(layer, foundation.system, lock, of_r, variables, r is not None, r.install if r else None, needs)
         prepared = prepared_layer(layer, recipe, commit.files)
         content = content_layer(prepared, job.source.url, commit)
         return Plan(commit, recipe, foundation, wanted, prepared, content)
+
+    async def text_of(self, job: Job, commit: Commit, path: str) -> str:
+        """Return the text of a file of a commit."""
+        return text_of((await self._git.read_many(job.source, commit, [path]))[path])
 
     async def lock(self, job: Job) -> tuple[str, Lock]:
         """Resolve what a commit asks for, whatever lock it has, and return where its lock belongs, and the lock.
@@ -151,12 +156,14 @@ class Planner:
                 file=recipe.containerfile,
             )
         async with self.archiving(job, commit, recipe) as archive:
-            foundation, _ = await self._foundation(job, commit, recipe)
+            foundation, _, _ = await self._foundation(job, commit, recipe)
             asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
             lock = await self._resolution.lock(foundation, asked, archive, job.log, job.work)
         return f"{recipe.folder}{LOCK_FILE}", lock
 
-    async def _foundation(self, job: Job, commit: Commit, recipe: Recipe) -> tuple[Foundation, Mapping[str, str]]:
+    async def _foundation(
+        self, job: Job, commit: Commit, recipe: Recipe
+    ) -> tuple[Foundation, Sequence[Need], Mapping[str, str]]:
         python, r = recipe.python, recipe.r
         suite = suite_for(
             python=python.version,
@@ -166,7 +173,7 @@ class Planner:
             default=self._suite,
         )
         needs, of_r = await self._of_r(job, commit, recipe, suite)
-        return foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot))), of_r
+        return foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot))), needs, of_r
 
     async def _of_r(
         self, job: Job, commit: Commit, recipe: Recipe, suite: str
@@ -202,7 +209,7 @@ class Planner:
         path = f"{asked.recipe.folder}{LOCK_FILE}"
         if path not in commit.files:
             return None
-        text = text_of((await self._git.read_many(job.source, commit, [path]))[path])
+        text = await self.text_of(job, commit, path)
         lock = lock_from(text)
         if lock is None:
             raise RepositoryFault(f"{path} is not a lock. Run `binder lock` to write it again.", file=path)

@@ -9,6 +9,7 @@ from binder.settings import Settings
 from build.alone import Alone
 from build.buildah import Buildah, Mount, Network
 from build.conda import CondaChannels
+from build.containerfiles import Containerfiles
 from build.contents import Contents
 from build.environments import Environments
 from build.foundations import Foundations
@@ -82,7 +83,8 @@ def wired_builder(
     planner = Planner(git, resolution, suite=settings.debian_suite)
     network: Network = "host" if settings.build_network == "always" else "none"
     contents = Contents(paths, buildah, images, host, network)
-    pipeline = Pipeline(paths, planner, images, texts, alone, made, contents)
+    containerfiles = Containerfiles(buildah, images, host, network)
+    pipeline = Pipeline(paths, planner, images, texts, alone, made, contents, containerfiles)
     return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
 
 

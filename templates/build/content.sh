@@ -10,7 +10,8 @@ uv pip install --quiet --python {{ python }} --no-deps --cache-dir /tmp/uv {{ "-
 rm -rf /tmp/uv
 {% endif %}
 {% if r_package %}
-R CMD INSTALL --no-docs .
+mkdir -p "$R_LIBS_USER"
+R CMD INSTALL --clean --no-docs .
 {% endif %}
 {% if post_build %}
 exec ./{{ post_build|shell }}

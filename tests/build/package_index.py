@@ -58,18 +58,26 @@ def running_index() -> Iterator[Index]:
             thread.join()
 
 
-def write_wheel(folder: Path, name: str, files: Mapping[str, str]) -> None:
-    """Write a wheel, version 1.0; the same files make the same wheel, byte for byte."""
-    info = f"{name}-1.0.dist-info"
+def write_wheel(folder: Path, name: str, files: Mapping[str, str], *, version: str = "1.0") -> None:
+    """Write a wheel; the same files make the same wheel, byte for byte."""
+    info = f"{name}-{version}.dist-info"
     record = "".join(f"{path},,\n" for path in (*files, f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"))
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         for path, text in {
             **files,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
             f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             f"{info}/RECORD": record,
         }.items():
             wheel.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
+
+
+def host_with(found: HostSettings, wheels: Path) -> HostSettings:
+    """Return this host's settings, with a folder of wheels besides."""
+    folders = [wheels, *found.folders]
+    environ = {name: value for name, value in found.variables.items() if name != "UV_FIND_LINKS"}
+    pip = {"find-links": " ".join(map(str, folders))}
+    return settings_for(HostFacts(pip, found.apt, environ, found.certificates, folders))
 
 
 def demanding_host(found: HostSettings, folder: Path, index: Index) -> tuple[HostSettings, list[str]]:

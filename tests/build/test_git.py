@@ -3,14 +3,13 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from binder.errors import RepositoryFault, VisitorFault, WorldFault
-from binder.names import digest_of
 from binder.paths import Paths
 from binder.process import Account
 from build.git import Git, Source
@@ -30,18 +29,6 @@ def paths(reachable_path: Path, account: Account) -> Paths:
 @pytest.fixture
 def git(paths: Paths, account: Account) -> Git:
     return Git(paths, account, None, timeout_seconds=60)
-
-
-@pytest.fixture
-async def empty(paths: Paths, account: Account) -> AsyncIterator[Path]:
-    """An empty folder that git may write to."""
-    folder = paths.work / "content"
-    folder.mkdir()
-    folder.chmod(0o755)
-    if account.is_other:
-        shutil.chown(folder, account.uid, account.gid)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def _bytes_in(folder: Path) -> int:
@@ -88,7 +75,7 @@ async def test_links_lead_to_the_web_only(git: Git, url: str) -> None:
         await git.resolve(Source(url), "main")
 
 
-async def test_a_commit_is_fetched_and_laid_out(git: Git, make_repository: MakeRepository, empty: Path) -> None:
+async def test_a_commit_is_fetched_and_read(git: Git, make_repository: MakeRepository) -> None:
     repository = make_repository({"gone.txt": "x"})
     files = {
         "notebook.ipynb": "{}",
@@ -109,11 +96,6 @@ async def test_a_commit_is_fetched_and_laid_out(git: Git, make_repository: MakeR
     }
     assert commit.files["notebook.ipynb"].object_id == repository.git("rev-parse", "HEAD:notebook.ipynb")
     assert await git.read(repository.source, commit, "data/ü b.csv") == b"\x00\xff\r\n"
-    await git.lay_out(repository.source, commit, empty)
-    assert {path.name for path in empty.rglob("*")} == {"notebook.ipynb", "data", "ü b.csv", "postBuild", "link"}
-    assert (empty / "data/ü b.csv").read_bytes() == b"\x00\xff\r\n"
-    assert (empty / "postBuild").stat().st_mode & 0o111
-    assert (empty / "link").is_symlink()
 
 
 async def test_a_commit_is_fetched_without_its_history_and_once(git: Git, make_repository: MakeRepository) -> None:
@@ -179,20 +161,6 @@ async def test_what_a_killed_fetch_left_is_in_nobodys_way(
     await git.fetch(repository.source, repository.commit({"a.txt": "3"}))
 
 
-async def test_what_a_killed_build_left_is_in_nobodys_way(
-    git: Git, make_repository: MakeRepository, paths: Paths, empty: Path
-) -> None:
-    repository = make_repository({"a.txt": "1"})
-    commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
-    (folder,) = (path for path in paths.git.iterdir() if path.is_dir())
-    index = folder / f"index-{digest_of(str(empty))}"
-    index.write_text("half of an index")
-    index.with_name(f"{index.name}.lock").touch()
-    await git.lay_out(repository.source, commit, empty)
-    assert (empty / "a.txt").exists()
-    assert list(folder.glob("index*")) == []
-
-
 @pytest.mark.parametrize(
     ("mode", "name", "said"),
     [
@@ -221,29 +189,6 @@ async def test_a_folder_named_git_is_refused(git: Git, make_repository: MakeRepo
         await git.fetch(repository.source, sha)
 
 
-async def test_names_are_only_names_and_links_are_only_links(
-    git: Git, make_repository: MakeRepository, empty: Path
-) -> None:
-    repository = make_repository({})
-    blob, link = repository.blob(b"x"), repository.blob(b"/etc/passwd")
-    names = [b"-rf", b"a\nb", b"a\\b", b"$(touch here)", b"con", b" "]
-    entries = [*(("100644", blob, name) for name in names), ("120000", link, b"link")]
-    sha = repository.commit_tree(tree(*sorted(entries, key=lambda entry: entry[2])))
-    commit = await git.fetch(repository.source, sha)
-    await git.lay_out(repository.source, commit, empty)
-    there = {path.name.encode(): path for path in empty.iterdir()}
-    assert set(there) == {*names, b"link"}
-    assert there[b"link"].is_symlink()
-
-
-async def test_nothing_of_the_repositorys_runs(git: Git, make_repository: MakeRepository, empty: Path) -> None:
-    attributes = "* filter=evil diff=evil text eol=crlf\n*.txt ident working-tree-encoding=UTF-16LE\n"
-    repository = make_repository({".gitattributes": attributes, "a.bin": b"\x00a\n", ".gitmodules": "[x]\n\turl=-x\n"})
-    commit = await git.fetch(repository.source, repository.git("rev-parse", "HEAD"))
-    await git.lay_out(repository.source, commit, empty)
-    assert (empty / "a.bin").exists()
-
-
 async def test_what_is_no_commit_is_not_built(git: Git, make_repository: MakeRepository) -> None:
     repository = make_repository({"a.txt": "x"})
     for sha in (repository.git("rev-parse", "HEAD^{tree}"), repository.blob(b"x"), "1" * 40):
@@ -251,14 +196,13 @@ async def test_what_is_no_commit_is_not_built(git: Git, make_repository: MakeRep
             await git.fetch(repository.source, sha)
 
 
-async def test_the_sha_of_a_tag_leads_to_its_commit(git: Git, make_repository: MakeRepository, empty: Path) -> None:
+async def test_the_sha_of_a_tag_leads_to_its_commit(git: Git, make_repository: MakeRepository) -> None:
     repository = make_repository({"a.txt": "x"})
     repository.git("tag", "-a", "-m", "The first", "v1")
     commit = await git.fetch(repository.source, repository.git("rev-parse", "v1"))
     assert set(commit.files) == {"a.txt"}
     assert commit.tree == repository.git("rev-parse", "HEAD^{tree}")
-    await git.lay_out(repository.source, commit, empty)
-    assert (empty / "a.txt").exists()
+    assert await git.read(repository.source, commit, "a.txt") == b"x"
 
 
 async def test_what_old_programs_wrote_is_fetched(git: Git, make_repository: MakeRepository) -> None:

@@ -1,0 +1,59 @@
+"""Machines of a test's own: their engines know nothing of each other's images, nor of those of the common one."""
+
+import os
+from pathlib import Path
+
+from binder.containers import prepare_engine
+from binder.paths import Paths
+from binder.process import Account, capture
+from binder.service.builder import registries_of
+from binder.settings import read_settings
+from build.host import HostSettings
+from build.images import LOCAL
+from build.plan import base_layer
+from tests.builds import Builder, new_builder
+
+_COPY = 'buildah push --quiet "$1" "containers-storage:[overlay@$2+$3]$1"'
+
+
+async def new_machine(
+    folder: Path, like: Builder, *, host: HostSettings | None = None, shares_packages: bool = True, **settings: object
+) -> Builder:
+    """Make a machine in a new folder, which has the base image of another, and nothing else.
+
+    `shares_packages` spares it downloads: what was downloaded there counts as downloaded here.
+    """
+    folder.mkdir()
+    folder.chmod(0o711)
+    paths = Paths(folder / "state", folder / "cache")
+    if shares_packages:
+        paths.cache.mkdir()
+        paths.packages.symlink_to(like.paths.packages)
+    paths.make(like.account)
+    await prepare_engine(paths, like.account, registries_of(read_settings(**settings)))
+    machine = await new_builder(paths, like.account, host or like.host, settings)
+    storage, run = paths.engine / "storage", paths.engine / "run/containers"
+    await like.buildah.run_script(_COPY, base_image(), str(storage), str(run), step="copy", take=None)
+    return machine
+
+
+async def remove_machine(machine: Builder) -> None:
+    """Remove what only the account of builds can, in its namespaces."""
+    await machine.wired.close()
+    cache = machine.paths.cache
+    folders = [cache / "engine/storage", *([] if machine.paths.packages.is_symlink() else [cache / "packages/wheels"])]
+    script = 'chmod -R u+rwX "$@"; rm -rf -- "$@"'
+    await machine.buildah.run_script(script, *map(str, folders), step="end", take=None)
+
+
+def base_image() -> str:
+    """Return the name of the base image in a storage."""
+    return f"{LOCAL}:{base_layer(read_settings().debian_suite).tag}"
+
+
+async def said_by_buildah(machine: Builder, *arguments: str) -> str:
+    """Run Buildah on a machine and return what it printed."""
+    command = machine.buildah.command(["buildah", *arguments])
+    code, output = await capture(command, timeout_seconds=30, most_bytes=2**24)
+    assert code == 0, output
+    return output.decode()
