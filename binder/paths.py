@@ -83,11 +83,16 @@ class Paths:
         """Folder of what every build is given: the host's settings, and our uv."""
         return self.state / "tools"
 
+    @property
+    def credentials(self) -> Path:
+        """Folder of what only those steps of a build are given that run nothing of a repository's."""
+        return self.state / "credentials"
+
     def make(self, account: Account) -> None:
         """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
         # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
         shared = (self.cache, self.locks, self.making, self.libraries, self.work)
-        for folder in (self.state, self.run, self.tools, *shared):
+        for folder in (self.state, self.run, self.tools, self.credentials, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
         for folder in (self.build_logs, self.sboms):

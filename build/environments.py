@@ -266,6 +266,8 @@ class Environments:
         is_trusted = way == "whole" and not wanted.lock.conda and not wanted.r
         packages: Mount = (self._paths.packages / "wheels", "/run/packages", "rw" if is_trusted else "O")
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
+        if is_trusted and self._host.netrc:
+            links.append((self._paths.credentials, "/run/credentials", "ro"))
         library = [await conda_library(self._paths)] if wanted.lock.conda else []
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *library, *links]
 

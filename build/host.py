@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import uv
 
 from binder.errors import OperatorFault
+from binder.paths import Paths
 from binder.process import Command, capture
 from build.debian import PYTHON_OF_SUITE, debian_sources
 
@@ -34,6 +35,10 @@ _TO_UV = {
 }
 # What only makes sense on the host: places that a build does not have, or has of its own.
 _LEFT_OUT = frozenset({"UV_CACHE_DIR", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_CONFIG_FILE", "UV_SYSTEM_PYTHON"})
+_SIGN_IN = re.compile(r"_(USERNAME|PASSWORD|TOKEN)\Z")
+_PROXY = re.compile(r"_PROXY\Z", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"([\w+.-]+://)[^\s,/@]*@")
+_INDEX = re.compile(r"(?:\b([\w-]+)=)?([\w+.-]+://[^\s,]+)")
 _SECRET = re.compile(r"_(PASSWORD|TOKEN)\Z")
 _ADDRESS = re.compile(r"[\w+.-]+://[^\s,]+")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -70,6 +75,8 @@ class HostSettings:
 
     `folders` maps a path on the host to its path in the build, `keyrings` a file to its name among theirs,
     `sources` a Debian release to apt's sources of it. `apt` is what apt is told in a build, `apt_of_host` beside it.
+    `netrc` holds the credentials for package indexes, which are in no variable: it is for steps only that run nothing
+    of a repository's.
     """
 
     variables: Mapping[str, str]
@@ -80,6 +87,7 @@ class HostSettings:
     apt_of_host: str
     sources: Mapping[str, str]
     keyrings: Mapping[Path, str]
+    netrc: str = ""
 
 
 def pip_settings(listing: str) -> dict[str, str]:
@@ -121,7 +129,7 @@ def settings_for(facts: HostFacts) -> HostSettings:
     keyrings: dict[Path, str] = {}
     sources = {suite: _sources_inside(debian_sources(facts.sources, suite), keyrings) for suite in PYTHON_OF_SUITE}
     return HostSettings(
-        variables,
+        without_credentials(variables),
         folders,
         facts.certificates,
         _secrets_in([*variables.values(), *sources.values()]) | _passwords_in(variables),
@@ -129,6 +137,7 @@ def settings_for(facts: HostFacts) -> HostSettings:
         _lines(apt_of_host),
         sources,
         keyrings,
+        netrc_of(variables),
     )
 
 
@@ -215,11 +224,46 @@ def _bundle_of(pip: Mapping[str, str]) -> Path | None:
     return next((Path(path) for path in named if path and Path(path).is_file()), None)
 
 
-def write_host_folder(settings: HostSettings, folder: Path) -> None:
-    """Write the folder that builds mount; the account of builds can read it, and nobody can change it but us.
+def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables as a repository's code may see them; a proxy's stay, as nothing could be reached without."""
+    return {
+        name: value if _PROXY.search(name) else _CREDENTIALS.sub(r"\1", value)
+        for name, value in variables.items()
+        if not _SIGN_IN.search(name)
+    }
+
+
+def netrc_of(variables: Mapping[str, str]) -> str:
+    """Return the credentials for package indexes, by host.
+
+    Not as variables: a requirements.txt may name any variable in an address of its own.
+    Raises: OperatorFault, where one cannot be written down.
+    Source: https://docs.astral.sh/uv/concepts/authentication/http/
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for name, value in variables.items():
+        for label, address in _INDEX.findall("" if _PROXY.search(name) else value):
+            place, of = urlsplit(address), f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', label.upper())}"
+            user = unquote(place.username or "") or variables.get(f"{of}_USERNAME", "")
+            password = unquote(place.password or "") or variables.get(f"{of}_PASSWORD", "")
+            if any(character.isspace() for character in user + password):
+                raise OperatorFault(
+                    f"The user name or password for {place.hostname} holds a space, which no build can be given."
+                )
+            if place.hostname and (user or password):
+                found[place.hostname] = (user, password)
+    return _lines(
+        " ".join(["machine", host, *(["login", user] if user else []), *(["password", password] if password else [])])
+        for host, (user, password) in found.items()
+    )
+
+
+def write_host_folder(settings: HostSettings, paths: Paths) -> None:
+    """Write the folders that builds mount; the account of builds can read them, and nobody can change them but us.
 
     Raises: OperatorFault.
     """
+    folder = paths.tools
     try:
         tool = Path(uv.find_uv_bin())
     except FileNotFoundError as error:
@@ -240,6 +284,7 @@ def write_host_folder(settings: HostSettings, folder: Path) -> None:
     keyrings = folder / "keyrings"
     keyrings.mkdir(exist_ok=True)
     files |= {keyrings / name: path.read_bytes() for path, name in settings.keyrings.items() if path.is_file()}
+    files[paths.credentials / "netrc"] = settings.netrc.encode()
     for path, content in files.items():
         path.write_bytes(content)
         path.chmod(0o644)

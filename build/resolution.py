@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from binder.errors import RepositoryFault
 from binder.paths import Paths
 from build.alone import Alone
 from build.buildah import Buildah, Mount
@@ -156,18 +157,36 @@ class Resolution:
         arguments = [*python.roots, _DEFAULTS, *(part for path in constraints for part in ("--constraint", path))]
         arguments += ["--python", _DEBIANS_PYTHON, *_version_of(conda)]
         arguments += ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
-        answer = After(_PYPI_FOLLOWS, notes.take)
-        await self._buildah.run_inside(
-            name_of(self._images, foundation.system),
-            template("resolve.sh"),
-            *arguments,
-            mounts=mounts,
-            step="environment",
-            take=answer.take,
-            explain=lambda output: explain_resolution(output, python.asked, python.lines),
-        )
-        found = without_places(answer.lines or ())
+
+        async def resolve(mounts: list[Mount], *options: str) -> list[str]:
+            answer = After(_PYPI_FOLLOWS, notes.take)
+            await self._buildah.run_inside(
+                name_of(self._images, foundation.system),
+                template("resolve.sh"),
+                *options,
+                *arguments,
+                mounts=mounts,
+                step="environment",
+                take=answer.take,
+                explain=lambda output: explain_resolution(output, python.asked, python.lines),
+            )
+            return without_places(answer.lines or ())
+
+        found = await self._signed_in(resolve, mounts, notes) or await resolve(mounts)
         return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
+
+    async def _signed_in(
+        self, resolve: Callable[..., Awaitable[list[str]]], mounts: list[Mount], notes: BuildLog
+    ) -> list[str] | None:
+        """Resolve with the host's credentials where it has some, and without building anything; None if that fails."""
+        if not self._host.netrc:
+            return None
+        try:
+            return await resolve([*mounts, (self._paths.credentials, "/run/credentials", "ro")], "--no-build")
+        except RepositoryFault as error:
+            notes.line(error.message)
+            notes.heading("Resolving again, without this service's credentials, for something must be built")
+            return None
 
     def _mounts(self, given: Path) -> list[Mount]:
         links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]

@@ -119,7 +119,7 @@ async def new_builder(
     `host` is what it takes this host's settings to be; `settings` stand before those of the environment.
     """
     host = host or await find_host_settings()
-    write_host_folder(host, paths.tools)
+    write_host_folder(host, paths)
     # What a test fetches is of no use to others: it goes with the state.
     own = Paths(paths.state, paths.state / "fetched")
     own.make(account)

@@ -82,7 +82,7 @@ def engine_paths(reachable_root: Path, account: Account) -> Iterator[Paths]:
 
 async def _prepare(paths: Paths, account: Account) -> None:
     await prepare_engine(paths, account)
-    write_host_folder(await find_host_settings(), paths.tools)
+    write_host_folder(await find_host_settings(), paths)
 
 
 @contextmanager

@@ -83,7 +83,7 @@ async def _snapshot(folder: Path, mirror: Path, account: Account) -> tuple[Path,
 async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
     await prepare_engine(paths, account, registries_of(settings))
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
-    await asyncio.to_thread(write_host_folder, host, paths.tools)
+    await asyncio.to_thread(write_host_folder, host, paths)
     objects = Paths(paths.state, paths.state / "fetched")
     objects.make(account)
     builder = wired_builder(settings, paths, account, host, objects=objects)

@@ -178,7 +178,7 @@ async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncI
     """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
     await prepare_engine(paths, account, registries_of(settings))
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
-    await asyncio.to_thread(write_host_folder, host, paths.tools)
+    await asyncio.to_thread(write_host_folder, host, paths)
     builder = wired_builder(settings, paths, account, host)
     with _open_lock(paths.cache / "in-use") as descriptor:
         if _try_lock(descriptor):

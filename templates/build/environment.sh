@@ -5,7 +5,7 @@
    runs (a delta, Conda's own Python, a package that is built), the folder is a copy on write that ends with it. #}
 set -eu
 . /run/binder/environment
-if [ -f /run/credentials/environment ]; then . /run/credentials/environment; fi
+if [ -f /run/credentials/netrc ]; then export NETRC=/run/credentials/netrc; fi
 export UV_CACHE_DIR=/run/packages UV_CREDENTIALS_DIR=/run/packages/credentials TMPDIR=/run/packages
 export UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=0 PYTHONHASHSEED=0
 compile() { {{ compiler }} -s -S -P -m compileall -qq -j 0 --invalidation-mode unchecked-hash "$@" || true; }

@@ -3,7 +3,7 @@
 # Arguments: those of `uv pip compile`. Prints the lock behind a line that says so.
 set -eu
 . /run/binder/environment
-if [ -f /run/credentials/environment ]; then . /run/credentials/environment; fi
+if [ -f /run/credentials/netrc ]; then export NETRC=/run/credentials/netrc; fi
 mkdir /tmp/asked
 if [ -f /run/tree.tar ]; then tar -xf /run/tree.tar -C /tmp/asked --strip-components=2 --no-same-owner; fi
 cp -r --remove-destination /run/asked/files/. /tmp/asked

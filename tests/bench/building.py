@@ -49,8 +49,7 @@ async def measure() -> list[Figure]:
         figures.append(await _same_environment(place))
         figures.append(await _fresh_worker(place))
         figures.append(await planning(place.builder, home))
-        await place.builder.buildah.run_script('chmod -R u+rwX "$1"', str(place.paths.cache), step="end", take=None)
-        await _emptied(place, place.paths.engine / "storage", place.paths.packages)
+        await _emptied(place, place.paths.engine / "storage", place.paths.packages / "wheels")
     return figures
 
 

@@ -1,6 +1,6 @@
 """Machines of a test's own: their engines know nothing of each other's images, nor of those of the common one."""
 
-import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from binder.containers import prepare_engine
@@ -9,17 +9,23 @@ from binder.process import Account, capture
 from binder.service.builder import registries_of
 from binder.settings import read_settings
 from build.host import HostSettings
-from build.images import LOCAL
-from build.plan import base_layer
+from build.images import LOCAL, LocalTexts
+from build.plan import Layer, base_layer
 from tests.builds import Builder, new_builder
 
 _COPY = 'buildah push --quiet "$1" "containers-storage:[overlay@$2+$3]$1"'
 
 
 async def new_machine(
-    folder: Path, like: Builder, *, host: HostSettings | None = None, shares_packages: bool = True, **settings: object
+    folder: Path,
+    like: Builder,
+    *,
+    host: HostSettings | None = None,
+    has: Iterable[Layer] = (),
+    shares_packages: bool = True,
+    **settings: object,
 ) -> Builder:
-    """Make a machine in a new folder, which has the base image of another, and nothing else.
+    """Make a machine in a new folder, which `has` some images of another and what is known of them, and nothing else.
 
     `shares_packages` spares it downloads: what was downloaded there counts as downloaded here.
     """
@@ -32,9 +38,17 @@ async def new_machine(
     paths.make(like.account)
     await prepare_engine(paths, like.account, registries_of(read_settings(**settings)))
     machine = await new_builder(paths, like.account, host or like.host, settings)
-    storage, run = paths.engine / "storage", paths.engine / "run/containers"
-    await like.buildah.run_script(_COPY, base_image(), str(storage), str(run), step="copy", take=None)
+    for layer in has:
+        await _copy(layer, like, machine)
     return machine
+
+
+async def _copy(layer: Layer, like: Builder, machine: Builder) -> None:
+    engine, known = machine.paths.engine, f"record-{layer.tag}"
+    places = [f"{LOCAL}:{layer.tag}", str(engine / "storage"), str(engine / "run/containers")]
+    await like.buildah.run_script(_COPY, *places, step="copy", take=None)
+    if text := await LocalTexts(like.paths).read(known):
+        await LocalTexts(machine.paths).write(known, text)
 
 
 async def remove_machine(machine: Builder) -> None:
@@ -46,9 +60,9 @@ async def remove_machine(machine: Builder) -> None:
     await machine.buildah.run_script(script, *map(str, folders), step="end", take=None)
 
 
-def base_image() -> str:
-    """Return the name of the base image in a storage."""
-    return f"{LOCAL}:{base_layer(read_settings().debian_suite).tag}"
+def the_base() -> Layer:
+    """Return the layer that every machine begins with."""
+    return base_layer(read_settings().debian_suite)
 
 
 async def said_by_buildah(machine: Builder, *arguments: str) -> str:

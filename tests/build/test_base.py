@@ -36,7 +36,7 @@ async def workshop(engine_paths: Paths, account: Account, reachable_path: Path) 
     paths.make(account)
     folder = reachable_path / "work"
     folder.mkdir(mode=0o711)
-    write_host_folder(await find_host_settings(), paths.tools)
+    write_host_folder(await find_host_settings(), paths)
     workshop = Workshop(paths, account, folder)
     yield workshop
     await workshop.close()

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from binder.errors import OperatorFault
+from binder.paths import Paths
+from binder.process import Account
 from build.host import (
     HostFacts,
     HostSettings,
     find_host_settings,
+    netrc_of,
     pip_settings,
     settings_for,
     shell_text,
+    without_credentials,
     write_host_folder,
 )
 
@@ -174,8 +179,40 @@ deb file:/srv/mirror bookworm main
 def test_the_operator_may_say_where_rs_packages_are() -> None:
     cran, snapshot = "https://cran.example.org", "https://ada:hunter22@cran.example.org:8443/{suite}/{date}"
     found = settings_for(replace(NOTHING, cran=cran, cran_snapshot=snapshot))
-    assert found.variables == {"BINDER_CRAN_URL": cran, "BINDER_CRAN_SNAPSHOT_URL": snapshot}
+    # What R runs is the repository's: it sees no password.
+    seen = snapshot.replace("ada:hunter22@", "")
+    assert found.variables == {"BINDER_CRAN_URL": cran, "BINDER_CRAN_SNAPSHOT_URL": seen}
     assert found.secrets >= {"cran.example.org", "cran.example.org:8443", "hunter22"}
+
+
+def test_credentials_are_in_no_variable() -> None:
+    variables = {
+        "UV_DEFAULT_INDEX": "https://ada:hunter%322@one.example.org/simple",
+        "UV_INDEX": "my-own=https://two.example.org/simple https://tok@three.example.org/simple",
+        "UV_INDEX_MY_OWN_USERNAME": "eve",
+        "UV_INDEX_MY_OWN_PASSWORD": "hunter3",
+        "PIP_EXTRA_INDEX_URL": "https://ada:hunter22@one.example.org/simple",
+        "HTTPS_PROXY": "http://ada:hunter5@proxy.example.org:3128",
+        "UV_HTTP_TIMEOUT": "30",
+    }
+    assert without_credentials(variables) == {
+        "UV_DEFAULT_INDEX": "https://one.example.org/simple",
+        "UV_INDEX": "my-own=https://two.example.org/simple https://three.example.org/simple",
+        "PIP_EXTRA_INDEX_URL": "https://one.example.org/simple",
+        # Without it nothing could be reached.
+        "HTTPS_PROXY": "http://ada:hunter5@proxy.example.org:3128",
+        "UV_HTTP_TIMEOUT": "30",
+    }
+    assert netrc_of({name: value for name, value in variables.items() if not name.startswith("PIP_")}).splitlines() == [
+        "machine one.example.org login ada password hunter22",
+        "machine two.example.org login eve password hunter3",
+        "machine three.example.org login tok",
+    ]
+
+
+def test_a_password_that_cannot_be_handed_on_is_refused() -> None:
+    with pytest.raises(OperatorFault, match=r"index\.example\.org holds a space"):
+        netrc_of({"UV_DEFAULT_INDEX": "https://ada:hunter%2022@index.example.org/simple"})
 
 
 def test_a_shell_takes_every_value_as_it_is(tmp_path: Path) -> None:
@@ -195,7 +232,7 @@ def test_this_host_is_looked_at() -> None:
     assert "PATH" not in found.variables
 
 
-def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: Path) -> None:
+def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: Path, account: Account) -> None:
     certificates = tmp_path / "ca.pem"
     certificates.write_text("certificate")
     certificates.chmod(0o600)
@@ -203,9 +240,11 @@ def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: P
     source = {"x.list": f"deb [signed-by={tmp_path}/key.gpg] http://one.example.org/debian bookworm main"}
     apt = 'Acquire::Retries "3";'
     found = settings_for(replace(NOTHING, certificates=certificates, apt=apt, sources=source))
-    folder = tmp_path / "tools"
+    paths = Paths(tmp_path / "state", tmp_path / "cache")
+    paths.make(account)
+    folder = paths.tools
     for _ in range(2):
-        write_host_folder(found, folder)
+        write_host_folder(found, paths)
     modes = {str(path.relative_to(folder)): path.stat().st_mode & 0o777 for path in folder.rglob("*")}
     assert modes == {
         "bin": 0o755,
