@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from binder.errors import OperatorFault
+from binder.hosts import DOCKER_HUB
 from binder.paths import Paths
 from binder.process import Account, Command, TimedOutError, run
 
@@ -164,7 +165,7 @@ def _registries_conf(registries: Registries) -> str:
     if registries.docker_mirror:
         mirror = json.dumps(registries.docker_mirror)
         is_plain = registries.plain_http and registries.docker_mirror.partition("/")[0] == registries.host
-        lines.append('[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n')
+        lines.append(f'[[registry]]\nprefix = "{DOCKER_HUB}"\nlocation = "{DOCKER_HUB}"\n')
         lines.append(f"[[registry.mirror]]\nlocation = {mirror}\ninsecure = {json.dumps(is_plain)}\n")
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from binder.errors import OperatorFault
+from binder.hosts import CONDA
 
 
 def _default_home(kind: Literal["state", "cache"]) -> Path:
@@ -91,7 +92,7 @@ class Settings(BaseSettings):
     docker_mirror: str = ""
     """Mirror of Docker Hub (host and path), from which the images are pulled that Dockerfiles begin with."""
 
-    conda_channel_alias: str = "https://conda.anaconda.org"
+    conda_channel_alias: str = f"https://{CONDA}"
     """Where a Conda channel is that is named by a word: `conda-forge` is `ALIAS/conda-forge`."""
 
     cran_url: str = "https://cloud.r-project.org"

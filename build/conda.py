@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
+from binder.hosts import CONDA
 from build.conda_files import (
     IMPLIED_CHANNEL,
     SUBDIR,
@@ -24,7 +25,7 @@ from build.pixi_lock import lock_request
 __all__ = ["CondaChannels", "CondaPackage", "CondaRequest", "channel_urls", "conda_request", "explain_conda"]
 
 _READERS = {"pixi.toml": pixi_request, "pixi.lock": lock_request}
-_ALIAS = "https://conda.anaconda.org"
+_ALIAS = f"https://{CONDA}"
 _DEFAULTS = frozenset({"defaults", "main", "anaconda", "r", "pkgs/main", "pkgs/r", "pkgs/free", "pkgs/msys2"})
 _DEFAULTS_AT = ("https://repo.anaconda.com/pkgs/", "https://repo.continuum.io/pkgs/")
 _SAID = re.compile(r"^binder: (\w+): (.*)$", re.MULTILINE)

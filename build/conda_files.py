@@ -152,8 +152,10 @@ def _variables(path: str, tree: Mapping[Text, Node]) -> tuple[tuple[str, str], .
     if not isinstance(node, dict):
         raise fault_in(path, line_of(node), "`variables` must be a mapping of names to values")
     for name, value in node.items():
-        if not _VARIABLE.fullmatch(name) or not isinstance(value, Text) or "\0" in value:
+        if not _VARIABLE.fullmatch(name) or not isinstance(value, Text):
             raise fault_in(path, name.line, "is not a variable with a value")
+        if not value.isprintable():  # it stands in a line of a file of ours
+            raise fault_in(path, name.line, "has a line end, a tab or the like in the value of a variable")
     return tuple((str(name), str(value)) for name, value in node.items())
 
 

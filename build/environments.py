@@ -73,6 +73,11 @@ class Wanted:
         return (f"{ENVIRONMENT_HOME}/conda-entrypoint",) if self.lock.conda else ()
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it holds nothing but PyPI's packages: then it can be made of another one such, or another of it."""
+        return not (self.lock.conda or self.has_r or self.variables)
+
+    @property
     def has_conda_python(self) -> bool:
         """Whether its Python is one of Conda's."""
         return any(record["name"] == "python" for record in self.lock.conda)
@@ -181,8 +186,8 @@ class Environments:
                     log.error("delta_differed", environment=key, changed=_differing(before.packages, after.packages))
 
     async def _delta_for(self, wanted: Wanted) -> Delta | None:
-        """Return the delta that is worth it; Conda's packages and R's are not exchanged one by one."""
-        if wanted.lock.conda or wanted.r:
+        """Return the delta that is worth it; Conda's packages, R's and variables are not exchanged one by one."""
+        if not wanted.is_plain:
             return None
         delta = nearest(
             await self._there(self._near.environments()), environment_family(wanted.parent), wanted.lock.pins
@@ -253,7 +258,7 @@ class Environments:
         await self._images.keep(wanted.layer)
         record = Record(
             seconds=round(monotonic() - began, 3),
-            family=environment_family(wanted.parent),
+            family=environment_family(wanted.parent) if wanted.is_plain else None,
             depth=depth,
             size_bytes=_size_in(printed.lines or ()),
             pins=wanted.lock.pins,

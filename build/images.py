@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -95,8 +95,13 @@ def name_of(images: Images, layer: Layer) -> str:
 
 async def read_record(texts: Texts, layer: Layer) -> Record:
     """Return what is known of a layer: nothing, where nobody wrote it down."""
-    text = await texts.read(f"record-{layer.tag}")
-    return Record(**json.loads(text)) if text else Record()
+    return _record_in(await texts.read(f"record-{layer.tag}"))
+
+
+def _record_in(text: str | None) -> Record:
+    """Return what a text says, as far as we know it: another version of ours may have written it."""
+    known = {one.name for one in fields(Record)}
+    return Record(**{name: value for name, value in json.loads(text or "{}").items() if name in known})
 
 
 async def write_record(texts: Texts, layer: Layer, record: Record) -> None:
@@ -180,14 +185,15 @@ class LocalTexts:
 
     async def write(self, tag: str, text: str) -> None:
         """Keep a text."""
-        new = self._paths.locks / f"{tag}.{self._paths.instance}"  # another service may be at it too
+        # Another service may be at it too; and what begins with a dot is nobody's text yet.
+        new = self._paths.locks / f".{tag}.{self._paths.instance}"
         new.write_text(text, encoding="utf-8")
         new.replace(self._paths.locks / tag)
 
     def environments(self) -> list[Made]:
         """Return the environments that were made last, as far as it was written down."""
         files = sorted(self._paths.locks.glob("record-environment-*"), key=_changed_at, reverse=True)
-        found = ((path, Record(**json.loads(path.read_text(encoding="utf-8")))) for path in files[:_MOST_RECORDS])
+        found = ((path, _record_in(_text_of(path))) for path in files[:_MOST_RECORDS])
         return [
             Made(path.name.removeprefix("record-environment-"), record.family, record.pins, record.depth)
             for path, record in found
@@ -203,11 +209,19 @@ class LocalTexts:
         (self._paths.locks / tag).unlink(missing_ok=True)
 
 
+# Another service may collect garbage meanwhile.
 def _changed_at(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # another service may collect garbage
+    except FileNotFoundError:
         return 0.0
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 class RegistryImages:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from binder.hosts import PYPI_FILES
 from build.conda_files import SUBDIR, CondaPackage, CondaRequest, fault_in
 from build.plain_yaml import Node, Text, line_of, read_yaml, text_at
 
@@ -20,7 +21,7 @@ _UNUSED = re.compile(
 )
 _ARCHIVE = re.compile(r"([A-Za-z0-9_.-]+)-([A-Za-z0-9_.!+]+)-([A-Za-z0-9_.+]+)\.(?:conda|tar\.bz2)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_INDEX_FILES = "files.pythonhosted.org"
+_INDEX_FILES = PYPI_FILES
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION = re.compile(r"[A-Za-z0-9.!+_-]+")
 

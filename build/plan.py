@@ -141,8 +141,9 @@ def environment_layer(
 
     `of_r` holds what decides which packages R gets, `variables` what the author wants to be set.
     """
-    family = environment_family(parent)
-    return Layer("environment", digest_of("environment", family, lock.pypi, list(lock.conda), of_r, dict(variables)))
+    of_conda = [*lock.conda, *([template("conda.py")] if lock.conda else [])]
+    inputs = (environment_family(parent), lock.pypi, of_conda, of_r, dict(variables))
+    return Layer("environment", digest_of("environment", *inputs))
 
 
 def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) -> Layer:
@@ -151,7 +152,8 @@ def prepared_layer(parent: Layer, recipe: Recipe, files: Mapping[str, Entry]) ->
     if recipe.post_build is None or inputs is None:
         return parent
     read = [(path, files[path].mode, files[path].object_id) for path in sorted({recipe.post_build, *inputs})]
-    return Layer("prepared", digest_of("prepared", parent.key, recipe.post_build, read, template("content.sh")))
+    scripts = (template("content.sh"), template("content.Containerfile"))
+    return Layer("prepared", digest_of("prepared", parent.key, recipe.post_build, read, scripts))
 
 
 def containerfile_layer(source: str, commit: Commit) -> Layer:

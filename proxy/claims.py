@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
 from binder.store import Store
-from binder.store.queries import LIVE_SESSIONS, advance_session, want_build
+from binder.store.queries import LIVE_SESSIONS, advance_session, has_lost_its_image, want_build
 from binder.store.tables import Build, Session
 from proxy.commits import Commit
 from proxy.launch import (
@@ -96,7 +96,7 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_mos
     build = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
     if build is None or build.state is not BuildState.SUCCEEDED:
         return LaunchFacts(build)
-    if image_of(build) is None:  # it was removed since
+    if has_lost_its_image(build):
         return LaunchFacts(None)
     return LaunchFacts(
         build,

@@ -31,8 +31,7 @@ async def want_build(
     same = (Build.repository_id == repository_id, Build.sha == sha)
     newest = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
     kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
-    is_gone = newest and newest.state is BuildState.SUCCEEDED and not (newest.result or {}).get("image")
-    if newest and newest.state in kept and not is_gone:
+    if newest and newest.state in kept and not has_lost_its_image(newest):
         if newest.preview_id is None:
             newest.preview_id = preview_id
         return newest
@@ -40,6 +39,11 @@ async def want_build(
     session.add(build)
     await session.flush()
     return build
+
+
+def has_lost_its_image(build: Build) -> bool:
+    """Whether the image that a build made was removed since."""
+    return build.state is BuildState.SUCCEEDED and (build.result or {}).get("image", "") is None
 
 
 def advance_build(build: Build, state: BuildState, now: datetime) -> None:

@@ -3,10 +3,11 @@
 set -eu
 . /run/binder/environment
 cd {{ home }}
-{% for project in projects %}
-uv pip install --quiet --python {{ python }} --no-deps --cache-dir /tmp/uv {{ "--editable " if project.editable }}{{ ("./" ~ project.path)|shell }}
-{% endfor %}
 {% if projects %}
+mkdir /tmp/uv
+{% for project in projects %}
+TMPDIR=/tmp/uv uv pip install --quiet --python {{ python }} --no-deps --cache-dir /tmp/uv/cache {{ "--editable " if project.editable }}{{ ("./" ~ project.path)|shell }}
+{% endfor %}
 rm -rf /tmp/uv
 {% endif %}
 {% if r_package %}

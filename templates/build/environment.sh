@@ -18,6 +18,11 @@ find {{ python }}/lib -path '*.dist-info/RECORD' -cnewer /tmp/before | while rea
 done >/tmp/changed
 if [ -s /tmp/changed ]; then compile -f -i - </tmp/changed; fi
 rm /tmp/before /tmp/changed
+# uv removes what was compiled of a package's folder, but not of a module that lies beside them.
+for compiled in {{ python }}/lib/python3*/site-packages/__pycache__/*.pyc; do
+    name=${compiled##*/}
+    if [ ! -e "${compiled%/*/*}/${name%.cpython-*}.py" ]; then rm -f "$compiled"; fi
+done
 {% else %}
 {% if conda %}
 PYTHONPATH=/run/python /usr/bin/python3 -B /run/asked/conda.py install /run/asked/conda.json {{ prefix }}/conda /run/packages/conda

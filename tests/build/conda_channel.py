@@ -1,7 +1,8 @@
 """A small Conda channel, made from nothing and from this machine's Debian Python, and served on the loopback device.
 
 It holds `tool` (a file and a script, for all platforms, in two versions and two builds), `pure` (a Python package with
-an entry point), `python`, and `left` and `right`, which want different versions of `tool`.
+an entry point), `python`, and `left` and `right`, which want different versions of `tool`. The same channel has the
+same archives, byte for byte, so that what is made of it can be kept.
 """
 
 import asyncio
@@ -164,10 +165,14 @@ def _write_package(
     if number:
         (folder / subdir / f"{name}.tar.bz2").write_bytes(bz2.compress(_tar(texts | contents, links or {})))
         return
+    parts = {
+        "metadata.json": json.dumps({"conda_pkg_format_version": 2}).encode(),
+        f"pkg-{name}.tar.zst": _zstd(_tar(contents, links or {})),
+        f"info-{name}.tar.zst": _zstd(_tar(texts, {})),
+    }
     with zipfile.ZipFile(folder / subdir / f"{name}.conda", "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"conda_pkg_format_version": 2}))
-        archive.writestr(f"pkg-{name}.tar.zst", _zstd(_tar(contents, links or {})))
-        archive.writestr(f"info-{name}.tar.zst", _zstd(_tar(texts, {})))
+        for path, data in parts.items():
+            archive.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), data)
 
 
 def _tar(contents: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:

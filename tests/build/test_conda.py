@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from binder.errors import RepositoryFault, WorldFault
+from binder.hosts import CONDA
 from build.conda import (
     CondaChannels,
     CondaPackage,
@@ -14,15 +15,16 @@ from build.conda import (
     locked_records,
     request_json,
 )
+from tests.build.hosts import with_hosts
 
 _SAMPLES = Path(__file__).parent / "samples" / "conda"
-_ALIAS = "https://conda.anaconda.org"
+_ALIAS = f"https://{CONDA}"
 _LOCKED = f"{_ALIAS}/conda-forge/noarch/tzdata-2025a-h78e105d_0.conda"
 _DIGEST = "c4b1ae8a2931fe9b274c44af29c5475a85b37693999f8c792dad0f8c6734b1de"
 
 
 def _sample(name: str) -> str:
-    return (_SAMPLES / name).read_text(encoding="utf-8")
+    return with_hosts((_SAMPLES / name).read_text(encoding="utf-8"))
 
 
 def _refusal(path: str, text: str) -> RepositoryFault:

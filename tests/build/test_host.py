@@ -211,7 +211,7 @@ def test_credentials_are_in_no_variable() -> None:
 
 
 def test_a_password_that_cannot_be_handed_on_is_refused() -> None:
-    with pytest.raises(OperatorFault, match=r"index\.example\.org holds a space"):
+    with pytest.raises(OperatorFault, match=r"index\.example\.org hold a space"):
         netrc_of({"UV_DEFAULT_INDEX": "https://ada:hunter%2022@index.example.org/simple"})
 
 

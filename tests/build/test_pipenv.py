@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from binder.errors import RepositoryFault
+from binder.hosts import PYPI
 from build.asked import Asked, Project
 from build.pipenv import pipenv, pipenv_python
 from build.reading import Reading
@@ -91,11 +92,11 @@ def test_of_a_lock_both_parts_are_installed_and_no_hashes_kept() -> None:
     ("urls", "options"),
     [
         ([], ()),
-        (["https://pypi.org/simple"], ()),
-        (["https://pypi.org/simple/", "https://a.example.org/"], ("--extra-index-url https://a.example.org/",)),
+        ([f"https://{PYPI}/simple"], ()),
+        ([f"https://{PYPI}/simple/", "https://a.example.org/"], ("--extra-index-url https://a.example.org/",)),
         (
-            ["https://a.example.org/", "https://pypi.org/simple"],
-            ("--index-url https://a.example.org/", "--extra-index-url https://pypi.org/simple"),
+            ["https://a.example.org/", f"https://{PYPI}/simple"],
+            ("--index-url https://a.example.org/", f"--extra-index-url https://{PYPI}/simple"),
         ),
     ],
 )

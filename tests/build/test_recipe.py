@@ -18,6 +18,7 @@ from binder.errors import RepositoryFault
 from build.recipe import Options, Python, Recipe, paths_to_read, recipe_for
 from build.requirements import text_of
 from build.tree import Entry
+from tests.build.hosts import with_hosts
 
 FILE, SCRIPT, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 AVAILABLE = ("3.11", "3.13")
@@ -61,7 +62,7 @@ def sample(name: str) -> tuple[dict[str, Entry], dict[str, str]]:
             contents[place] = str(path.readlink())
             listing[place] = Entry(LINK, len(contents[place]))
         elif path.is_file():
-            contents[place] = text_of(path.read_bytes())
+            contents[place] = with_hosts(text_of(path.read_bytes()))
             listing[place] = Entry(SCRIPT if path.stat().st_mode & 0o100 else FILE, path.stat().st_size)
     return listing, contents
 
@@ -82,7 +83,7 @@ def told(listing: Mapping[str, Entry], contents: Mapping[str, str]) -> dict[str,
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_sample_comes_to_what_its_author_means(name: str) -> None:
-    expected = json.loads((_GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    expected = json.loads(with_hosts((_GOLDEN / f"{name}.json").read_text(encoding="utf-8")))
     assert told(*sample(name)) == expected
 
 

@@ -1,0 +1,5 @@
+"""Tides."""
+
+import toolz
+
+HEIGHT = toolz.last([1, 2, 3])

@@ -1,0 +1,3 @@
+import toolz
+
+HEIGHT = toolz.last([1, 2, 3])

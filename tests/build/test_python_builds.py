@@ -1,0 +1,133 @@
+"""Python's packages, asked for in each way that there is, and installed for real.
+
+The samples all come to the same two packages, so that one environment is enough for nearly all of them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from binder.errors import RepositoryFault
+from build.plan import Layer
+from tests.build.conftest import Build, environment_of
+from tests.build.package_index import write_wheel
+from tests.builds import Builder
+from tests.repositories import Files, LocalRepository
+
+pytestmark = pytest.mark.slow
+
+MakeRepository = Callable[[Files], LocalRepository]
+Sample = Callable[..., LocalRepository]
+
+_VERSIONS = "import six, toolz; print(six.__version__, toolz.__version__)"
+
+
+@pytest.fixture
+async def listed(build: Build, sample: Sample) -> Layer:
+    """The environment of a requirements.txt that includes a list, and is bound by another."""
+    return environment_of(await build(sample("requirements")))
+
+
+@pytest.mark.parametrize("name", ["requirements", "pipfile", "pipfile-lock", "uv", "poetry", "pylock"])
+async def test_every_tools_files_come_to_the_same_environment(
+    name: str, builder: Builder, build: Build, sample: Sample, listed: Layer
+) -> None:
+    built = await build(sample(name))
+    assert environment_of(built) == listed
+    assert await builder.inside(built.image, f"python -c '{_VERSIONS}'") == ["1.16.0 0.12.0"]
+    assert ("pypi", "toolz", "0.12.0") in set(map(tuple, built.packages))
+
+
+@pytest.mark.parametrize("name", ["setup-py", "pyproject", "parts"])
+async def test_the_repository_itself_is_installed_with_what_it_needs(
+    name: str, builder: Builder, build: Build, sample: Sample
+) -> None:
+    built = await build(sample(name))
+    # Not from the folder that we are in, where it would be found anyway.
+    script = """cd / && python -c 'import tides; print(tides.HEIGHT, tides.__file__)'
+        pip list --format freeze | grep -E "^(toolz|tides)="; find /home/jovyan ! -user 1000; ls -A /tmp"""
+    height, *rest = await builder.inside(built.image, script)
+    where = "/home/jovyan/sub" if name == "parts" else "/opt/binder/env/lib/python3.11/site-packages"
+    assert height.startswith(f"3 {where}/tides")
+    assert rest == ["tides==1.0", "toolz==0.12.0"]
+
+
+async def test_a_push_to_a_static_project_resolves_nothing(builder: Builder, build: Build, sample: Sample) -> None:
+    repository = sample("pyproject")
+    first = await build(repository)
+    sha = repository.commit({"tides/__init__.py": "HEIGHT = 7\n", "notebook.ipynb": "{}"})
+    log = repository.folder / "log"
+    second = await build(repository, sha, log=log)
+    assert (second.way, environment_of(second)) == ("content", environment_of(first))
+    assert "Resolving" not in log.read_text()
+    script = "cd / && python -c 'import tides; print(tides.HEIGHT)'"
+    assert await builder.inside(second.image, script) == ["7"]
+
+
+async def test_a_push_to_a_project_that_must_be_built_resolves_again(
+    builder: Builder, build: Build, sample: Sample
+) -> None:
+    repository = sample("setup-py")
+    first = await build(repository)
+    sha = repository.commit({"needs.txt": "toolz==0.12.0\n"})
+    log = repository.folder / "log"
+    second = await build(repository, sha, log=log)
+    assert "Resolving" in log.read_text()
+    assert environment_of(second) != environment_of(first)
+
+
+async def test_a_wheel_of_the_repository_is_installed(
+    builder: Builder, build: Build, make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    write_wheel(tmp_path, "tides", {"tides.py": "HEIGHT = 3\n"})
+    wheel = "tides-1.0-py3-none-any.whl"
+    files: Files = {"requirements.txt": f"./wheels/{wheel}\n", f"wheels/{wheel}": (tmp_path / wheel).read_bytes()}
+    built = await build(make_repository(files))
+    assert await builder.inside(built.image, "python -c 'import tides; print(tides.HEIGHT)'") == ["3"]
+
+
+@pytest.mark.parametrize("folder", ["binder", ".binder"])
+async def test_only_the_folder_counts_where_there_is_one(
+    folder: str, builder: Builder, build: Build, sample: Sample, make_repository: MakeRepository, listed: Layer
+) -> None:
+    files: Files = {
+        f"{folder}/requirements.txt": "toolz==0.12.0\nsix==1.16.0\n",
+        "requirements.txt": "no-such-package-of-anybody\n",
+        "environment.yml": "dependencies: [no-such-package-of-anybody]\n",
+        "setup.py": "raise SystemExit('never run')\n",
+        "Dockerfile": "FROM no.such.host.invalid/image\n",
+    }
+    built = await build(make_repository(files))
+    assert environment_of(built) == listed
+
+
+async def test_another_python_comes_with_another_release_of_debian(
+    builder: Builder, build: Build, make_repository: MakeRepository
+) -> None:
+    built = await build(make_repository({"runtime.txt": "python-3.13\n"}))
+    assert built.suite == "trixie"
+    lines = await builder.inside(built.image, "python --version; jupyter-lab --version; pip --version")
+    assert lines[0].startswith("Python 3.13.")
+    assert lines[1].startswith("4.")
+    assert "/opt/binder/env/lib/python3.13/" in lines[2]
+
+
+async def test_a_python_that_is_not_here_is_refused(builder: Builder, make_repository: MakeRepository) -> None:
+    repository = make_repository({"runtime.txt": "python-3.7\n"})
+    with pytest.raises(RepositoryFault, match=r"There is Python 3\.11 and 3\.13 here") as caught:
+        await builder.build(repository.source, repository.git("rev-parse", "HEAD"))
+    assert caught.value.place == "runtime.txt line 1"
+
+
+async def test_an_environment_is_of_its_day(builder: Builder, build: Build, make_repository: MakeRepository) -> None:
+    built = await build(make_repository({"binder.yml": "as_of: 2024-03-01\n"}))
+    assert {("pypi", "jupyterlab", "4.1.2"), ("pypi", "notebook", "7.1.1")} <= set(map(tuple, built.packages))
+    assert await builder.inside(built.image, "jupyter-lab --version") == ["4.1.2"]
+
+
+async def test_the_day_of_the_commit_is_a_day(build: Build, make_repository: MakeRepository) -> None:
+    repository = make_repository({"binder.yml": "as_of: commit-date\n"})
+    built = await build(repository, repository.commit({}, time=1_709_337_599))
+    same = await build(make_repository({"binder.yml": "as_of: 2024-03-01\n"}))
+    assert environment_of(built) == environment_of(same)
