@@ -84,6 +84,11 @@ class Paths:
         return self.state / "tools"
 
     @property
+    def apt(self) -> Path:
+        """Folder of what only the step that installs Debian's packages is given: apt's settings, sources and keys."""
+        return self.state / "apt"
+
+    @property
     def credentials(self) -> Path:
         """Folder of what only those steps of a build are given that run nothing of a repository's."""
         return self.state / "credentials"
@@ -92,7 +97,7 @@ class Paths:
         """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
         # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
         shared = (self.cache, self.locks, self.making, self.libraries, self.work)
-        for folder in (self.state, self.run, self.tools, self.credentials, *shared):
+        for folder in (self.state, self.run, self.tools, self.apt, self.credentials, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
         for folder in (self.build_logs, self.sboms):

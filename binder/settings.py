@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     build_memory_bytes: int = Field(default=4 * 2**30, ge=512 * 2**20)
     """Memory that one build may use; a build that wants more fails. Set where the service runs as root."""
 
+    disk_reserve_bytes: int = Field(default=2 * 2**30, ge=0)
+    """What builds leave free on the disk of the cache folder: when there is less, those that run are stopped."""
+
     build_network: Literal["always", "dependencies"] = "always"
     """`dependencies`: the network is gone once the environment is installed, so that postBuild and Dockerfiles have
     none."""
@@ -167,6 +170,13 @@ class Settings(BaseSettings):
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("must be an address and a port, like 127.0.0.1:8585")
+        return value
+
+    @field_validator("conda_channel_alias", "cran_url", "cran_snapshot_url")
+    @classmethod
+    def _without_credentials(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("must hold no user name or password: what repositories run would see it")
         return value
 
     @field_validator("github_webhook_secrets", mode="before")

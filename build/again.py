@@ -12,6 +12,7 @@ from binder.paths import Paths
 from binder.store import Store
 from binder.store.tables import Build
 from build.environments import Environments
+from build.limits import BuildLimits
 from build.log import BuildLog
 
 log = logger(__name__)
@@ -23,10 +24,13 @@ _NOT_WORKED_ON = (BuildState.SUCCEEDED, BuildState.FAILED, BuildState.SUPERSEDED
 class Rebuilder:
     """Makes environments again, one at a time."""
 
-    def __init__(self, store: Store, environments: Environments, paths: Paths, *, secrets: frozenset[str]) -> None:
+    def __init__(
+        self, store: Store, environments: Environments, paths: Paths, limits: BuildLimits, *, secrets: frozenset[str]
+    ) -> None:
         self._store = store
         self._environments = environments
         self._paths = paths
+        self._limits = limits
         self._secrets = secrets
 
     async def step(self) -> bool:
@@ -36,9 +40,12 @@ class Rebuilder:
             return False
         work = self._paths.work / f"{self._paths.instance}-{new_session_id()}"
         work.mkdir(mode=0o711)
-        notes = BuildLog(self._paths.build_logs / "again.log", secrets=self._secrets, most_bytes=_LOG_BYTES)
+        path = self._paths.build_logs / "again.log"
+        path.unlink(missing_ok=True)  # the last one is enough
+        notes = BuildLog(path, secrets=self._secrets, most_bytes=_LOG_BYTES)
         try:
-            await self._environments.make_again(key, notes, work)
+            async with self._limits.within("again"):
+                await self._environments.make_again(key, notes, work)
             log.info("environment_made_again", environment=key)
         except BinderError as error:
             log.warning("environment_not_made_again", environment=key, reason=notes.masked(error.message))

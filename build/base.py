@@ -17,6 +17,6 @@ async def make_base(
     Raises: BinderError.
     """
     script = source_path("build/base.sh").read_text(encoding="utf-8")
-    sources, options = debian_sources(apt_source_texts(), suite), buildah.paths.tools / "apt-host.conf"
+    sources, options = debian_sources(apt_source_texts(), suite), buildah.paths.apt / "apt-host.conf"
     arguments = (image, suite, ",".join(packages), sources, str(options))
     await buildah.run_script(script, *arguments, step="base image", take=take, explain=explain_base)

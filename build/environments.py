@@ -6,7 +6,7 @@ the latter is made again, whole, when there is nothing else to do.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -300,7 +300,7 @@ def files_for(wanted: Wanted, way: Way) -> dict[str, str]:
     return {
         "environment.sh": script,
         "requirements.lock": wanted.lock.pypi,
-        "binder.lock": lock_text(wanted.lock),
+        "binder.lock": lock_text(replace(wanted.lock, made_of="")),
         "conda.json": json.dumps(list(wanted.lock.conda)),
         "conda.py": template("conda.py"),
         "inventory.py": template("inventory.py"),

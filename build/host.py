@@ -150,7 +150,7 @@ def _sources_inside(sources: str, keyrings: dict[Path, str]) -> str:
 
     def place(match: re.Match[str]) -> str:
         named = match[0].split(",")
-        return ",".join(f"{_INSIDE}/keyrings/{_keyring(Path(one), keyrings)}" if "/" in one else one for one in named)
+        return ",".join(f"/run/apt/keyrings/{_keyring(Path(one), keyrings)}" if "/" in one else one for one in named)
 
     return _lines(_KEYRINGS.sub(place, line) for line in sources.splitlines() if _NETWORK.match(line))
 
@@ -273,15 +273,15 @@ def write_host_folder(settings: HostSettings, paths: Paths) -> None:
     if not copy.exists() or copy.stat().st_size != tool.stat().st_size:
         shutil.copyfile(tool, copy)
     texts = {
-        "environment": shell_text(settings.variables),
-        "apt.conf": settings.apt,
-        "apt-host.conf": settings.apt_of_host,
-        **{f"sources-{suite}.list": text for suite, text in settings.sources.items()},
+        folder / "environment": shell_text(settings.variables),
+        paths.apt / "apt.conf": settings.apt,
+        paths.apt / "apt-host.conf": settings.apt_of_host,
+        **{paths.apt / f"sources-{suite}.list": text for suite, text in settings.sources.items()},
     }
-    files = {folder / name: text.encode() for name, text in texts.items()}
+    files = {path: text.encode() for path, text in texts.items()}
     if settings.certificates:
         files[folder / "certificates.pem"] = settings.certificates.read_bytes()
-    keyrings = folder / "keyrings"
+    keyrings = paths.apt / "keyrings"
     keyrings.mkdir(exist_ok=True)
     files |= {keyrings / name: path.read_bytes() for path, name in settings.keyrings.items() if path.is_file()}
     files[paths.credentials / "netrc"] = settings.netrc.encode()

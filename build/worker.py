@@ -16,9 +16,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import or_, select, update
 
-from binder.build_words import words_of_size
-from binder.cgroups import Allowance, Cgroups, Limits
-from binder.errors import BinderError, OperatorFault, RepositoryFault, StoreUnavailableError, WorldFault
+from binder.errors import BinderError, OperatorFault, StoreUnavailableError, WorldFault
 from binder.lifecycle import BuildState, is_final
 from binder.log import logger
 from binder.paths import Paths
@@ -26,8 +24,9 @@ from binder.process import Account
 from binder.store import Store
 from binder.store.queries import advance_build, fail_build
 from binder.store.tables import Build, Repository, utc_now
-from build.buildah import LIMITED_TO, Buildah
+from build.buildah import Buildah
 from build.git import Source
+from build.limits import BuildLimits
 from build.log import BuildLog
 from build.pipeline import Built, Pipeline
 from build.planner import Job
@@ -99,8 +98,7 @@ class BuildWorker:
         at_once: int,
         log_bytes: int,
         secrets: frozenset[str],
-        limits: Limits,
-        allowed: Allowance,
+        limits: BuildLimits,
     ) -> None:
         self._store = store
         self._pipeline = pipeline
@@ -111,8 +109,7 @@ class BuildWorker:
         self._at_once = at_once
         self._log_bytes = log_bytes
         self._secrets = secrets
-        self._cgroups = Cgroups(limits, f"{self._paths.instance}-builds")
-        self._allowed = allowed
+        self._limits = limits
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping: set[int] = set()
 
@@ -185,7 +182,7 @@ class BuildWorker:
             await self._end(build.id, fault)
             return
         try:
-            async with self._lease(build.id), self._folder(build.id) as work, self._limits(build.id):
+            async with self._lease(build.id), self._folder(build.id) as work, self._limits.within(str(build.id)):
                 built = await self._attempts(build, repository, notes, work)
                 await self._finish(build, repository, built)
             bound.info("build_made", way=built.way, seconds=built.seconds)
@@ -276,26 +273,6 @@ class BuildWorker:
                     await session.execute(update(Build).where(*mine).values(lease_until=until))
             except StoreUnavailableError:
                 log.warning("lease_not_renewed", build=build_id)  # the next time comes before it is over
-
-    @asynccontextmanager
-    async def _limits(self, build_id: int) -> AsyncIterator[None]:
-        """See that what the block starts gets no more than a build may use; whatever is left of it is ended.
-
-        Raises: RepositoryFault, where the block failed because it wanted more memory.
-        """
-        name = str(build_id)
-        mark = LIMITED_TO.set(self._cgroups.make(name, self._allowed))
-        try:
-            yield
-        except RepositoryFault as error:
-            if not self._cgroups.ran_out_of_memory(name):
-                raise
-            size = words_of_size(self._allowed.memory_bytes)
-            message = f"The step “{error.step}” wanted more than the {size} of memory that a build may use."
-            raise RepositoryFault(message, file=error.file, line=error.line, step=error.step) from error
-        finally:
-            LIMITED_TO.reset(mark)
-            await self._cgroups.remove(name)
 
     @asynccontextmanager
     async def _folder(self, build_id: int) -> AsyncIterator[Path]:

@@ -18,7 +18,8 @@ _LAUNCH = (
 
 
 # What we made has its Python first in PATH; an image of an author's own has whatever server its Dockerfile brought.
-_START = """
+# It begins with no line end: what podman 4.3 makes of such a text in a manifest, it cannot read again.
+_START = """\
 if [ -d /opt/binder ]; then exec python -c "$0" "$@"; fi
 for server in jupyter-lab jupyter-notebook jupyter-server; do
     if command -v "$server" >/dev/null; then exec "$server" "$@"; fi
@@ -63,6 +64,11 @@ def pod_name(instance: str, session_id: str) -> str:
     return f"binder-{instance}-{session_id}"
 
 
+def is_of_this_machine(image: str) -> bool:
+    """Whether an image is in no registry."""
+    return image.startswith(_OF_THIS_MACHINE)
+
+
 def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Json:
     """Return a session's Pod. Its server can be reached on the host's loopback at `host_port`."""
     arguments: list[Json] = [*server_arguments(spec.id)]
@@ -73,7 +79,7 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
         instance=instance,
         session=spec.id,
         image=spec.image,
-        pull_policy="Never" if spec.image.startswith(_OF_THIS_MACHINE) else "IfNotPresent",
+        pull_policy="Never" if is_of_this_machine(spec.image) else "IfNotPresent",
         arguments=arguments,
         token=spec.token,
         ports=[port],

@@ -20,9 +20,10 @@ from binder.paths import Paths
 from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
 from binder.uses import mark_used
 from deploy.engine import Running, SessionSpec
-from deploy.manifests import SERVER_PORT, pod_name, session_manifest
+from deploy.manifests import SERVER_PORT, is_of_this_machine, pod_name, session_manifest
 
 _TIMEOUT_SECONDS = 60.0
+_PULL_SECONDS = 600.0
 _ATTEMPTS = 5
 _LOG_LINES = 40
 _LISTING_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
@@ -51,6 +52,7 @@ class PodmanEngine:
         Raises: OperatorFault; then nothing of it is left.
         """
         await mark_used(self._paths, [spec.image])
+        await self._bring(spec.image)
         for attempt in range(1, _ATTEMPTS + 1):
             with _reserved_port(self._ports) as port:
                 try:
@@ -65,6 +67,17 @@ class PodmanEngine:
                 reason = _last_line(done.output).replace(spec.token, "***")
                 raise OperatorFault(f"podman could not start the session: {reason}")
         raise AssertionError("the last attempt returns or raises")
+
+    async def _bring(self, image: str) -> None:
+        """See that an image of a registry is here: bringing it may take longer than a start should.
+
+        Raises: OperatorFault.
+        """
+        if is_of_this_machine(image) or (await self._podman("image", "exists", image)).ok:
+            return
+        done = await self._podman("pull", "--quiet", image, timeout_seconds=_PULL_SECONDS)
+        if not done.ok:
+            raise OperatorFault(f"podman could not bring the image from its registry: {_last_line(done.output)}")
 
     async def _play(self, spec: SessionSpec, port: int) -> Completed:
         groups = self._cgroups.make(spec.id, Allowance(spec.memory_bytes, spec.pids, spec.cpus))
@@ -132,9 +145,15 @@ class PodmanEngine:
         listed: list[dict[str, Any]] = json.loads(output)
         return listed
 
-    async def _podman(self, *argv: str, stdin: bytes | None = None, cgroups: Sequence[Path] = ()) -> Completed:
+    async def _podman(
+        self,
+        *argv: str,
+        stdin: bytes | None = None,
+        cgroups: Sequence[Path] = (),
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+    ) -> Completed:
         try:
-            return await run(self._command(argv, cgroups), timeout_seconds=_TIMEOUT_SECONDS, stdin=stdin)
+            return await run(self._command(argv, cgroups), timeout_seconds=timeout_seconds, stdin=stdin)
         except TimedOutError as error:
             raise OperatorFault(f"`podman {argv[0]}` did not end within {error.seconds:g} s.") from error
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from binder.cgroups import Allowance, Cgroups, limits_for, read_cgroup_facts
 from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.process import Account
@@ -16,6 +17,7 @@ from binder.settings import read_settings
 from build.buildah import Buildah
 from build.git import Git, Source
 from build.host import HostSettings, find_host_settings, write_host_folder
+from build.limits import BuildLimits
 from build.log import BuildLog
 from build.pipeline import Built, Pipeline
 from build.planner import Job
@@ -127,3 +129,9 @@ async def new_builder(
     wired = wiring.wired_builder(chosen, paths, account, host, objects=own)
     await wired.prepare()
     return Builder(wired)
+
+
+def new_limits(paths: Paths, *, memory_bytes: int = 4 * 2**30, disk_reserve_bytes: int = 0) -> BuildLimits:
+    """Return limits for the builds of a test."""
+    cgroups = Cgroups(limits_for(read_cgroup_facts()), f"{paths.instance}-builds")
+    return BuildLimits(cgroups, Allowance(memory_bytes, 4096, 1.0), paths.cache, disk_reserve_bytes)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
 _HOMES = {
     "state_dir": "`/var/lib/binder` for root, `~/.local/state/binder` for others",
+    "conda_channel_alias": "where Conda's own tools look",
     "cache_dir": "`/var/cache/binder` for root, `~/.cache/binder` for others",
 }
 

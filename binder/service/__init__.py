@@ -16,7 +16,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from binder.cgroups import Allowance, limits_for, read_cgroup_facts
+from binder.cgroups import Allowance, Cgroups, limits_for, read_cgroup_facts
 from binder.containers import prepare_engine, release_engine
 from binder.errors import OperatorFault
 from binder.log import logger
@@ -33,6 +33,7 @@ from build.again import Rebuilder
 from build.collector import Collector, policy_of
 from build.git import Git
 from build.host import find_host_settings, write_host_folder
+from build.limits import BuildLimits
 from build.worker import BuildWorker
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
@@ -119,6 +120,12 @@ async def _start(
     context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git))
     app = Starlette(routes=[webhook_route(store, settings), *routes(context)])
     await stack.enter_async_context(serving(app, service_socket(paths)))
+    limits = BuildLimits(
+        Cgroups(engine.limits, f"{paths.instance}-builds"),
+        Allowance(settings.build_memory_bytes, _BUILD_PIDS, _BUILD_CPUS),
+        settings.cache_dir,
+        settings.disk_reserve_bytes,
+    )
     builds = BuildWorker(
         store,
         builder.pipeline,
@@ -128,13 +135,12 @@ async def _start(
         at_once=settings.builds_at_once,
         log_bytes=settings.build_log_bytes,
         secrets=builder.host.secrets,
-        limits=engine.limits,
-        allowed=Allowance(settings.build_memory_bytes, _BUILD_PIDS, _BUILD_CPUS),
+        limits=limits,
     )
     stack.push_async_callback(builds.close)
     sessions = Keeper(store, engine, settings)
     stack.push_async_callback(sessions.close)
-    rebuilder = Rebuilder(store, builder.again, paths, secrets=builder.host.secrets)
+    rebuilder = Rebuilder(store, builder.again, paths, limits, secrets=builder.host.secrets)
     collector = Collector(
         store, builder.buildah, builder.account, policy_of(settings), has_registry=bool(settings.registry)
     )

@@ -70,7 +70,7 @@ def wired_builder(
     images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
     texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
     alone = Alone(paths.making)
-    tools: list[Mount] = [(paths.tools, "/run/binder", "ro")]
+    tools: list[Mount] = [(paths.tools, "/run/binder", "ro"), (paths.apt, "/run/apt", "ro")]
 
     def environments(with_: Buildah) -> tuple[Foundations, Environments]:
         foundations = Foundations(with_, images, texts, alone, tools)

@@ -17,6 +17,7 @@ _TOOLS = {
     "haproxy": "haproxy",
     "slirp4netns": "slirp4netns",
     "git": "git",
+    "git-lfs": "git-lfs",
     "setpriv": "util-linux",
 }
 _LEAST_FREE_BYTES = 2 * 2**30

@@ -1,6 +1,7 @@
 """Machines of a test's own: their engines know nothing of each other's images, nor of those of the common one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from binder.containers import prepare_engine
@@ -9,7 +10,7 @@ from binder.process import Account, capture
 from binder.service.builder import registries_of
 from binder.settings import read_settings
 from build.host import HostSettings
-from build.images import LOCAL, LocalTexts
+from build.images import LOCAL, LocalTexts, read_record, write_record
 from build.plan import Layer, base_layer
 from tests.builds import Builder, new_builder
 
@@ -44,11 +45,12 @@ async def new_machine(
 
 
 async def _copy(layer: Layer, like: Builder, machine: Builder) -> None:
-    engine, known = machine.paths.engine, f"record-{layer.tag}"
+    engine = machine.paths.engine
     places = [f"{LOCAL}:{layer.tag}", str(engine / "storage"), str(engine / "run/containers")]
     await like.buildah.run_script(_COPY, *places, step="copy", take=None)
-    if text := await LocalTexts(like.paths).read(known):
-        await LocalTexts(machine.paths).write(known, text)
+    known = await read_record(LocalTexts(like.paths), layer)
+    # However it was made there: here nothing was exchanged yet.
+    await write_record(LocalTexts(machine.paths), layer, replace(known, depth=0))
 
 
 async def remove_machine(machine: Builder) -> None:

@@ -59,7 +59,9 @@ async def test_other_processes_are_kept_out(tmp_path: Path) -> None:
 
 
 async def test_who_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
-    held = f"import asyncio; from pathlib import Path; from build.alone import Alone; a = Alone(Path({str(tmp_path)!r}))"
+    held = (
+        f"import asyncio; from pathlib import Path; from build.alone import Alone; a = Alone(Path({str(tmp_path)!r}))"
+    )
     code = f"{held}\nasync def hold():\n async with a.at('x'): print('in', flush=True); await asyncio.sleep(60)\nasyncio.run(hold())"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout

@@ -5,31 +5,88 @@ before you commit it.
 """
 
 import os
+import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from build.plan import ENVIRONMENT_HOME, HOME
+from build.asked import Project
+from build.contents import Content, _script
+from build.environments import Wanted, Way, files_for, variables_of
+from build.lock import Lock
+from build.plan import HOME, Layer
 from templates import render
 
 _GOLDEN = Path(__file__).parent / "golden"
 _KEY = "0123456789abcdef0123456789abcdef"
-_ENVIRONMENT = {"base": f"localhost/binder/base:{_KEY}", "prefix": ENVIRONMENT_HOME, "home": HOME}
-_CONTENT = {"environment": f"localhost/binder/environment:{_KEY}", "home": HOME}
+_BASE, _ENVIRONMENT = Layer("base", _KEY), Layer("environment", _KEY)
+_RECORD = {"url": "https://c.example.org/x.conda", "sha256": "0" * 64, "name": "x", "version": "1", "build": "0"}
+_PLAIN = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n"), {})
+_CONDA = Wanted(_ENVIRONMENT, _BASE, Lock("", (_RECORD | {"name": "python"},)), {}, {"GREETING": 'say "$HOME" \\o/'})
+_BESIDE = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n", (_RECORD,)), {})
+_R = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n"), {"r.sh": "true\n"})
+_PROJECTS = (Project("", editable=True), Project("lib/a b's"), Project("wheels/x-1.0-py3-none-any.whl"))
+_LABELS = {
+    "org.opencontainers.image.source": 'https://git.example.org/a"b',
+    "org.opencontainers.image.revision": "0" * 40,
+}
+
+
+def _is_golden(name: str, text: str) -> None:
+    golden = _GOLDEN / name
+    if os.environ.get("BINDER_WRITE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def _is_a_script(text: str) -> None:
+    """See that a shell can read it."""
+    subprocess.run(["sh", "-n"], input=text.encode(), check=True, timeout=10)
 
 
 @pytest.mark.parametrize(
-    ("name", "template", "values"),
+    ("name", "wanted", "way"),
     [
-        ("environment", "environment", _ENVIRONMENT | {"builds_allowed": False}),
-        ("environment-built", "environment", _ENVIRONMENT | {"builds_allowed": True}),
-        ("content", "content", _CONTENT | {"post_build": None}),
-        ("content-post-build", "content", _CONTENT | {"post_build": ".binder/postBuild"}),
+        *((f"environment-{way}", _PLAIN, way) for way in get_args(Way)),
+        ("environment-conda", _CONDA, "whole"),
+        ("environment-conda-beside", _BESIDE, "whole"),
+        ("environment-r", _R, "whole"),
     ],
 )
-def test_a_containerfile_is_what_it_was(name: str, template: str, values: dict[str, object]) -> None:
-    golden = _GOLDEN / f"{name}.Containerfile"
-    rendered = render(f"build/{template}.Containerfile", **values)
-    if os.environ.get("BINDER_WRITE_GOLDEN"):
-        golden.write_text(rendered)
-    assert rendered == golden.read_text()
+def test_the_script_of_an_environment_is_what_it_was(name: str, wanted: Wanted, way: Way) -> None:
+    script = files_for(wanted, way)["environment.sh"]
+    _is_a_script(script)
+    _is_golden(f"{name}.sh", script)
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("environment", _PLAIN), ("environment-conda", _CONDA)])
+def test_the_containerfile_of_an_environment_is_what_it_was(name: str, wanted: Wanted) -> None:
+    values = {"variables": variables_of(wanted), "entrypoint": wanted.entrypoint, "home": HOME}
+    parent = f"localhost/binder:{_BASE.tag}"
+    _is_golden(f"{name}.Containerfile", render("build/environment.Containerfile", parent=parent, **values))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("content-post-build", Content(_ENVIRONMENT, _BASE, 0, post_build="binder/post Build")),
+        ("content-projects", Content(_ENVIRONMENT, _BASE, 0, projects=_PROJECTS, python="/opt/binder/env")),
+        ("content-r", Content(_ENVIRONMENT, _BASE, 0, is_r_package=True)),
+    ],
+)
+def test_the_script_of_a_content_is_what_it_was(name: str, content: Content) -> None:
+    script = _script(content)
+    _is_a_script(script)
+    _is_golden(f"{name}.sh", script)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "entrypoint"),
+    [("content", _LABELS, None), ("content-start", {}, ("/opt/binder/conda-entrypoint", f"{HOME}/start"))],
+)
+def test_the_containerfile_of_a_content_is_what_it_was(
+    name: str, labels: dict[str, str], entrypoint: tuple[str, ...] | None
+) -> None:
+    values = {"parent": f"localhost/binder:{_ENVIRONMENT.tag}", "labels": labels, "entrypoint": entrypoint}
+    _is_golden(f"{name}.Containerfile", render("build/content.Containerfile", **values))

@@ -189,14 +189,3 @@ async def test_deltas_lie_on_each_other_up_to_a_depth(growing: Growing, exchange
         assert built.way == "delta"
         depths.append((await growing.record(built)).depth)
     assert depths == [min(number + 2, DEEPEST) for number in range(DEEPEST)]
-
-
-async def test_what_cannot_be_exchanged_is_made_whole(growing: Growing, exchanged: Exchanged) -> None:
-    """A package that has no wheel is built, which no delta does."""
-    built = await growing.build(*_SECOND, "docopt==0.6.2")
-    assert (built.way, (await growing.record(built)).depth) == ("full", 0)
-    log = growing.log.read_text()
-    headings = [line.split("  [")[0] for line in log.splitlines() if line.startswith("==> ")]
-    exchanging, whole = headings.index("==> Exchanging packages of an earlier environment: docopt"), "==> Installing the environment"
-    assert exchanging < headings.index(whole)
-    assert await growing.machine.inside(built.image, "python -c 'import docopt, alpha; print(alpha.VERSION)'") == ["2.0"]

@@ -166,7 +166,7 @@ deb [signed-by=/etc/keys/a.gpg] https://two.example.org/debian bookworm-security
 deb file:/srv/mirror bookworm main
 """
     found = settings_for(replace(NOTHING, sources={"sources.list": text}))
-    keys = "/run/binder/keyrings"
+    keys = "/run/apt/keyrings"
     assert found.sources["bookworm"].splitlines() == [
         f"deb [arch=amd64 signed-by={keys}/0.gpg,{keys}/1.asc] https://one.example.org/debian bookworm main",
         f"deb [signed-by={keys}/0.gpg] https://two.example.org/debian bookworm-security main",
@@ -211,7 +211,7 @@ def test_credentials_are_in_no_variable() -> None:
 
 
 def test_a_password_that_cannot_be_handed_on_is_refused() -> None:
-    with pytest.raises(OperatorFault, match=r"index\.example\.org hold a space"):
+    with pytest.raises(OperatorFault, match=r"index\.example\.org holds a space"):
         netrc_of({"UV_DEFAULT_INDEX": "https://ada:hunter%2022@index.example.org/simple"})
 
 
@@ -250,13 +250,10 @@ def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: P
         "bin": 0o755,
         "bin/uv": 0o755,
         "environment": 0o644,
-        "apt.conf": 0o644,
-        "apt-host.conf": 0o644,
-        "sources-bookworm.list": 0o644,
-        "sources-trixie.list": 0o644,
-        "keyrings": 0o755,
-        "keyrings/0.gpg": 0o644,
         "certificates.pem": 0o644,
+    }
+    assert {str(path.relative_to(paths.apt)) for path in paths.apt.rglob("*")} == {
+        *("apt.conf", "apt-host.conf", "sources-bookworm.list", "sources-trixie.list", "keyrings", "keyrings/0.gpg")
     }
     assert (folder / "certificates.pem").read_text() == "certificate"
     done = subprocess.run([folder / "bin/uv", "--version"], capture_output=True, check=True, timeout=10)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from binder.errors import RepositoryFault
+from binder.hosts import PYPI
 from build.asked import Asked, Project
 from build.locked import locked_of
 from build.poetry import _specifier
@@ -160,7 +161,7 @@ def test_other_indexes_are_asked_only_where_something_is_needed_of_them() -> Non
     assert roots(uv(package(source=source))) == [option, "x"]
     assert uv(package(source=source)).index_options == (option,)
     assert uv(package() + package("y", source=source)).index_options == ()
-    assert uv(package(source='{ registry = f"https://{PYPI}/simple" }')).index_options == ()
+    assert uv(package(source=f'{{ registry = "https://{PYPI}/simple" }}')).index_options == ()
 
 
 @pytest.mark.parametrize(

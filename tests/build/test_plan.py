@@ -47,7 +47,9 @@ DECLARED = {"postBuild": POST_BUILD, "binder.yml": "post_build: {inputs: [data]}
 def commit_of(files: Mapping[str, str], *, time: int = 1_700_000_000, sha: str = "a" * 40) -> Commit:
     """Return a commit of files, of which those without an ending are executable."""
     entries = {
-        path: Entry("100644" if "." in path else "100755", len(text), sha1(text.encode(), usedforsecurity=False).hexdigest())
+        path: Entry(
+            "100644" if "." in path else "100755", len(text), sha1(text.encode(), usedforsecurity=False).hexdigest()
+        )
         for path, text in files.items()
     }
     listing = json.dumps(entries, sort_keys=True).encode()
@@ -63,7 +65,12 @@ def recipe_of(files: Mapping[str, str]) -> Recipe:
 
 
 def layers_of(
-    files: Mapping[str, str] | None = None, *, suite: str = "bookworm", lock: Lock = LOCK, source: str = SOURCE, **made: Any
+    files: Mapping[str, str] | None = None,
+    *,
+    suite: str = "bookworm",
+    lock: Lock = LOCK,
+    source: str = SOURCE,
+    **made: Any,
 ) -> dict[str, str]:
     """Return the keys of the layers of a commit's image by kind; of one that is not asked for, the one below it."""
     files = files or {}
@@ -220,7 +227,11 @@ def test_a_dockerfile_is_one_layer_of_its_commit() -> None:
     layer = containerfile_layer(SOURCE, commit)
     assert layer == containerfile_layer(SOURCE, commit)
     others = [replace(commit, sha="b" * 40), replace(commit, tree="c" * 40)]
-    keys = {layer.key, containerfile_layer("https://x", commit).key, *(containerfile_layer(SOURCE, one).key for one in others)}
+    keys = {
+        layer.key,
+        containerfile_layer("https://x", commit).key,
+        *(containerfile_layer(SOURCE, one).key for one in others),
+    }
     assert len(keys) == 4
 
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-async def machines(builder: Builder, jupyter_image: str, reachable_path: Path) -> AsyncIterator[tuple[Builder, Builder]]:
+async def machines(
+    builder: Builder, jupyter_image: str, reachable_path: Path
+) -> AsyncIterator[tuple[Builder, Builder]]:
     """Give two machines that have nothing but Debian's base; the second never saw a package either."""
     base = [the_base()]
     one = await new_machine(reachable_path / "one", builder, has=base)

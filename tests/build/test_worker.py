@@ -1,6 +1,7 @@
 """The loop of builds, with a real store and the real builder."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from binder.store.queries import advance_build
 from binder.store.tables import Build, Repository, utc_now
 from build.git import Source
 from build.worker import BuildWorker
-from tests.builds import Builder, new_builder
+from tests.builds import Builder, new_builder, new_limits
 from tests.leftovers import all_mounts, are_gone, are_there, new_marker, processes_with
 from tests.repositories import Files, LocalRepository, Script
 
@@ -61,7 +62,8 @@ class Shop:
     def worker(self, **options: Any) -> BuildWorker:
         """Return a new worker."""
         buildah, account = self.builder.buildah, self.builder.account
-        chosen: dict[str, Any] = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str]()} | options
+        limits = new_limits(self.paths)
+        chosen = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str](), "limits": limits} | options
         return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
 
     @asynccontextmanager
@@ -156,10 +158,33 @@ async def test_a_build_is_made_and_its_row_tells_of_it(shop: Shop, make_reposito
     assert build.started_at
     assert build.result
     assert build.result["image"] in await shop.builder.buildah.images()
+    assert build.result["image"].endswith(f":content-{build.result['layers'][-1]['key']}")
+    assert build.result["digest"].startswith("sha256:")
     assert build.result["way"] == "content"
+    assert build.result["why"].startswith("The environment of these packages was there: ")
+    assert [layer["kind"] for layer in build.result["layers"]] == ["base", "environment", "content"]
     assert [layer["reused"] for layer in build.result["layers"]] == [True, True, False]
-    assert set(build.result["seconds"]) == {"fetch", "environment", "content"}
+    assert all(set(layer) == {"kind", "key", "reused", "bytes", "seconds"} for layer in build.result["layers"])
+    assert build.result["saved"]["bytes"] == build.result["layers"][1]["bytes"]
+    assert build.result["saved"]["seconds"] > 0
+    assert set(build.result["seconds"]) == {"fetch", "plan", "environment", "content"}
     assert "is ready: 2 of 3 layers were re-used" in shop.log(build_id)
+
+
+async def test_what_an_image_holds_is_written_down(shop: Shop, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.ipynb": new_token()})
+    build_id = await shop.want(repository)
+    async with shop.running():
+        build = await shop.ended(build_id)
+    assert build.result
+    sbom = json.loads(shop.paths.build_sbom(build_id).read_text())
+    assert sbom["bomFormat"] == "CycloneDX"
+    assert build.result["packages"] == len(sbom["components"]) > 100
+    named = {component["name"] for component in sbom["components"]}
+    assert {"jupyterlab", "ipywidgets", "libc6"} <= named
+    text = json.dumps(sbom)
+    assert build.sha in text
+    assert build.result["digest"].removeprefix("sha256:") in text
 
 
 async def test_builds_that_fail_say_why_and_the_next_one_is_made(shop: Shop, make_repository: MakeRepository) -> None:

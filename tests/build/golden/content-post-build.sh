@@ -1,0 +1,4 @@
+set -eu
+. /run/binder/environment
+cd /home/jovyan
+exec ./'binder/post Build'

@@ -1,0 +1,23 @@
+set -eu
+. /run/binder/environment
+if [ -f /run/credentials/netrc ]; then export NETRC=/run/credentials/netrc; fi
+export UV_CACHE_DIR=/run/packages UV_CREDENTIALS_DIR=/run/packages/credentials TMPDIR=/run/packages
+export UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=0 PYTHONHASHSEED=0
+compile() { /usr/bin/python3 -s -S -P -m compileall -qq -j 0 --invalidation-mode unchecked-hash "$@" || true; }
+touch /tmp/before
+uv pip sync --quiet --python /opt/binder/env --no-build /run/asked/requirements.lock
+find /opt/binder/env/lib -path '*.dist-info/RECORD' -cnewer /tmp/before | while read -r record; do
+    site=$(dirname "$(dirname "$record")")
+    sed -n "s#^\([^,\"]*\.py\),.*#$site/\1#p" "$record"
+done >/tmp/changed
+if [ -s /tmp/changed ]; then compile -f -i - </tmp/changed; fi
+rm /tmp/before /tmp/changed
+# uv removes what was compiled of a package's folder, but not of a module that lies beside them.
+for compiled in /opt/binder/env/lib/python3*/site-packages/__pycache__/*.pyc; do
+    name=${compiled##*/}
+    if [ ! -e "${compiled%/*/*}/${name%.cpython-*}.py" ]; then rm -f "$compiled"; fi
+done
+install -m 644 /run/asked/binder.lock /opt/binder/binder.lock
+PYTHONPATH= /usr/bin/python3 -I -S /run/asked/inventory.py
+echo "--- size ---"
+du -sb /opt/binder | cut -f 1
