@@ -25,7 +25,7 @@ from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
 from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
-from build.lock import Lock, lock_from, lock_text
+from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, environment_family, template
 from build.rattler import conda_library
@@ -206,7 +206,8 @@ class Environments:
         shown = ", ".join(delta.changed[:_SHOWN]) + (" …" if len(delta.changed) > _SHOWN else "")
         notes.heading(f"Exchanging packages of an earlier environment: {shown}")
         start = Layer("environment", delta.start.key)
-        await self._install(wanted, start, "delta", notes, work, depth=delta.start.depth + 1)
+        size = (await read_record(self._texts, start)).size_bytes
+        await self._install(wanted, start, "delta", notes, work, depth=delta.start.depth + 1, size_bytes=size)
         parent = (wanted.parent.kind, wanted.parent.key)
         again = json.dumps({"parent": parent, "lock": lock_text(wanted.lock)})
         await self._near.write(f"{_AGAIN}{wanted.layer.key}", again)
@@ -223,7 +224,15 @@ class Environments:
             await self._install(wanted, wanted.parent, "built", notes, work)
 
     async def _install(
-        self, wanted: Wanted, start: Layer, way: Way, notes: BuildLog, work: Path, *, depth: int = 0
+        self,
+        wanted: Wanted,
+        start: Layer,
+        way: Way,
+        notes: BuildLog,
+        work: Path,
+        *,
+        depth: int = 0,
+        size_bytes: int | None = None,
     ) -> None:
         began = monotonic()
         given, file = work / way, work / f"{way}.Containerfile"
@@ -260,7 +269,7 @@ class Environments:
             seconds=round(monotonic() - began, 3),
             family=environment_family(wanted.parent) if wanted.is_plain else None,
             depth=depth,
-            size_bytes=_size_in(printed.lines or ()),
+            size_bytes=_size_in(printed.lines or ()) or size_bytes,
             pins=wanted.lock.pins,
             packages=[astuple(package) for package in inventory_of([INVENTORY_FOLLOWS, *(printed.lines or ())])],
         )
@@ -294,6 +303,7 @@ def files_for(wanted: Wanted, way: Way) -> dict[str, str]:
         prefix=ENVIRONMENT_HOME,
         python=wanted.python,
         compiler=f"{wanted.python}/bin/python" if wanted.has_conda_python else "/usr/bin/python3",
+        uv=" ".join(uv_options(wanted.lock.pypi.splitlines())),
         conda=bool(wanted.lock.conda),
         r=bool(wanted.r),
     )

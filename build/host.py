@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import uv
 
 from binder.errors import OperatorFault
+from binder.hosts import PYPI
 from binder.paths import Paths
 from binder.process import Command, capture
 from build.debian import PYTHON_OF_SUITE, debian_sources
@@ -258,6 +259,18 @@ def netrc_of(variables: Mapping[str, str]) -> str:
     )
 
 
+def uv_settings(variables: Mapping[str, str]) -> str:
+    """Return uv's settings, as TOML: how long it may take what the public index said for true.
+
+    That is what the index itself says, where nothing on the way keeps it from being heard. An operator's own index is
+    asked each time.
+    """
+    if {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & variables.keys():
+        return ""
+    fresh = 'cache-control = { api = "max-age=600", files = "max-age=31536000, immutable" }'
+    return f'[[index]]\nurl = "https://{PYPI}/simple"\ndefault = true\n{fresh}\n'
+
+
 def write_host_folder(settings: HostSettings, paths: Paths) -> None:
     """Write the folders that builds mount; the account of builds can read them, and nobody can change them but us.
 
@@ -274,6 +287,7 @@ def write_host_folder(settings: HostSettings, paths: Paths) -> None:
         shutil.copyfile(tool, copy)
     texts = {
         folder / "environment": shell_text(settings.variables),
+        folder / "uv.toml": uv_settings(settings.variables),
         paths.apt / "apt.conf": settings.apt,
         paths.apt / "apt-host.conf": settings.apt_of_host,
         **{paths.apt / f"sources-{suite}.list": text for suite, text in settings.sources.items()},

@@ -6,7 +6,7 @@ A lock is what makes an environment the same years later. It is kept by the key 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*(?:==|@)\s*([^\s;\\]+)", re.MULTILINE)
 _VERSION = 1
+_OWN_INDEX = ("-i", "--index-url")
 _OF_A_RECORD = ("url", "sha256", "name", "version", "build")
 
 
@@ -32,6 +33,12 @@ class Lock:
     def pins(self) -> dict[str, str]:
         """The versions of PyPI's packages, by normalised name; of one that comes from an address, the address."""
         return {canonicalize_name(name): version for name, version in _PIN.findall(self.pypi)}
+
+
+def uv_options(index_options: Iterable[str]) -> tuple[str, ...]:
+    """Return the options by which uv gets its settings: ours, which would win over an index of the repository's."""
+    has_own = any(option.startswith(_OWN_INDEX) for option in index_options)
+    return ("--no-config",) if has_own else ("--config-file", "/run/binder/uv.toml")
 
 
 def lock_text(lock: Lock) -> str:

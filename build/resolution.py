@@ -23,7 +23,7 @@ from build.faults import explain_resolution
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
 from build.images import Images, Texts, name_of
-from build.lock import Lock, lock_from, lock_text
+from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import ToResolve, asked_key, default_packages, lock_key, template
 from build.rattler import conda_library
@@ -154,7 +154,12 @@ class Resolution:
         mounts = self._mounts(given)
         if python.reads_tree:
             mounts.append(((await archive()).path, "/run/tree.tar", "ro"))
-        arguments = [*python.roots, _DEFAULTS, *(part for path in constraints for part in ("--constraint", path))]
+        arguments = [
+            *uv_options(python.index_options),
+            *python.roots,
+            _DEFAULTS,
+            *(part for path in constraints for part in ("--constraint", path)),
+        ]
         arguments += ["--python", _DEBIANS_PYTHON, *_version_of(conda)]
         arguments += ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
 

@@ -11,12 +11,13 @@ export UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=0 PYTHONH
 compile() { {{ compiler }} -s -S -P -m compileall -qq -j 0 --invalidation-mode unchecked-hash "$@" || true; }
 {% if way == "delta" %}
 touch /tmp/before
-uv pip sync --quiet --python {{ python }} --no-build /run/asked/requirements.lock
-find {{ python }}/lib -path '*.dist-info/RECORD' -cnewer /tmp/before | while read -r record; do
-    site=$(dirname "$(dirname "$record")")
-    sed -n "s#^\([^,\"]*\.py\),.*#$site/\1#p" "$record"
+uv pip sync --quiet {{ uv }} --python {{ python }} --no-build /run/asked/requirements.lock
+for record in $(find {{ python }}/lib/python3*/site-packages/*.dist-info/RECORD -maxdepth 0 -cnewer /tmp/before); do
+    sed -n "s#^\([^,\"]*\.py\),.*#${record%/*/*}/\1#p" "$record"
 done >/tmp/changed
-if [ -s /tmp/changed ]; then compile -f -i - </tmp/changed; fi
+# Starting others to help costs more than a few files do.
+if [ "$(wc -l </tmp/changed)" -gt 200 ]; then compile -f -i - </tmp/changed
+elif [ -s /tmp/changed ]; then compile -j 1 -f -i - </tmp/changed; fi
 rm /tmp/before /tmp/changed
 # uv removes what was compiled of a package's folder, but not of a module that lies beside them.
 for compiled in {{ python }}/lib/python3*/site-packages/__pycache__/*.pyc; do
@@ -30,7 +31,11 @@ PYTHONPATH=/run/python /usr/bin/python3 -B /run/asked/conda.py install /run/aske
 {% if python != prefix ~ "/conda" %}
 uv venv --quiet --python /usr/bin/python3 {{ python }}
 {% endif %}
-uv pip install --python {{ python }} --no-deps {{ "" if way == "built" else "--no-build " }}--requirements /run/asked/requirements.lock
+{% if way == "whole" and not conda and not r %}
+# What is known of the packages is kept for the next who asks for nearly the same; nothing of it is run.
+uv pip compile --quiet {{ uv }} --no-build --python {{ python }} --output-file /tmp/known /run/asked/requirements.lock || true &
+{% endif %}
+uv pip install {{ uv }} --python {{ python }} --no-deps {{ "" if way == "built" else "--no-build " }}--requirements /run/asked/requirements.lock
 compile {{ python }}/lib
 mkdir -p {{ python }}/share/jupyter/lab/settings
 echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
@@ -51,5 +56,9 @@ install -m 644 /run/asked/binder.lock {{ prefix }}/binder.lock
 sh /run/asked/r.sh
 {% endif %}
 PYTHONPATH= /usr/bin/python3 -I -S /run/asked/inventory.py
+{% if way != "delta" %}
+wait
+rm -f /tmp/known
 echo "--- size ---"
 du -sb {{ prefix }} | cut -f 1
+{% endif %}

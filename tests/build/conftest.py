@@ -20,7 +20,7 @@ from tests.repositories import Files, LocalRepository
 _SAMPLES = Path(__file__).parent / "samples/builds"
 
 Build = Callable[..., Awaitable[Built]]
-Works = Callable[[str, str], Awaitable[str]]
+Works = Callable[..., Awaitable[str]]
 
 
 def environment_of(built: Built) -> Layer:
@@ -61,11 +61,14 @@ def sample(make_repository: Callable[[Files], LocalRepository]) -> Callable[...,
 
 
 @pytest.fixture
-async def works(paths: Paths, account: Account) -> AsyncIterator[Works]:
-    """Start a session of an image, as a visitor gets it, and return what its kernel makes of some code."""
-    engine = PodmanEngine(paths, account, limits_for(read_cgroup_facts()))
+def works(paths: Paths, account: Account) -> Works:
+    """Start a session of an image, as a visitor gets it, and return what its kernel makes of some code.
 
-    async def run(image: str, code: str) -> str:
+    The engine is the one that all share, or that of `folders`.
+    """
+
+    async def run(image: str, code: str, folders: Paths = paths) -> str:
+        engine = PodmanEngine(folders, account, limits_for(read_cgroup_facts()))
         spec = SessionSpec(new_session_id(), image, new_token(), memory_bytes=512 * 2**20, cpus=1.0, pids=128)
         try:
             target = await engine.start(spec)
@@ -74,5 +77,4 @@ async def works(paths: Paths, account: Account) -> AsyncIterator[Works]:
         finally:
             await engine.stop(spec.id)
 
-    yield run
-    assert not await engine.running()
+    return run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from binder.containers import prepare_engine
 from binder.paths import Paths
-from binder.process import Account, capture
+from binder.process import capture
 from binder.service.builder import registries_of
 from binder.settings import read_settings
 from build.host import HostSettings

@@ -1,7 +1,6 @@
 """One at a time, in one process and in several."""
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +27,20 @@ asyncio.run(work())
 """
 
 
+_HOLD = """
+import asyncio, sys
+from pathlib import Path
+from build.alone import Alone
+
+async def hold():
+    async with Alone(Path(sys.argv[1])).at("thing"):
+        print("held", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
 async def _overlaps(alone: Alone, names: list[str]) -> bool:
     inside = most = 0
 
@@ -49,28 +62,30 @@ async def test_nobody_is_at_a_thing_where_somebody_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def _python(code: str, *arguments: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", code, *arguments, stdout=asyncio.subprocess.PIPE)
+
+
 async def test_other_processes_are_kept_out(tmp_path: Path) -> None:
     folder, log = tmp_path / "making", tmp_path / "log"
     folder.mkdir()
-    workers = [subprocess.Popen([sys.executable, "-c", _WORK, str(folder), str(log)]) for _ in range(2)]
-    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    workers = [await _python(_WORK, folder, log) for _ in range(2)]
+    async with asyncio.timeout(60):
+        assert [await worker.wait() for worker in workers] == [0, 0]
     assert log.read_text() == "begin end\n" * 40
     assert list(folder.iterdir()) == []
 
 
 async def test_who_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
-    held = (
-        f"import asyncio; from pathlib import Path; from build.alone import Alone; a = Alone(Path({str(tmp_path)!r}))"
-    )
-    code = f"{held}\nasync def hold():\n async with a.at('x'): print('in', flush=True); await asyncio.sleep(60)\nasyncio.run(hold())"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.readline()
-        waiting = asyncio.create_task(_overlaps(Alone(tmp_path), ["x"]))
-        await asyncio.sleep(0.2)
-        assert not waiting.done()
-        process.kill()
-        assert not await asyncio.wait_for(waiting, 5)
+    holder = await _python(_HOLD, tmp_path)
+    assert holder.stdout
+    await holder.stdout.readline()
+    waiting = asyncio.create_task(_overlaps(Alone(tmp_path), ["thing"]))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    holder.kill()
+    await holder.wait()
+    assert not await asyncio.wait_for(waiting, 5)
 
 
 async def test_who_is_stopped_while_waiting_leaves_the_thing_to_others(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ before you commit it.
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -58,6 +59,13 @@ def test_the_script_of_an_environment_is_what_it_was(name: str, wanted: Wanted, 
     script = files_for(wanted, way)["environment.sh"]
     _is_a_script(script)
     _is_golden(f"{name}.sh", script)
+
+
+@pytest.mark.parametrize("way", get_args(Way))
+def test_an_environment_does_not_tell_who_asked_for_it(way: Way) -> None:
+    """It is shared by all who come to the same packages, in whatever words they ask."""
+    other = replace(_PLAIN, lock=replace(_PLAIN.lock, made_of="what somebody else wrote"))
+    assert files_for(other, way) == files_for(_PLAIN, way)
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("environment", _PLAIN), ("environment-conda", _CONDA)])

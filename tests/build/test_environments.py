@@ -137,7 +137,7 @@ async def test_what_was_exchanged_is_what_runs(growing: Growing, exchanged: Exch
     code = """
 import alpha, alpha.same, alpha.of_2, gamma, importlib.util
 print(alpha.VERSION, alpha.same.VERSION, importlib.util.find_spec("beta"), importlib.util.find_spec("alpha.of_1"))
-print(*(module.__cached__.startswith("/opt/binder") and open(module.__cached__, "rb").read(8)[4] for module in (alpha, gamma)))
+print(*(open(module.__cached__, "rb").read(8)[4] for module in (alpha, gamma)))
 """
     lines = await growing.machine.inside(exchanged.second.image, f"python -c '{code}'; pip list 2>/dev/null")
     assert lines[:2] == ["2.0 2.0 None None", "1 1"], "compiled for good, whatever the time of the source"

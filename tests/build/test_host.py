@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from build.host import (
     pip_settings,
     settings_for,
     shell_text,
+    uv_settings,
     without_credentials,
     write_host_folder,
 )
@@ -185,6 +187,11 @@ def test_the_operator_may_say_where_rs_packages_are() -> None:
     assert found.secrets >= {"cran.example.org", "cran.example.org:8443", "hunter22"}
 
 
+def test_an_operators_own_index_is_asked_each_time() -> None:
+    assert uv_settings({"UV_DEFAULT_INDEX": "https://one.example.org/simple"}) == ""
+    assert tomllib.loads(uv_settings({}))["index"][0]["default"] is True
+
+
 def test_credentials_are_in_no_variable() -> None:
     variables = {
         "UV_DEFAULT_INDEX": "https://ada:hunter%322@one.example.org/simple",
@@ -250,6 +257,7 @@ def test_the_folder_for_builds_can_be_read_and_only_we_can_change_it(tmp_path: P
         "bin": 0o755,
         "bin/uv": 0o755,
         "environment": 0o644,
+        "uv.toml": 0o644,
         "certificates.pem": 0o644,
     }
     assert {str(path.relative_to(paths.apt)) for path in paths.apt.rglob("*")} == {

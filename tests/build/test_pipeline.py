@@ -191,7 +191,7 @@ async def test_what_is_installed_does_not_run_where_it_could_change_what_others_
     machine = whole.builder
     recipe = recipe_for({}, {}, ("3.11",))
     foundation = foundation_of("bookworm", recipe, ())
-    images = []
+    images: list[str] = []
     for pins in ("trap==1.0\n", "trap==1.0\nsix==1.17.0\n"):
         wanted = Wanted(Layer("environment", f"trap{len(images)}"), foundation.system, Lock(pins), {})
         async with machine.work() as work:

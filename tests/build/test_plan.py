@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from build.debian import PYTHON_OF_SUITE
 from build.git import Commit
 from build.lock import Lock
 from build.plan import (
-    Layer,
     asked_key,
     base_layer,
     containerfile_layer,
@@ -97,7 +96,6 @@ def test_a_layer_that_is_not_asked_for_is_the_one_below_it() -> None:
     found = layers_of({"a.ipynb": "{}", "postBuild": POST_BUILD})
     assert found["system"] == found["base"]
     assert found["prepared"] == found["environment"]
-    assert Layer("content", "k").tag == "content-k"
 
 
 @pytest.mark.parametrize(
@@ -128,9 +126,6 @@ def test_every_letter_of_a_lock_counts(one: str, other: str) -> None:
     assume(one != other)
     found = changed(layers_of(lock=Lock(one)), layers_of(lock=Lock(other)))
     assert found == ["environment", "prepared", "content"]
-
-
-names = st.sampled_from(["", "data", "data/a.csv", "b.csv"])
 
 
 @given(st.dictionaries(st.sampled_from(["data/a.csv", "data/b.csv", "other/a.csv", "a.ipynb"]), st.sampled_from("12")))
@@ -213,7 +208,6 @@ def test_the_day_counts_where_the_packages_of_a_day_are_asked_for() -> None:
     assert to_resolve(recipe_of(day), at, "").newest == at
     assert to_resolve(recipe_of(fixed), at, "").newest == datetime(2024, 6, 1, tzinfo=UTC), "that day is part of it"
     assert to_resolve(recipe_of({}), at, "").newest is None
-    assert recipe_of(fixed).options.as_of == date(2024, 5, 31)
 
 
 def test_the_tree_counts_where_it_is_read() -> None:
@@ -242,17 +236,14 @@ def test_a_commit_of_any_time_has_one_that_a_layer_can_hold(time: int) -> None:
     datetime.fromtimestamp(at, UTC)
 
 
-_KINDS = ("base", "system", "environment", "conda", "prepared", "content", "lock", "conda-lock", "containerfile")
+_KINDS = ("base", "system", "environment", "prepared", "content", "conda", "lock", "conda-lock", "containerfile")
 _ROOT = Path(__file__).parents[2]
 _KEYS = """
 from tests.build.test_plan import *
-conda = environment_layer(base_layer("bookworm"), Lock("", (RECORD,)), {}).key
 layers = layers_of(DECLARED | {"apt.txt": "tree"})
-names = ("base", "system", "environment", "prepared", "content")
-base, system, environment, prepared, content = (layers[name] for name in names)
-lock, conda_lock = asked_of({}), asked_of({"environment.yml": "dependencies: [numpy]"})
-own = containerfile_layer(SOURCE, commit_of({})).key
-print(base, system, environment, conda, prepared, content, lock, conda_lock, own)
+conda = environment_layer(base_layer("bookworm"), Lock("", (RECORD,)), {}).key
+locks = asked_of({}), asked_of({"environment.yml": "dependencies: [numpy]"})
+print(*layers.values(), conda, *locks, containerfile_layer(SOURCE, commit_of({})).key)
 """
 
 
@@ -263,12 +254,11 @@ def _keys(root: Path, env: dict[str, str]) -> dict[str, str]:
         cwd=root,
         env={"PATH": os.environ["PATH"], **env},
         capture_output=True,
-        text=True,
         check=False,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    return dict(zip(_KINDS, done.stdout.split(), strict=True))
+    return dict(zip(_KINDS, done.stdout.decode().split(), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,17 @@ async def test_a_worker_with_nothing_lays_content_without_any_image(shared: Shar
         await worker.buildah.pull(built.image)
         script = "ls; python -c 'import jupyterlab'; jupyter-lab --version | cut -c 1-2"
         assert await worker.inside(built.image, script) == ["a.ipynb", "4."]
+        await _run_on_files(shared, worker)
+
+
+async def _run_on_files(shared: Shared, worker: Builder) -> None:
+    """Here Buildah is needed: what lies below is pulled, and the layer is pushed."""
+    repository = new_repository(shared.folder / "run", shared.repository.account)
+    sha = repository.commit({"postBuild": Script("#!/bin/sh\necho made >made.txt\n")})
+    built = await worker.build(repository.source, sha)
+    assert built.way == "content"
+    assert await worker.inside(built.image, "cat made.txt") == ["made"]
+    assert ("PUT", 201) in shared.registry.methods(f"/manifests/{built.layers[-1].layer.tag}")
 
 
 async def test_what_was_built_once_is_nothing_to_do_anywhere(shared: Shared) -> None:
@@ -124,14 +135,3 @@ async def test_what_was_built_once_is_nothing_to_do_anywhere(shared: Shared) -> 
             shared.repository.source, shared.repository.git("rev-list", "--max-parents=0", "HEAD")
         )
         assert (built.way, built.digest) == ("nothing", shared.built.digest)
-
-
-async def test_what_runs_on_files_is_pushed_too(shared: Shared) -> None:
-    """Here Buildah is needed: what lies below is pulled, and the layer is pushed."""
-    repository = new_repository(shared.folder / "run", shared.repository.account)
-    sha = repository.commit({"postBuild": Script("#!/bin/sh\necho made >made.txt\n")})
-    async with shared.worker() as worker:
-        built = await worker.build(repository.source, sha)
-        assert built.way == "content"
-        assert await worker.inside(built.image, "cat made.txt") == ["made"]
-    assert ("PUT", 201) in shared.registry.methods(f"/manifests/{built.layers[-1].layer.tag}")

@@ -62,8 +62,8 @@ class Shop:
     def worker(self, **options: Any) -> BuildWorker:
         """Return a new worker."""
         buildah, account = self.builder.buildah, self.builder.account
-        limits = new_limits(self.paths)
-        chosen = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str](), "limits": limits} | options
+        chosen: dict[str, Any] = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str]()}
+        chosen |= {"limits": new_limits(self.paths)} | options
         return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
 
     @asynccontextmanager
@@ -205,7 +205,7 @@ async def test_builds_that_fail_say_why_and_the_next_one_is_made(shop: Shop, mak
         "step": "environment",
     }
     assert faults[1]
-    assert faults[1]["message"] == "The repository has more than 100,000 files."
+    assert faults[1]["message"].startswith("The repository has more than 100,000 files, which is too many ")
     assert faults[2]
     assert faults[2]["message"] == "The commit is no longer in the repository."
     assert all("==> Failed: " in shop.log(build_id) for build_id in ids[:3])

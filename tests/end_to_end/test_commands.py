@@ -5,12 +5,16 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from binder.cli.git import git
+from binder.errors import RepositoryFault
+from build.lock import lock_from
+from tests.builds import Builder
+from tests.repositories import Files, LocalRepository
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +140,69 @@ async def test_preview_of_a_repository_that_does_not_build(own_state: dict[str, 
     code, output = await _binder("preview", str(folder), "--once", "--port", "0", env=own_state)
     assert code == 3
     assert "nosuchpackage-for-preview" in output
+
+
+async def _folder_of(home: Path, name: str, files: Mapping[str, str]) -> Path:
+    """Make a repository of one commit that has a notebook; the files are beside it, and not committed."""
+    folder = home / name
+    folder.mkdir()
+    (folder / "one.ipynb").write_text("{}", encoding="utf-8")
+    await git(folder, "init", "--quiet", "--initial-branch=main")
+    await git(folder, "add", "--all")
+    await git(folder, "commit", "--quiet", "--message", "One")
+    for path, text in files.items():
+        (folder / path).write_text(text, encoding="utf-8")
+    return folder
+
+
+async def test_lock_is_of_the_files_as_they_are_and_builds_keep_to_it(
+    own_state: dict[str, str],
+    home: Path,
+    builder: Builder,
+    make_repository: Callable[[Files], LocalRepository],
+) -> None:
+    folder = await _folder_of(home, "locked", {"requirements.txt": "six\n"})
+    code, output = await _binder("lock", str(folder), env=own_state)
+    assert code == 0, output
+    assert re.search(r"binder\.lock names \d+ packages", output)
+    assert await git(folder, "status", "--porcelain") == "?? binder.lock\n?? requirements.txt"
+    assert not [path for path in (home / "state").rglob("*") if path.is_file()]
+    text = (folder / "binder.lock").read_text(encoding="utf-8")
+    lock = lock_from(text)
+    assert lock
+    assert {"six", "jupyterlab"} <= set(lock.pins)
+
+    log = home / "log"
+    repository = make_repository({"requirements.txt": "six\n", "binder.lock": text})
+    built = await builder.build(repository.source, repository.git("rev-parse", "HEAD"), log=log)
+    assert "==> The environment is that of binder.lock" in log.read_text(encoding="utf-8")
+    installed = {name: version for kind, name, version in built.packages if kind == "pypi"}
+    assert installed == lock.pins
+    await builder.forget([built.image])
+    changed = repository.commit({"requirements.txt": "six\ncowsay\n"})
+    with pytest.raises(RepositoryFault, match=r"made from other configuration files .* Run `binder lock`") as caught:
+        await builder.build(repository.source, changed)
+    assert caught.value.file == "binder.lock"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "sentence"),
+    [
+        ({"Dockerfile": "FROM scratch\n"}, 3, "there is nothing to lock"),
+        ({"requirements.txt": "six\nnosuchpackage-for-lock\n"}, 3, "nosuchpackage-for-lock was not found"),
+    ],
+)
+async def test_lock_of_what_has_none(
+    own_state: dict[str, str], home: Path, files: dict[str, str], code: int, sentence: str
+) -> None:
+    folder = await _folder_of(home, "none", files)
+    ended, output = await _binder("lock", str(folder), env=own_state)
+    assert ended == code, output
+    assert sentence in " ".join(output.split())
+    assert not (folder / "binder.lock").exists()
+
+
+async def test_lock_of_what_is_no_repository(own_state: dict[str, str], home: Path) -> None:
+    code, output = await _binder("lock", str(home), env=own_state)
+    assert code == 2
+    assert "is not a folder of a git repository" in " ".join(output.split())
