@@ -53,7 +53,7 @@ chmod 755 {{ prefix }}/conda-entrypoint
 {% endif %}
 install -m 644 /run/asked/binder.lock {{ prefix }}/binder.lock
 {% if r %}
-sh /run/asked/r.sh
+PATH={{ python }}/bin:$PATH sh /run/asked/r.sh
 {% endif %}
 PYTHONPATH= /usr/bin/python3 -I -S /run/asked/inventory.py
 {% if way != "delta" %}

@@ -58,7 +58,8 @@ async def test_a_repository_of_r_has_the_packages_of_its_day_and_a_kernel(
     files: Files = {
         **r_package("tides", "0.1", "height <- function() tiny::answer() / 6\n", "Imports: methods, tiny (>= 1.0)\n"),
         "runtime.txt": f"r-4.2-{_DAY}\n",
-        "install.R": 'install.packages("tiny")\nlibrary(tiny)\ncat("It says", answer(), "\\n")\n',
+        # The last line is in many repositories. It wants Jupyter.
+        "install.R": 'install.packages("tiny")\nlibrary(tiny)\nIRkernel::installspec(name = "own")\n',
         "requirements.txt": "toolz==0.12.0\n",
         "notebook.ipynb": json.dumps(_NOTEBOOK),
     }
@@ -68,12 +69,14 @@ async def test_a_repository_of_r_has_the_packages_of_its_day_and_a_kernel(
     assert {("cran", "tiny", "1.0"), ("pypi", "toolz", "0.12.0")} <= set(map(tuple, built.packages))
     script = """
         Rscript -e 'library(tides); cat(height(), "\\n", .libPaths()[1], "\\n", sep = "")'
+        jupyter kernelspec list --json | grep -oE '"(own|ir|python3)":'
         jupyter execute --inplace notebook.ipynb 2>&1
         python -c 'import json; print(json.load(open("notebook.ipynb"))["cells"][0]["outputs"][0]["text"])'
-        find /opt/binder /home ! -user 1000; ls -A /tmp
+        find /opt/binder /home/jovyan ! -user 1000; ls -A /tmp
     """
-    height, library, *_, text = await r.inside(built.image, script)
+    height, library, *kernels, text = await r.inside(built.image, script)
     assert (height, library) == ("7", "/opt/binder/r")
+    assert sorted(kernels[:3]) == ['"ir":', '"own":', '"python3":']
     assert text in {"7 4", "['7 4']"}
     code = "import subprocess; subprocess.check_output(['Rscript', '-e', 'cat(tides::height())'], text=True)"
     assert await works(built.image, code) == "'7'"
@@ -83,7 +86,7 @@ async def test_a_description_is_enough(r: Builder, build: Build, make_repository
     files: Files = {**r_package("tides", "0.1", "height <- function() 7\n"), "data/DESCRIPTION": "not read"}
     repository = make_repository(files)
     built = await build(repository, by=r)
-    assert await r.inside(built.image, "cd / && Rscript -e 'cat(tides::height())'; jupyter kernelspec list --json")
+    assert await r.inside(built.image, "cd / && Rscript -e 'cat(tides::height())'") == ["7"]
     sha = repository.commit({"R/tides.R": "height <- function() 8\n"})
     again = await build(repository, sha, by=r)
     assert again.way == "content"
@@ -91,7 +94,7 @@ async def test_a_description_is_enough(r: Builder, build: Build, make_repository
 
 
 async def test_the_line_of_install_r_that_fails_is_named(r: Builder, make_repository: MakeRepository) -> None:
-    files: Files = {"runtime.txt": f"r-{_DAY}\n", "binder.yml": "", "install.R": '# ours\n\ninstall.packages("absent")\n'}
+    files: Files = {"runtime.txt": f"r-{_DAY}\n", "install.R": '# ours\n\ninstall.packages("absent")\n'}
     repository = make_repository(files)
     with pytest.raises(RepositoryFault, match="absent") as caught:
         await r.build(repository.source, repository.git("rev-parse", "HEAD"))

@@ -4,13 +4,13 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 APT_CONFIG=/tmp/apt/conf
 mkdir -p /tmp/apt/lists/partial /tmp/apt/archives/partial
 touch /tmp/apt/began
 {
-    cat /run/binder/apt.conf
+    cat /run/apt/apt.conf
     printf '%s "%s";\n' \
-        Dir::Etc::SourceList /run/binder/sources-bookworm.list  Dir::Etc::SourceParts /dev/null \
+        Dir::Etc::SourceList /run/apt/sources-bookworm.list  Dir::Etc::SourceParts /dev/null \
         Dir::State::Lists /tmp/apt/lists  Dir::Cache /tmp/apt  Dir::Log /tmp/apt \
         Acquire::Languages none  Acquire::Retries 3  APT::Install-Recommends false  Dpkg::Use-Pty 0
 } >/tmp/apt/conf
-[ -s /run/binder/sources-bookworm.list ] || { echo "E: This machine has no sources of apt for bookworm"; exit 100; }
+[ -s /run/apt/sources-bookworm.list ] || { echo "E: This machine has no sources of apt for bookworm"; exit 100; }
 # No service is started, whatever a package wishes.
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
