@@ -97,7 +97,16 @@ class Buildah:
         Raises: BinderError.
         """
         argv = ["buildah", "build", *_ISOLATION, "--network", network, "--pull-never"]
-        argv += ["--layers=false", "--format", "oci", "--identity-label=false", "--ignorefile", "/dev/null", "--tag", image]
+        argv += [
+            "--layers=false",
+            "--format",
+            "oci",
+            "--identity-label=false",
+            "--ignorefile",
+            "/dev/null",
+            "--tag",
+            image,
+        ]
         argv += ["--file", str(containerfile)]
         argv += [] if created is None else ["--timestamp", str(created)]
         argv += volumes(mounts)

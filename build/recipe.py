@@ -109,10 +109,10 @@ def _sketch(reading: Reading) -> tuple[Recipe, Asked, PythonAsked | None]:
     folder = _folder_of(reading.files)
     reading.require("binder.yml", *(f"{folder}{name}" for name in _SMALL))
     options = _options(reading, folder)
-    ignore = _first(reading, folder, (".containerignore", ".dockerignore"))
+    ignore = _first_file(reading, folder, (".containerignore", ".dockerignore"))
     nothing = Recipe(folder, None, _python_of(Asked(), None, None), None, None, (), {}, None, None, ignore, options)
-    if containerfile := _first(reading, folder, ("Dockerfile", "Containerfile")):
-        return replace(nothing, containerfile=_regular(reading, containerfile)), Asked(), None
+    if containerfile := _first_file(reading, folder, ("Dockerfile", "Containerfile")):
+        return replace(nothing, containerfile=containerfile), Asked(), None
     for name, language in _ABSENT:
         if f"{folder}{name}" in reading.files:
             raise _not_here(f"{folder}{name}", language)
@@ -155,7 +155,7 @@ def _r_of(reading: Reading, folder: str, runtime: Runtime | None) -> R | None:
     """Return R, where runtime.txt asks for it as of a day, or the root describes a package of R."""
     is_package = not folder and "DESCRIPTION" in reading.files
     dated = runtime if runtime and runtime.language == "r" and runtime.snapshot else None
-    install = _first(reading, folder, ("install.R",))
+    install = _first_file(reading, folder, ("install.R",)) if dated or is_package else None
     if dated:
         return R(dated.version, dated.snapshot, install, is_package, f"{folder}runtime.txt")
     if is_package:
@@ -216,6 +216,12 @@ def _options(reading: Reading, folder: str) -> Options:
 
 def _first(reading: Reading, folder: str, names: tuple[str, ...]) -> str | None:
     return next((f"{folder}{name}" for name in names if f"{folder}{name}" in reading.files), None)
+
+
+def _first_file(reading: Reading, folder: str, names: tuple[str, ...]) -> str | None:
+    """Return the first of these that there is, which must be a file: where it is read, a link would be followed."""
+    path = _first(reading, folder, names)
+    return path and _regular(reading, path)
 
 
 def _not_here(path: str, language: str) -> RepositoryFault:

@@ -18,6 +18,7 @@ _MOST_FILES = 100_000
 _LONGEST_NAME_BYTES = 255
 _LONGEST_PATH_BYTES = 4000  # Linux takes 4,095, our own folder's name included
 _TRAP = re.compile(r"\0(?:[^\0]*/)?(?:\.{0,2}|\.git)[/\0]", re.IGNORECASE)
+_WHITEOUT = re.compile(r"\0(?:[^\0]*/)?\.wh\.")
 _SUSPICIOUS = re.compile(r"[\0/](?:\.{0,2}|\.git)[/\0]", re.IGNORECASE)
 
 
@@ -64,6 +65,11 @@ def check_paths(paths: Collection[str]) -> None:
     if _SUSPICIOUS.search(joined) and (trap := _TRAP.search(joined)):
         path = joined[trap.start() + 1 :].partition("\0")[0]
         message = f"The path {shown(path)} is a trap: it has a part named '.', '..' or '.git', or one without a name."
+        raise RepositoryFault(message, file=shown(path))
+    # To a layer, such a name says that another file is gone: https://github.com/opencontainers/image-spec, layer.md
+    if ("\0.wh." in joined or "/.wh." in joined) and (whiteout := _WHITEOUT.search(joined)):
+        path = joined[whiteout.start() + 1 :].partition("\0")[0]
+        message = f"The path {shown(path)} has a part that begins with '.wh.', which no image can hold. Rename it."
         raise RepositoryFault(message, file=shown(path))
     for path in paths:
         # A character has four bytes at most: what is short in characters need not be counted.

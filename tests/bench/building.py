@@ -32,8 +32,9 @@ FROM {image}
 USER 1000
 RUN . /run/binder/environment && uv venv --quiet --python /usr/bin/python3 /opt/binder/peer
 COPY requirements.txt /tmp/
-RUN . /run/binder/environment && export UV_CACHE_DIR=${{PACKAGES:-/tmp/packages}} \\
- && export UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 && uv pip install --python /opt/binder/peer -r /tmp/requirements.txt -r /run/asked/jupyter.txt
+RUN . /run/binder/environment && export UV_CACHE_DIR=${{PACKAGES:-/tmp/packages}} UV_LINK_MODE=copy \\
+ && export UV_COMPILE_BYTECODE=1 UV_CONFIG_FILE=/run/binder/uv.toml \\
+ && uv pip install --python /opt/binder/peer -r /tmp/requirements.txt -r /run/asked/jupyter.txt
 COPY --chown=1000:1000 . /home/jovyan
 """
 

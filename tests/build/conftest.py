@@ -14,6 +14,7 @@ from build.plan import Layer
 from deploy.engine import SessionSpec
 from deploy.podman import PodmanEngine
 from deploy.probe import proof_of, run_cell, server_of
+from tests.build.hosts import with_hosts
 from tests.builds import Builder
 from tests.repositories import Files, LocalRepository
 
@@ -54,7 +55,8 @@ def sample(make_repository: Callable[[Files], LocalRepository]) -> Callable[...,
 
     def make(name: str, files: Files | None = None) -> LocalRepository:
         folder = _SAMPLES / name
-        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        files_there = (path for path in folder.rglob("*") if path.is_file())
+        found = {str(path.relative_to(folder)): with_hosts(path.read_text(encoding="utf-8")) for path in files_there}
         return make_repository({**found, **(files or {})})
 
     return make

@@ -29,6 +29,7 @@ class Workshop:
     def __post_init__(self) -> None:
         """Reach Buildah."""
         self.buildah = Buildah(self.paths, self.account, timeout_seconds=_TIMEOUT_SECONDS)
+        self._host: list[Mount] = [(self.paths.tools, "/run/binder", "ro"), (self.paths.apt, "/run/apt", "ro")]
 
     async def take(self, line: str) -> None:
         """Keep a line that was printed."""
@@ -63,7 +64,7 @@ class Workshop:
             image,
             file,
             self.given(),
-            mounts=[(self.paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *network_mounts],
+            mounts=[*self._host, (given, "/run/asked", "ro"), *network_mounts],
             created=315_532_800,
             step="test",
             take=self.take,

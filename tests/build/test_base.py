@@ -106,7 +106,7 @@ async def test_rs_packages_come_from_debian_and_from_a_mirror(workshop: Workshop
     image = await _system(workshop, "bookworm", *R_PACKAGES, *R_COMPILERS, preferred=("r-cran-digest", "r-cran-tiny"))
     mirror = workshop.folder / "cran"
     with _cran(mirror) as address:
-        write_host_folder(await find_host_settings(cran=address), workshop.paths.tools)
+        write_host_folder(await find_host_settings(cran=address), workshop.paths)
         install = 'install.packages("compiled")\nstopifnot(compiled::twice(4) == 8)\n'
         made = await _r(workshop, image, install, _DESCRIPTION)
         look = "Rscript -e 'cat(tiny::answer(), compiled::twice(4), nchar(digest::digest(1)), sep = \"-\")'"

@@ -1,3 +1,5 @@
+"""What is asked of Conda channels, by each kind of file; what cannot be had; and what is said when it fails."""
+
 import json
 import time
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The script that solves and installs Conda environments, run for real: on this host, and once in a container."""
+
 import asyncio
 import hashlib
 import json

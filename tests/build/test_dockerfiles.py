@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ ARG VERSION=1
 FROM tiny:${VERSION} AS made
 RUN mkdir /made && echo from the other stage >/made/file
 
-FROM docker.io/library/tiny:1
+FROM library/tiny:1
 ARG NB_USER
 ARG NB_UID=1001
 RUN mkdir -p /home/jovyan && \\
@@ -51,7 +52,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegist
         yield registry
 
 
-def _settings(registry: RunningRegistry) -> dict[str, object]:
+def _settings(registry: RunningRegistry) -> dict[str, Any]:
     return {
         "registry": f"{registry.host}/test/binder",
         "registry_plain_http": True,
@@ -161,12 +162,20 @@ async def test_the_context_is_the_whole_repository(
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("FROM tiny:1\n\nRUN echo one && \\\n    echo what went wrong && \\\n    exit 3\n", 3, "status 3: what went wrong"),
+        (
+            "FROM tiny:1\n\nRUN echo one && \\\n  echo what went wrong && \\\n  exit 3\n",
+            3,
+            "status 3: what went wrong",
+        ),
         ("FROM tiny:1 AS one\nRUN true\nFROM tiny:1\nRUN no-such-command\n", 4, "status 127: .*no-such-command"),
         ("FROM tiny:1\nCOPY absent.txt /\n", 2, "'absent.txt', which is not in the repository"),
         ("FROM tiny:1\nCOPY ../../../../etc/passwd /\n", 2, "which leads out of the repository"),
         ("FROM tiny:1\nUSER 1000\nRUN echo x >/etc/own\n", 3, "status 2"),
-        ("ARG X=localhost/binder\nFROM $X:environment-0123456789abcdef0123456789abcdef\n", 2, "an image of this service"),
+        (
+            "ARG X=localhost/binder\nFROM $X:environment-0123456789abcdef\n",
+            2,
+            "an image of this service",
+        ),
         ("FROM tiny:1\nCOPY --from=localhost/binder:base-0 /etc /\n", 2, "an image of this service"),
         ("FROM tiny:1\nRUN --mount=type=bind,source=link,target=/x cat /x\n", 2, "by a symbolic link"),
         ("FROM tiny:1\nRUN --mount=type=bind,source=folder/../link,target=/x cat /x\n", 2, "by a symbolic link"),

@@ -20,6 +20,19 @@ pytestmark = pytest.mark.slow
 MakeRepository = Callable[[Files], LocalRepository]
 Sample = Callable[..., LocalRepository]
 
+_MODULE = '"""Tides."""\n\nimport toolz\n\nHEIGHT = toolz.last([1, 2, 3])\n'
+_SETUP = """\
+from setuptools import setup
+
+setup(name="tides", version="1.0", py_modules=["tides"], install_requires=open("needs.txt").read().split())
+"""
+_OF_PROJECTS: dict[str, Files] = {
+    "setup-py": {"setup.py": _SETUP, "tides.py": _MODULE},
+    "pyproject": {"tides/__init__.py": _MODULE},
+    "parts": {"sub/tides.py": _MODULE},
+}
+"""What the samples lack: the sources, which no tool of ours should take for the project's own."""
+
 _VERSIONS = "import six, toolz; print(six.__version__, toolz.__version__)"
 
 
@@ -39,11 +52,11 @@ async def test_every_tools_files_come_to_the_same_environment(
     assert ("pypi", "toolz", "0.12.0") in set(map(tuple, built.packages))
 
 
-@pytest.mark.parametrize("name", ["setup-py", "pyproject", "parts"])
+@pytest.mark.parametrize("name", _OF_PROJECTS)
 async def test_the_repository_itself_is_installed_with_what_it_needs(
     name: str, builder: Builder, build: Build, sample: Sample
 ) -> None:
-    built = await build(sample(name))
+    built = await build(sample(name, _OF_PROJECTS[name]))
     # Not from the folder that we are in, where it would be found anyway.
     script = """cd / && python -c 'import tides; print(tides.HEIGHT, tides.__file__)'
         pip list --format freeze | grep -E "^(toolz|tides)="; find /home/jovyan ! -user 1000; ls -A /tmp"""
@@ -54,7 +67,7 @@ async def test_the_repository_itself_is_installed_with_what_it_needs(
 
 
 async def test_a_push_to_a_static_project_resolves_nothing(builder: Builder, build: Build, sample: Sample) -> None:
-    repository = sample("pyproject")
+    repository = sample("pyproject", _OF_PROJECTS["pyproject"])
     first = await build(repository)
     sha = repository.commit({"tides/__init__.py": "HEIGHT = 7\n", "notebook.ipynb": "{}"})
     log = repository.folder / "log"
@@ -68,7 +81,7 @@ async def test_a_push_to_a_static_project_resolves_nothing(builder: Builder, bui
 async def test_a_push_to_a_project_that_must_be_built_resolves_again(
     builder: Builder, build: Build, sample: Sample
 ) -> None:
-    repository = sample("setup-py")
+    repository = sample("setup-py", _OF_PROJECTS["setup-py"])
     first = await build(repository)
     sha = repository.commit({"needs.txt": "toolz==0.12.0\n"})
     log = repository.folder / "log"

@@ -44,6 +44,14 @@ def test_names_that_only_look_like_traps_are_taken(path: str) -> None:
     check_paths([path, "x"])
 
 
+@pytest.mark.parametrize("path", [".wh.", ".wh.x", "a/.wh..wh..opq", "a/.wh.b/c"])
+def test_names_that_a_layer_takes_for_removals_are_refused(path: str) -> None:
+    with pytest.raises(RepositoryFault, match=r"begins with '\.wh\.'") as caught:
+        check_paths(["x", path, "y/z"])
+    assert caught.value.file == path
+    check_paths([".whale", "a.wh.b", "wh."])
+
+
 def test_a_name_is_a_file_or_a_folder() -> None:
     with pytest.raises(RepositoryFault, match="a is both a file and a folder"):
         check_paths(["a", "a/passwd"])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from binder.cgroups import limits_for, read_cgroup_facts
 from binder.paths import Paths
 from binder.process import Account
-from binder.cgroups import limits_for, read_cgroup_facts
 from deploy.podman import PodmanEngine
 from tests.leftovers import are_gone, are_there, new_marker, processes_with
 from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage

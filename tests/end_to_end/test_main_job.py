@@ -110,7 +110,7 @@ async def test_a_notebook_server_that_does_not_come_up_fails_the_build(stage: St
 
 
 async def test_a_file_that_is_not_supported_is_refused_by_name(stage: Stage) -> None:
-    sha = await stage.push({"environment.yml": "dependencies: [numpy]\n"}, branch="conda")
+    sha = await stage.push({"Project.toml": "[deps]\n"}, branch="julia")
     status = await stage.final_status(sha)
     assert status.state == "failure"
-    assert "environment.yml" in (status.description or "")
+    assert "Project.toml" in (status.description or "")

@@ -1,5 +1,0 @@
-"""Tides."""
-
-import toolz
-
-HEIGHT = toolz.last([1, 2, 3])

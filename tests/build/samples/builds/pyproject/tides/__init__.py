@@ -1,3 +1,0 @@
-import toolz
-
-HEIGHT = toolz.last([1, 2, 3])
