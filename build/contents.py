@@ -4,7 +4,7 @@ Where nothing is to be run, the layer is written straight from git's objects and
 repository installs itself, or has a postBuild, Buildah runs that on the files, without the credentials of the host.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from binder.errors import BinderError
 from binder.paths import Paths
 from build.buildah import Buildah, Mount, Network
 from build.content import Tar
-from build.faults import explain_post_build
+from build.faults import explain_post_build, explain_project
 from build.git import Commit, Source
 from build.host import HostSettings
 from build.images import Images, name_of
@@ -30,13 +30,17 @@ _PORTS = ("8888/tcp",)
 
 @dataclass(frozen=True)
 class Content:
-    """A layer of files: what it lies on, what runs when the files are there, and what its image says about itself."""
+    """A layer of files: what it lies on, what runs when the files are there, and what its image says about itself.
+
+    `manifests` maps the path of each project to the file that says what it is.
+    """
 
     layer: Layer
     parent: Layer
     created: int
     post_build: str | None = None
     projects: Sequence[Project] = ()
+    manifests: Mapping[str, str] = field(default_factory=dict)
     is_r_package: bool = False
     python: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -67,11 +71,17 @@ def content_of(plan: Plan, source: Source) -> Content:
         time_of(plan.commit),
         post_build=None if is_prepared else recipe.post_build,
         projects=recipe.python.projects,
+        manifests={project.path: _manifest_of(project, plan.commit.files) for project in recipe.python.projects},
         is_r_package=bool(recipe.r and recipe.r.description),
         python=plan.environment.python,
         labels=labels_of(source, plan.commit),
         entrypoint=(*plan.environment.entrypoint, f"{HOME}/{recipe.start}") if recipe.start else None,
     )
+
+
+def _manifest_of(project: Project, files: Collection[str]) -> str:
+    paths = (f"{project.path}/{name}".lstrip("/") for name in ("pyproject.toml", "setup.py"))
+    return next((path for path in paths if path in files), project.path)
 
 
 def preparation_of(plan: Plan) -> Content:
@@ -131,7 +141,8 @@ class Contents:
         containerfile.write_text(text, encoding="utf-8")
 
         def explain(output: str) -> BinderError | None:
-            return explain_post_build(content.post_build, output) if content.post_build else None
+            fault = explain_project(output, has_network=self._network == "host")
+            return fault or (explain_post_build(content.post_build, output) if content.post_build else None)
 
         await self._buildah.make(
             name_of(self._images, content.layer),
@@ -158,6 +169,7 @@ def _script(content: Content) -> str:
         home=HOME,
         python=content.python,
         projects=content.projects,
+        manifests=content.manifests,
         r_package=content.is_r_package,
         post_build=content.post_build,
     )

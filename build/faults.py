@@ -6,7 +6,7 @@ from itertools import chain
 
 from packaging.utils import canonicalize_name
 
-from binder.errors import BinderError, RepositoryFault, WorldFault
+from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
 
 Place = tuple[str, int | None]
 """A file of the repository, and the line in it, counted from 1."""
@@ -24,6 +24,8 @@ _AT_LINE = re.compile(r"(?:\A|[\s`'\"(])([^\s`'\"():]{1,300}):(\d+):\d+")
 _REQUIRED = re.compile(r"you require ([^,]+?)(?:, we can| and we|$)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAID_BY_UV = re.compile(r"^error: ", re.MULTILINE)
+_SAID_BY_R = re.compile(r"^ERROR: (.*)$", re.MULTILINE)
+_NOT_INSTALLED = re.compile(r"^--- not installed: (.+)$", re.MULTILINE)
 _SECOND_REASON = " And because "
 _ONE_REASON = re.compile(r"\ABecause (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
 _SAID_BY_BUILDAH = re.compile(
@@ -77,6 +79,24 @@ def explain_installation(output: str) -> BinderError | None:
     if _SAID_BY_UV.search(output):
         return RepositoryFault(_message_of(output), step="environment")
     return None
+
+
+def explain_project(output: str, *, has_network: bool) -> BinderError | None:
+    """Return the fault in a part of the repository that could not be installed itself; None where all could."""
+    output = output[-_MOST_READ:]
+    if not (failed := _NOT_INSTALLED.search(output)):
+        return None
+    said, file = output[: failed.start()], failed[1]
+    if _INDEX_GONE.search(said) and not has_network:
+        return OperatorFault(
+            f"{file} needs packages to be built with, and builds have no network for them here "
+            "(BINDER_BUILD_NETWORK). A wheel in the repository needs none."
+        )
+    if _INDEX_GONE.search(said):
+        return WorldFault(f"The package index could not be reached: {_message_of(said)}")
+    of_r = _SAID_BY_R.findall(said)
+    message = _sentence(of_r[-1][:1].upper() + of_r[-1][1:]) if of_r else _message_of(said)
+    return RepositoryFault(message, file=file, step="content")
 
 
 def explain_post_build(path: str, output: str) -> BinderError:

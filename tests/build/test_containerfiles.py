@@ -28,6 +28,8 @@ _CONDA = Wanted(_ENVIRONMENT, _BASE, Lock("", (_RECORD | {"name": "python"},)), 
 _BESIDE = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n", (_RECORD,)), {})
 _R = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n"), {"r.sh": "true\n"})
 _PROJECTS = (Project("", editable=True), Project("lib/a b's"), Project("wheels/x-1.0-py3-none-any.whl"))
+_MANIFESTS = {"": "pyproject.toml", "lib/a b's": "lib/a b's/setup.py", _PROJECTS[2].path: _PROJECTS[2].path}
+_OF_PROJECTS = Content(_ENVIRONMENT, _BASE, 0, projects=_PROJECTS, manifests=_MANIFESTS, python="/opt/binder/env")
 _LABELS = {
     "org.opencontainers.image.source": 'https://git.example.org/a"b',
     "org.opencontainers.image.revision": "0" * 40,
@@ -79,7 +81,7 @@ def test_the_containerfile_of_an_environment_is_what_it_was(name: str, wanted: W
     ("name", "content"),
     [
         ("content-post-build", Content(_ENVIRONMENT, _BASE, 0, post_build="binder/post Build")),
-        ("content-projects", Content(_ENVIRONMENT, _BASE, 0, projects=_PROJECTS, python="/opt/binder/env")),
+        ("content-projects", _OF_PROJECTS),
         ("content-r", Content(_ENVIRONMENT, _BASE, 0, is_r_package=True)),
     ],
 )

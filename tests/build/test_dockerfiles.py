@@ -239,15 +239,15 @@ async def test_what_an_image_asks_of_those_that_begin_with_it_is_done_or_refused
 
 
 async def test_a_session_starts_the_server_that_an_authors_image_has(
-    machine: Builder, build: Build, make_repository: MakeRepository, works: Works
+    machine: Builder, make_repository: MakeRepository, works: Works
 ) -> None:
     server = Script('#!/bin/sh\necho "Mine: $1 of $#"\nexit 3\n')
     repository = make_repository({"Dockerfile": "FROM tiny:1\nUSER 1000\n", "jupyter-notebook": server})
-    built = await build(repository, by=machine)
+    built = await machine.build(repository.source, repository.git("rev-parse", "HEAD"))
     with pytest.raises(RepositoryFault, match="There is no jupyter-lab, jupyter-notebook or jupyter-server in the im"):
         await works(built.image, "", machine.paths)
     sha = repository.commit({"Dockerfile": "FROM tiny:1\nCOPY jupyter-notebook /bin/\nUSER 1000\n"})
-    built = await build(repository, sha, by=machine)
+    built = await machine.build(repository.source, sha)
     with pytest.raises(RepositoryFault, match=r"ended with exit code 3\. Its last lines: Mine: --no-browser of \d+"):
         await works(built.image, "", machine.paths)
 

@@ -8,8 +8,14 @@ from time import process_time
 
 import pytest
 
-from binder.errors import BinderError, RepositoryFault, WorldFault
-from build.faults import NoWheelFault, explain_installation, explain_post_build, explain_resolution
+from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
+from build.faults import (
+    NoWheelFault,
+    explain_installation,
+    explain_post_build,
+    explain_project,
+    explain_resolution,
+)
 from build.requirements import read_requirements
 
 _SAMPLES = Path(__file__).parent / "samples" / "uv"
@@ -146,3 +152,17 @@ def test_output_of_any_length_is_explained_at_once(piece: str) -> None:
     _explained(output[:20_000], "numpy\n")
     explain_installation(output)
     assert process_time() - began < 5
+
+
+def test_a_project_that_could_not_be_installed_is_named() -> None:
+    said = "error: Failed to build `tides`\n  cause: The backend returned an error\n--- not installed: sub/setup.py\n"
+    fault = explain_project(said, has_network=True)
+    assert isinstance(fault, RepositoryFault)
+    assert (fault.place, fault.message) == (
+        "sub/setup.py",
+        "Failed to build `tides`: The backend returned an error.",
+    )
+    assert explain_project("error: not the end of it\n", has_network=True) is None
+    gone = "error: Failed to fetch: x\n  cause: dns error\n--- not installed: setup.py\n"
+    assert isinstance(explain_project(gone, has_network=True), WorldFault)
+    assert isinstance(explain_project(gone, has_network=False), OperatorFault)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from binder.errors import RepositoryFault
+from binder.errors import OperatorFault, RepositoryFault
+from binder.paths import Paths
+from binder.process import Account
 from build.plan import Layer
 from tests.build.conftest import Build, environment_of
 from tests.build.package_index import write_wheel
-from tests.builds import Builder
-from tests.repositories import Files, LocalRepository
+from tests.builds import Builder, new_builder
+from tests.repositories import Files, LocalRepository, Script
 
 pytestmark = pytest.mark.slow
 
@@ -78,16 +80,14 @@ async def test_a_push_to_a_static_project_resolves_nothing(builder: Builder, bui
     assert await builder.inside(second.image, script) == ["7"]
 
 
-async def test_a_push_to_a_project_that_must_be_built_resolves_again(
+async def test_a_push_to_a_project_that_must_be_built_asks_it_again(
     builder: Builder, build: Build, sample: Sample
 ) -> None:
     repository = sample("setup-py", _OF_PROJECTS["setup-py"])
     first = await build(repository)
-    sha = repository.commit({"needs.txt": "toolz==0.12.0\n"})
-    log = repository.folder / "log"
-    second = await build(repository, sha, log=log)
-    assert "Resolving" in log.read_text()
+    second = await build(repository, repository.commit({"needs.txt": "toolz==0.12.0\n"}))
     assert environment_of(second) != environment_of(first)
+    assert await builder.inside(second.image, "cd / && python -c 'import tides; print(tides.HEIGHT)'") == ["3"]
 
 
 async def test_a_wheel_of_the_repository_is_installed(
@@ -144,3 +144,31 @@ async def test_the_day_of_the_commit_is_a_day(build: Build, make_repository: Mak
     built = await build(repository, repository.commit({}, time=1_709_337_599))
     same = await build(make_repository({"binder.yml": "as_of: 2024-03-01\n"}))
     assert environment_of(built) == environment_of(same)
+
+
+async def test_a_project_that_cannot_be_installed_is_named(builder: Builder, make_repository: MakeRepository) -> None:
+    """Its postBuild has no part in it."""
+    backend = "[build-system]\nrequires = []\nbuild-backend = 'own'\nbackend-path = ['.']\n"
+    manifest = f"{backend}[project]\nname = 'tides'\nversion = '1.0'\n"
+    files: Files = {
+        "requirements.txt": "./libraries/tides\n",
+        "libraries/tides/pyproject.toml": manifest,
+        "libraries/tides/own.py": "raise SystemExit('no tide today')\n",
+        "postBuild": Script("#!/bin/sh\necho never run\n"),
+    }
+    repository = make_repository(files)
+    log = repository.folder / "log"
+    with pytest.raises(RepositoryFault, match="Failed to build `tides") as caught:
+        await builder.build(repository.source, repository.git("rev-parse", "HEAD"), log=log)
+    assert (caught.value.place, caught.value.step) == ("libraries/tides/pyproject.toml", "content")
+    assert "no tide today" in log.read_text()
+    assert "never run" not in log.read_text()
+
+
+async def test_a_project_without_network_is_the_operators_fault(
+    paths: Paths, account: Account, builder: Builder, sample: Sample
+) -> None:
+    alone = await new_builder(paths, account, builder.host, {"build_network": "dependencies"})
+    repository = sample("pyproject", _OF_PROJECTS["pyproject"])
+    with pytest.raises(OperatorFault, match=r"pyproject\.toml needs packages to be built with"):
+        await alone.build(repository.source, repository.git("rev-parse", "HEAD"))

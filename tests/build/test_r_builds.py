@@ -91,6 +91,10 @@ async def test_a_description_is_enough(r: Builder, build: Build, make_repository
     again = await build(repository, sha, by=r)
     assert again.way == "content"
     assert await r.inside(again.image, "cd / && Rscript -e 'cat(tides::height())'") == ["8"]
+    sha = repository.commit({"R/tides.R": "height <- function( 8\n"})
+    with pytest.raises(RepositoryFault, match="Unable to collate and parse R files") as caught:
+        await r.build(repository.source, sha)
+    assert (caught.value.place, caught.value.step) == ("DESCRIPTION", "content")
 
 
 async def test_the_line_of_install_r_that_fails_is_named(r: Builder, make_repository: MakeRepository) -> None:

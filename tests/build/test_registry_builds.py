@@ -48,26 +48,19 @@ def environment_of(built: Built) -> Layer:
     return next(one.layer for one in built.layers if one.layer.kind == "environment")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["plain", "password-tls"])
-async def shared(
-    request: pytest.FixtureRequest, builder: Builder, jupyter_image: str, reachable_root: Path, account: Account
-) -> AsyncIterator[Shared]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(builder: Builder, jupyter_image: str, reachable_root: Path, account: Account) -> AsyncIterator[Shared]:
     """Let a first worker build the environment that everybody has, and push it."""
-    folder = reachable_root / f"registry-{request.param}"
+    folder = reachable_root / "registry"
     folder.mkdir()
     folder.chmod(0o711)
-    is_open = request.param == "plain"
-    with running_registry(folder, password=not is_open, tls=not is_open) as registry:
-        settings: dict[str, Any] = {"registry": f"{registry.host}/test/binder"}
-        settings |= (
-            {"registry_plain_http": True}
-            if is_open
-            else {
-                "registry_username": USERNAME,
-                "registry_password": PASSWORD,
-                "registry_certificates": registry.certificates,
-            }
-        )
+    with running_registry(folder, password=True, tls=True) as registry:
+        settings: dict[str, Any] = {
+            "registry": f"{registry.host}/test/binder",
+            "registry_username": USERNAME,
+            "registry_password": PASSWORD,
+            "registry_certificates": registry.certificates,
+        }
         first = await new_machine(folder / "first", builder, has=[the_base()], **settings)
         await _push_base(first, settings["registry"])
         repository = new_repository(folder / "repository", account)

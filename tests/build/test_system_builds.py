@@ -34,7 +34,7 @@ async def test_a_repository_has_debians_packages_and_pythons(
     assert {("deb", "tree"), ("pypi", "toolz")} <= found
     script = """
         tree --noreport --charset ascii data; python -c 'import toolz; print(toolz.__version__)'; id -un
-        find /var/lib/apt/lists /var/cache/apt /tmp -type f 2>/dev/null; true
+        find /var/lib/apt/lists /var/cache/apt /tmp -type f -size +0 2>/dev/null; true
     """
     assert await builder.inside(built.image, script) == ["data", "`-- x.csv", "0.12.0", "jovyan"]
     sha = repository.commit({"data/y.csv": "2"})

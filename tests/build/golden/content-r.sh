@@ -1,5 +1,6 @@
 set -eu
 . /run/binder/environment
 cd /home/jovyan
+not_installed() { echo "--- not installed: $1"; exit 1; }
 mkdir -p "$R_LIBS_USER"
-R CMD INSTALL --clean --no-docs .
+R CMD INSTALL --clean --no-docs . || not_installed DESCRIPTION
