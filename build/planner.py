@@ -132,8 +132,9 @@ class Planner:
         lock = await self._committed_lock(job, commit, foundation, asked)
         lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
         variables = dict(recipe.conda.variables) if recipe.conda else {}
-        layer = environment_layer(foundation.system, lock, of_r, variables)
         r = recipe.r
+        # R finds its packages by a variable of the image, also where the repository asks for none of them.
+        layer = environment_layer(foundation.system, lock, of_r, variables | ({"R": "yes"} if r else {}))
         wanted = Wanted(layer, foundation.system, lock, of_r, variables, r is not None, r.install if r else None, needs)
         prepared = prepared_layer(layer, recipe, commit.files)
         content = content_layer(prepared, job.source.url, commit)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binder.cgroups import Allowance, Cgroups, limits_for, read_cgroup_facts
+from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.process import Account
@@ -107,10 +108,20 @@ class Builder:
         return lines
 
     async def forget(self, images: Iterable[str]) -> None:
-        """Remove images, so that the next build makes them."""
-        there = await self.buildah.images()
-        if names := [image for image in images if image in there]:
-            await self.buildah.run_script('buildah rmi "$@" >/dev/null', *names, step="forget", take=None)
+        """Remove images, so that the next build makes them; a session that has just ended may hold one for a moment."""
+        wanted = list(images)
+        for pause in (0.2, 0.5, 1.0, 2.0, None):
+            there = await self.buildah.images()
+            names = [image for image in wanted if image in there]
+            try:
+                if names:
+                    await self.buildah.run_script('buildah rmi "$@" >/dev/null', *names, step="forget", take=None)
+            except RepositoryFault:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
 
 
 async def new_builder(
