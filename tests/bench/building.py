@@ -22,10 +22,10 @@ from tests.build.registries import running_registry
 from tests.builds import Builder, new_builder
 from tests.repositories import LocalRepository, new_repository
 
-_ROUNDS = 7
-_COLD_ROUNDS = 3
+_ROUNDS = 5
+_COLD_ROUNDS = 2
 _SCIENCE = "numpy\npandas\nmatplotlib\njupyterlab\n"
-_ADDED = ("cowsay", "xmltodict", "toolz", "tomli", "colorama", "tabulate", "docopt-ng")
+_ADDED = ("cowsay", "xmltodict", "toolz", "tomli", "colorama")
 _LAID = "FROM {image}\nCOPY --chown=1000:1000 . /home/jovyan\n"
 _INSTALLED = """
 FROM {image}
