@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from binder.containers import Registries, engine_environment, prepare_engine
+from binder.containers import Registries, engine_environment, prepare_engine, release_engine
 from binder.paths import Paths
 from binder.process import Account, Command, find_account, run
 from binder.settings import read_settings
@@ -34,7 +34,8 @@ RUN . /run/binder/environment && uv venv --quiet --python /usr/bin/python3 /opt/
 COPY requirements.txt /tmp/
 RUN . /run/binder/environment && export UV_CACHE_DIR=${{PACKAGES:-/tmp/packages}} UV_LINK_MODE=copy \\
  && export UV_COMPILE_BYTECODE=1 UV_CONFIG_FILE=/run/binder/uv.toml \\
- && uv pip install --python /opt/binder/peer -r /tmp/requirements.txt -r /run/asked/jupyter.txt
+ && uv pip install --python /opt/binder/peer -r /tmp/requirements.txt -r /run/asked/jupyter.txt \\
+ && rm -rf /tmp/packages
 COPY --chown=1000:1000 . /home/jovyan
 """
 
@@ -50,6 +51,7 @@ async def measure() -> list[Figure]:
         figures.append(await _same_environment(place))
         figures.append(await _fresh_worker(place))
         figures.append(await planning(place.builder, home))
+        await release_engine(place.paths, place.account)
         await _emptied(place, place.paths.engine / "storage", place.paths.packages / "wheels")
     return figures
 
