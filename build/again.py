@@ -5,11 +5,11 @@ import shutil
 from sqlalchemy import select
 
 from binder.errors import BinderError
-from binder.lifecycle import BuildState
 from binder.log import logger
 from binder.names import new_session_id
 from binder.paths import Paths
 from binder.store import Store
+from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build
 from build.environments import Environments
 from build.limits import BuildLimits
@@ -18,7 +18,6 @@ from build.log import BuildLog
 log = logger(__name__)
 
 _LOG_BYTES = 2**22
-_NOT_WORKED_ON = (BuildState.SUCCEEDED, BuildState.FAILED, BuildState.SUPERSEDED, BuildState.CANCELLED)
 
 
 class Rebuilder:
@@ -56,6 +55,5 @@ class Rebuilder:
 
     async def _is_busy(self) -> bool:
         async with self._store.read() as session:
-            return (
-                await session.scalars(select(Build.id).where(Build.state.not_in(_NOT_WORKED_ON)).limit(1))
-            ).first() is not None
+            active = select(Build.id).where(Build.state.in_(ACTIVE_BUILDS)).limit(1)
+            return (await session.scalars(active)).first() is not None

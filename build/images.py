@@ -267,7 +267,7 @@ class RegistryImages:
 
 
 class RegistryTexts:
-    """Texts in a registry; one that is kept never changes, so that a copy here is as good."""
+    """Texts in a registry. A copy here is as good: a lock never changes, and an old record costs only its numbers."""
 
     def __init__(self, registry: Registry, near: Texts) -> None:
         self._registry = registry

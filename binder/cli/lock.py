@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from binder.cli.git import git
-from binder.cli.preview import give_to
+from binder.cli.preview import copy_commit
 from binder.cli.steps import Steps, until_interrupted
 from binder.containers import prepare_engine
 from binder.errors import BinderError, OperatorFault, VisitorFault
@@ -69,14 +69,7 @@ async def _snapshot(folder: Path, mirror: Path, account: Account) -> tuple[Path,
     await git(top, "add", "--all", env=own)
     tree = await git(top, "write-tree", env=own)
     sha = await git(top, "commit-tree", "-m", "As it is now", tree)
-    await git(top, "init", "--quiet", "--bare", str(mirror))
-    giving = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
-    await git(
-        mirror, "fetch", "--quiet", "--depth=1", f"--upload-pack={giving}", f"file://{top}", f"{sha}:refs/heads/it"
-    )
-    if account.is_other:
-        await asyncio.to_thread(give_to, account, mirror)
-    return top, Source(f"file://{mirror}", local=True), sha
+    return top, await copy_commit(top, sha, mirror, account), sha
 
 
 @asynccontextmanager

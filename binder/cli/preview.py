@@ -114,17 +114,21 @@ async def _mirror(folder: Path, ref: str, mirror: Path, account: Account, steps:
         raise VisitorFault(f"{folder} is not a git repository that has {ref!r}; what is built is a commit.") from error
     if ref == "HEAD" and await git(top, "status", "--porcelain"):
         steps.note("There are changes that are not committed: they are not part of the preview.")
+    return Subject(_slug(top.name), await copy_commit(top, sha, mirror, account)), sha
+
+
+async def copy_commit(top: Path, sha: str, mirror: Path, account: Account) -> Source:
+    """Copy a commit of a repository to `mirror`, where the build account can read it, and return that source."""
     await git(top, "init", "--quiet", "--bare", str(mirror))
     giving = "git -c uploadpack.allowAnySHA1InWant=true upload-pack"
     fetch = ["fetch", "--quiet", "--depth=1", f"--upload-pack={giving}"]
     await git(mirror, *fetch, f"file://{top}", f"{sha}:refs/heads/it")
     if account.is_other:
-        await asyncio.to_thread(give_to, account, mirror)
-    return Subject(_slug(top.name), Source(f"file://{mirror}", local=True)), sha
+        await asyncio.to_thread(_give, mirror, account)
+    return Source(f"file://{mirror}", local=True)
 
 
-def give_to(account: Account, folder: Path) -> None:
-    """Let a folder and all that is in it belong to an account."""
+def _give(folder: Path, account: Account) -> None:
     for path in (folder, *folder.rglob("*")):
         shutil.chown(path, account.uid, account.gid)
 
