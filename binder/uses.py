@@ -3,7 +3,7 @@
 Owns the names of our images, the marks, and the two locks that keep an image from going while somebody reaches for it.
 Whoever needs an image marks it *first* and looks for it *then*; whoever removes one holds the lock alone, looks at its
 mark once more, and removes it under the lock. So the image either is gone before it is looked for, or stays. Which
-images go is `build.garbage`'s.
+images go is `build.garbage.choice`'s.
 """
 
 import asyncio

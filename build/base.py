@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from build.buildah import Buildah
-from build.debian import debian_sources
 from build.host import apt_source_texts
+from build.recipes.debian import debian_sources
 from build.system_faults import explain_base
 from templates import source_path
 

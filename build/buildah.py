@@ -15,7 +15,7 @@ from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFaul
 from binder.names import new_session_id
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, TimedOutError, capture, run
-from build.storage import digests_by_name
+from build.garbage.storage import digests_by_name
 
 _SHORT_SECONDS = 60.0
 _BUILDAHS_OWN = ("Error: building at STEP", "Error: while running runtime", "Error: exit status")

@@ -3,7 +3,7 @@
 import re
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
-from build.containerfile import Containerfile
+from build.recipes.containerfile import Containerfile
 
 _MOST_READ = 50_000
 _LONGEST = 300

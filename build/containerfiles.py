@@ -13,16 +13,16 @@ from binder.errors import BinderError
 from binder.paths import Paths
 from binder.uses import using_foreign_images
 from build.buildah import Buildah, Network
-from build.commits import Commit
+from build.commits.commit import Commit
+from build.commits.content import Tar
+from build.commits.tree import LINK
 from build.container_faults import explain_containerfile, explain_pull
-from build.containerfile import BUILD_ARGUMENTS, Containerfile, check_triggers, read_containerfile
-from build.content import Tar
 from build.host import HostSettings
-from build.image_names import pulled_images
 from build.images import Images, name_of
 from build.log import BuildLog
 from build.plan import Layer, template
-from build.tree import LINK
+from build.recipes.containerfile import BUILD_ARGUMENTS, Containerfile, check_triggers, read_containerfile
+from build.recipes.image_names import pulled_images
 
 _UNPACK = """
 set -eu

@@ -12,16 +12,16 @@ from pathlib import Path
 from binder.errors import BinderError
 from binder.paths import Paths
 from build.buildah import Buildah, Mount, Network
-from build.content import Tar
+from build.commits.content import Tar
+from build.commits.git import Commit, Source
 from build.faults import explain_post_build, explain_project
-from build.git import Commit, Source
 from build.host import HostSettings
 from build.images import Images, name_of
 from build.log import BuildLog
-from build.oci import ConfigChange
 from build.plan import BEGINNING_OF_TIME, HOME, Layer, time_of
 from build.planner import Plan
-from build.recipe import Project
+from build.recipes.recipe import Project
+from build.registries.oci import ConfigChange
 from templates import render
 
 _COMMAND = ("jupyter-lab", "--ip=0.0.0.0")

@@ -18,8 +18,6 @@ from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
 from build.buildah import Buildah, Mount
-from build.conda import explain_conda
-from build.cran import Need
 from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
@@ -29,7 +27,9 @@ from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, environment_family, template
 from build.rattler import conda_library
-from build.recipe import Recipe
+from build.recipes.conda import explain_conda
+from build.recipes.cran import Need
+from build.recipes.recipe import Recipe
 from build.resolution import After
 from build.sbom import INVENTORY_FOLLOWS, inventory_of
 from build.system_faults import explain_r

@@ -13,7 +13,7 @@ from build.buildah import Buildah, Mount
 from build.images import Images, Record, Texts, name_of, write_record
 from build.log import BuildLog
 from build.plan import BASE_PACKAGES, BEGINNING_OF_TIME, Layer, base_layer, debian_packages, system_layer
-from build.recipe import Recipe
+from build.recipes.recipe import Recipe
 from build.system_faults import explain_system
 from templates import render
 

@@ -22,7 +22,7 @@ from binder.errors import OperatorFault
 from binder.hosts import PYPI
 from binder.paths import Paths
 from binder.process import Command, capture
-from build.debian import PYTHON_OF_SUITE, debian_sources
+from build.recipes.debian import PYTHON_OF_SUITE, debian_sources
 
 _PASSED_ON = re.compile(r"\A(UV_(?!PUBLISH_)|(HTTPS?|NO|ALL)_PROXY\Z)", re.IGNORECASE)
 _TO_UV = {

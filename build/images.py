@@ -17,11 +17,11 @@ from typing import Protocol
 from binder.errors import BinderError, WorldFault
 from binder.paths import Paths
 from build.buildah import Buildah
-from build.content import Tar
+from build.commits.content import Tar
 from build.delta import Made
-from build.oci import ConfigChange, blob_path, layout_files
 from build.plan import Layer
-from build.registry import Registry
+from build.registries.oci import ConfigChange, blob_path, layout_files
+from build.registries.registry import Registry
 
 LOCAL = "localhost/binder"
 _MOST_CONFIGS = 64

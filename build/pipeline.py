@@ -17,14 +17,14 @@ from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
-from build.commits import Commit
+from build.commits.commit import Commit
 from build.containerfiles import Asked, Containerfiles
 from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
 from build.images import Images, Texts, name_of, read_record
 from build.plan import Layer, containerfile_layer, time_of
 from build.planner import Archiving, Job, Plan, Planner
-from build.recipe import Recipe
+from build.recipes.recipe import Recipe
 from build.ways import BuiltLayer, Way, saved_by, way_of, why_of
 
 _REMOVED = "The image was removed while it was made."

@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from binder.names import digest_of
-from build.git import Commit
+from build.commits.git import Commit
+from build.commits.tree import Entry
 from build.lock import Lock
-from build.recipe import Recipe
-from build.tree import Entry
+from build.recipes.recipe import Recipe
 from templates import source_path
 
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them

@@ -9,13 +9,10 @@ from pathlib import Path
 
 from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
-from build.content import Tar
-from build.cran import Need, needs_of, preferred_packages
-from build.debian import PYTHON_OF_SUITE, suite_for
+from build.commits.content import Tar
+from build.commits.git import Commit, Git, Source
 from build.environments import Wanted
 from build.foundations import Foundation, foundation_of
-from build.git import Commit, Git, Source
-from build.ignore import kept
 from build.lock import Lock, lock_from
 from build.log import BuildLog
 from build.plan import (
@@ -30,8 +27,11 @@ from build.plan import (
     time_of,
     to_resolve,
 )
-from build.recipe import Recipe, paths_to_read, recipe_for
-from build.requirements import text_of
+from build.recipes.cran import Need, needs_of, preferred_packages
+from build.recipes.debian import PYTHON_OF_SUITE, suite_for
+from build.recipes.ignore import kept
+from build.recipes.recipe import Recipe, paths_to_read, recipe_for
+from build.recipes.requirements import text_of
 from build.resolution import Resolution
 from templates import render
 

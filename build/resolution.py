@@ -17,8 +17,7 @@ from binder.errors import RepositoryFault
 from binder.paths import Paths
 from build.alone import Alone
 from build.buildah import Buildah, Mount
-from build.conda import CondaChannels, explain_conda, locked_records, request_json
-from build.content import Tar
+from build.commits.content import Tar
 from build.faults import explain_resolution
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
@@ -27,6 +26,7 @@ from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import ToResolve, asked_key, default_packages, lock_key, template
 from build.rattler import conda_library
+from build.recipes.conda import CondaChannels, explain_conda, locked_records, request_json
 
 _PYPI_FOLLOWS = "--- lock ---"
 _CONDA_FOLLOWS = "--- conda ---"

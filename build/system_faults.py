@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
-from build.cran import Need
+from build.recipes.cran import Need
 
 _MOST_READ = 20_000
 _LONGEST = 300

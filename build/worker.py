@@ -25,7 +25,7 @@ from binder.store import Store
 from binder.store.queries import advance_build, fail_build
 from binder.store.tables import Build, Repository, utc_now
 from build.buildah import Buildah
-from build.git import Source
+from build.commits.git import Source
 from build.limits import BuildLimits
 from build.log import BuildLog
 from build.pipeline import Built, Pipeline

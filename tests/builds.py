@@ -16,7 +16,7 @@ from binder.process import Account
 from binder.service import builder as wiring
 from binder.settings import read_settings
 from build.buildah import Buildah
-from build.git import Git, Source
+from build.commits.git import Git, Source
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.limits import BuildLimits
 from build.log import BuildLog

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from binder.process import Account
-from build.git import Source
+from build.commits.git import Source
 
 _ALWAYS = {
     "PATH": "/usr/bin:/bin",

@@ -53,8 +53,8 @@ def test_the_tests_of_the_package_named_build_are_collected() -> None:
     """Tools take that name for generated output, and pytest does by default."""
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/build"]
     listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    collected = set(re.findall(r"^(tests/build/test_\w+\.py)::", listed.stdout, re.MULTILINE))
-    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("tests/build/test_*.py")}
+    collected = set(re.findall(r"^(tests/build/(?:\w+/)?test_\w+\.py)::", listed.stdout, re.MULTILINE))
+    there = {str(path.relative_to(ROOT)) for path in ROOT.glob("tests/build/**/test_*.py")}
     assert collected == there != set(), listed.stdout + listed.stderr
 
 

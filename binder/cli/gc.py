@@ -15,10 +15,10 @@ from binder.settings import Settings, read_settings
 from binder.store import open_store
 from binder.store.tables import utc_now
 from build.buildah import Buildah
-from build.collector import Collector, Garbage, Kept, name_of, policy_of
-from build.garbage import Policy, span
-from build.registry import Registry
-from build.registry_collector import RegistryCollector, RegistryGarbage
+from build.garbage.choice import Policy, span
+from build.garbage.collector import Collector, Garbage, Kept, name_of, policy_of
+from build.garbage.registry_collector import RegistryCollector, RegistryGarbage
+from build.registries.registry import Registry
 
 _DAY_SECONDS = 86_400
 _DEFAULT_AGE_SECONDS = 30 * _DAY_SECONDS

@@ -21,7 +21,7 @@ from binder.paths import Paths
 from binder.process import Account, find_account
 from binder.service.builder import Builder, registries_of, wired_builder
 from binder.settings import Settings, read_settings
-from build.git import Source
+from build.commits.git import Source
 from build.host import find_host_settings, write_host_folder
 from build.lock import Lock, lock_text
 from build.log import BuildLog

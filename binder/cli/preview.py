@@ -27,7 +27,7 @@ from binder.service import Service, running_service
 from binder.settings import Settings, read_settings
 from binder.store.queries import want_build
 from binder.store.tables import Build, Preview, Repository
-from build.git import Source
+from build.commits.git import Source
 
 _OPEN_SECONDS = 120.0
 _TAIL_LINES = 20

@@ -30,8 +30,8 @@ from binder.service.web import serving
 from binder.settings import Settings
 from binder.store import Store, open_store
 from build.again import Rebuilder
-from build.collector import Collector, policy_of
-from build.git import Git
+from build.commits.git import Git
+from build.garbage.collector import Collector, policy_of
 from build.host import find_host_settings, write_host_folder
 from build.limits import BuildLimits
 from build.worker import BuildWorker

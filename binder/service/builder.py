@@ -8,17 +8,17 @@ from binder.process import Account
 from binder.settings import Settings
 from build.alone import Alone
 from build.buildah import Buildah, Mount, Network
-from build.conda import CondaChannels
+from build.commits.git import Git
 from build.containerfiles import Containerfiles
 from build.contents import Contents
 from build.environments import Environments
 from build.foundations import Foundations
-from build.git import Git
 from build.host import HostSettings
 from build.images import Images, LocalImages, LocalTexts, RegistryImages, RegistryTexts, Texts
 from build.pipeline import Pipeline
 from build.planner import Planner
-from build.registry import Registry
+from build.recipes.conda import CondaChannels
+from build.registries.registry import Registry
 from build.resolution import Resolution
 
 

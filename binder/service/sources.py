@@ -4,7 +4,7 @@ from typing import Protocol
 
 from binder.errors import VisitorFault
 from binder.store.tables import Repository
-from build.git import Git, Source
+from build.commits.git import Git, Source
 
 
 class Credentials(Protocol):

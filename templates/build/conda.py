@@ -3,7 +3,7 @@
     conda.py solve REQUEST.json             prints the packages that satisfy a request, behind a line that says so
     conda.py install LOCK.json PREFIX CACHE puts the packages of a lock into a prefix
 
-What goes wrong is said last, in one line of the form `binder: KIND: WHAT`, which `build.conda` knows how to read.
+What goes wrong is said last, in one line of the form `binder: KIND: WHAT`, which `build.recipes.conda` reads.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ Json: TypeAlias = dict[str, Any]
 
 
 class Failure(Exception):
-    """What went wrong: a word that `build.conda` knows, and the rest of the sentence."""
+    """What went wrong: a word that `build.recipes.conda` knows, and the rest of the sentence."""
 
     def __init__(self, kind: str, what: str) -> None:
         super().__init__(f"binder: {kind}: {' '.join(what.split())}")

@@ -18,7 +18,7 @@ from build.plan import base_layer
 from tests.bench.figures import Figure
 from tests.bench.place import folder
 from tests.bench.planning import planning
-from tests.build.registries import running_registry
+from tests.build.registry_servers import running_registry
 from tests.builds import Builder, new_builder
 from tests.repositories import LocalRepository, new_repository
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 from binder.lifecycle import BuildState
-from build.content import Tar
+from build.commits.content import Tar
 from build.log import BuildLog
 from build.planner import Job
 from tests.bench.figures import Figure

@@ -10,7 +10,7 @@ import pytest
 from binder.cli.gc import size
 from binder.process import Account
 from binder.uses import mark_used
-from tests.build.registries import opened, running_registry
+from tests.build.registry_servers import opened, running_registry
 from tests.build.small_images import SmallImages, ago, image_name, new_small_images
 
 OLD, NEW = image_name("content", "a"), image_name("content", "b")

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from binder.process import Account
-from build.git import Source
+from build.commits.git import Source
 from tests.repositories import LocalRepository, new_repository
 
 _LFS = "application/vnd.git-lfs+json"

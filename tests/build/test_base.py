@@ -18,9 +18,9 @@ import pytest
 from binder.errors import RepositoryFault
 from binder.paths import Paths
 from binder.process import Account
-from build.cran import needs_of
 from build.host import find_host_settings, write_host_folder
 from build.plan import R_COMPILERS, R_PACKAGES
+from build.recipes.cran import needs_of
 from build.system_faults import explain_r, explain_system
 from templates import render
 from tests.build.debian import Workshop

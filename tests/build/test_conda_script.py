@@ -14,8 +14,8 @@ import pytest
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
 from binder.process import Command, capture
-from build.conda import CondaChannels, conda_request, explain_conda, request_json
 from build.rattler import write_conda_library
+from build.recipes.conda import CondaChannels, conda_request, explain_conda, request_json
 from templates import source_path
 from tests.build.conda_channel import DEBIANS_PYTHON, PYTHON_VERSION, make_channel, served, write_certificate
 from tests.builds import Builder

@@ -6,7 +6,7 @@ import pytest
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
 from build.container_faults import explain_containerfile, explain_pull
-from build.containerfile import Containerfile, read_containerfile
+from build.recipes.containerfile import Containerfile, read_containerfile
 
 _SAMPLES = Path(__file__).parent / "samples" / "containerfile"
 

@@ -12,11 +12,11 @@ from typing import get_args
 
 import pytest
 
-from build.asked import Project
 from build.contents import Content, _script
 from build.environments import Wanted, Way, files_for, variables_of
 from build.lock import Lock
 from build.plan import HOME, Layer
+from build.recipes.asked import Project
 from templates import render
 
 _GOLDEN = Path(__file__).parent / "golden"

@@ -15,7 +15,7 @@ from tests.build.conftest import Build, Works
 from tests.build.git_servers import GitServer, git_server
 from tests.build.machines import new_machine, remove_machine, said_by_buildah
 from tests.build.mirrors import Mirror, write_tiny_system
-from tests.build.registries import RunningRegistry, running_registry
+from tests.build.registry_servers import RunningRegistry, running_registry
 from tests.builds import Builder, new_builder
 from tests.repositories import Files, Link, LocalRepository, Script
 

@@ -16,7 +16,7 @@ from build.faults import (
     explain_project,
     explain_resolution,
 )
-from build.requirements import read_requirements
+from build.recipes.requirements import read_requirements
 
 _SAMPLES = Path(__file__).parent / "samples" / "uv"
 

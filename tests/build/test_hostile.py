@@ -13,7 +13,7 @@ import pytest
 from binder.errors import RepositoryFault
 from binder.paths import Paths
 from binder.process import Account
-from build.git import Git
+from build.commits.git import Git
 from tests.repositories import Files, LocalRepository
 
 MakeRepository = Callable[[Files], LocalRepository]

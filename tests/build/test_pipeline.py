@@ -18,7 +18,7 @@ from build.lock import Lock
 from build.log import BuildLog
 from build.pipeline import Built
 from build.plan import Layer
-from build.recipe import recipe_for
+from build.recipes.recipe import recipe_for
 from tests.build.conftest import Build
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
 from tests.build.package_index import demanding_host, running_index, write_wheel

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from build.debian import PYTHON_OF_SUITE
-from build.git import Commit
+from build.commits.git import Commit
+from build.commits.tree import Entry
 from build.lock import Lock
 from build.plan import (
     asked_key,
@@ -33,8 +33,8 @@ from build.plan import (
     time_of,
     to_resolve,
 )
-from build.recipe import Recipe, paths_to_read, recipe_for
-from build.tree import Entry
+from build.recipes.debian import PYTHON_OF_SUITE
+from build.recipes.recipe import Recipe, paths_to_read, recipe_for
 
 SOURCE = "https://git.example.org/ada/tides"
 RECORD = {"url": "https://c.example.org/x.conda", "sha256": "0" * 64, "name": "x", "version": "1", "build": "0"}

@@ -14,7 +14,7 @@ from binder.process import Account
 from build.pipeline import Built
 from build.plan import Layer
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
-from tests.build.registries import PASSWORD, USERNAME, RunningRegistry, running_registry
+from tests.build.registry_servers import PASSWORD, USERNAME, RunningRegistry, running_registry
 from tests.builds import Builder
 from tests.repositories import LocalRepository, Script, new_repository
 

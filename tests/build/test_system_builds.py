@@ -7,11 +7,11 @@ import pytest
 
 from binder.errors import RepositoryFault
 from binder.settings import read_settings
+from build.commits.tree import Entry
 from build.foundations import foundation_of
 from build.images import LOCAL
 from build.log import BuildLog
-from build.recipe import recipe_for
-from build.tree import Entry
+from build.recipes.recipe import recipe_for
 from tests.build.conftest import Build
 from tests.build.machines import new_machine, remove_machine, the_base
 from tests.builds import Builder

@@ -6,7 +6,7 @@ from time import process_time
 import pytest
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
-from build.cran import needs_of
+from build.recipes.cran import needs_of
 from build.system_faults import explain_base, explain_r, explain_system
 
 _SAMPLES = Path(__file__).parent / "samples"

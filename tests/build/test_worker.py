@@ -20,7 +20,7 @@ from binder.process import Account
 from binder.store import Store
 from binder.store.queries import advance_build
 from binder.store.tables import Build, Repository, utc_now
-from build.git import Source
+from build.commits.git import Source
 from build.worker import BuildWorker
 from tests.builds import Builder, new_builder, new_limits
 from tests.leftovers import all_mounts, are_gone, are_there, new_marker, processes_with
