@@ -212,7 +212,6 @@ async def test_the_last_one_turns_off_the_light(reachable_path: Path, account: A
     keeper = Path("/proc", (paths.engine / "run/libpod/pause.pid").read_text(encoding="ascii"), "stat")
     assert keeper.exists()
     await release_engine(paths, account)
-    # A zombie is only a line in a table, until its parent reads it.
     assert not keeper.exists() or keeper.read_text(encoding="ascii").split()[2] == "Z"
 
 
