@@ -13,16 +13,18 @@ import pwd
 import shutil
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from binder.errors import OperatorFault
 
 _LONGEST_LINE_BYTES = 2**16
 _KEPT_LINES = 200
 _GRACE_SECONDS = 1.0
+_END_SECONDS = 10.0
 _NEW_NAMESPACES = (
     *("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork"),
     *("--kill-child=KILL", "--mount-proc", "--"),
@@ -149,15 +151,17 @@ async def spawn(
         # Asked beforehand: what stands before it in the arguments would be found, and fail in its own words.
         raise OperatorFault(f"{command.argv[0]} is not installed. Run `make set-up`.")
     try:
-        process = await asyncio.create_subprocess_exec(
-            *arguments_of(command),
-            stdin=stdin,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=env,
-            cwd=command.cwd,
-            limit=_LONGEST_LINE_BYTES,
-            start_new_session=True,
+        process = await _started(
+            asyncio.create_subprocess_exec(
+                *arguments_of(command),
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=env,
+                cwd=command.cwd,
+                limit=_LONGEST_LINE_BYTES,
+                start_new_session=True,
+            )
         )
     except FileNotFoundError as error:
         raise OperatorFault(f"{command.argv[0]} cannot be started: {error}. Run `make set-up`.") from error
@@ -174,17 +178,51 @@ async def spawn(
             process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
+async def _started(starting: Coroutine[Any, Any, asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """Return a child that was started; where we are cancelled meanwhile, it is first waited for, and ended."""
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # asyncio itself leaves a child behind that is cancelled twice while it starts.
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        if not task.cancelled() and not task.exception():
+            await end_process(task.result(), grace_seconds=0)
+        raise
+
+
 async def end_process(process: asyncio.subprocess.Process, *, grace_seconds: float = _GRACE_SECONDS) -> None:
     """End a child and its process group: a request first, then by force."""
     if process.returncode is not None:
         return
     _signal_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(TimeoutError):
+    try:
         async with asyncio.timeout(grace_seconds):
             await process.wait()
-    # Where the child itself went at once, others of its group may not have.
-    _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
+    except TimeoutError:
+        pass
+    finally:
+        # Where the child itself went at once, others of its group may not have.
+        _signal_group(process.pid, signal.SIGKILL)
+        await _gone(process)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a child that was killed; who is cancelled meanwhile is told so after it."""
+    deadline = asyncio.get_running_loop().time() + _END_SECONDS
+    cancelled: asyncio.CancelledError | None = None
+    while process.returncode is None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await process.wait()
+        except TimeoutError:
+            break  # the kernel holds it, for a disk that does not answer
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        raise cancelled
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -206,6 +206,32 @@ async def test_a_task_that_is_cancelled_ends_its_child(account: Account) -> None
     assert await are_gone(marker), NOBODY_IS_LEFT
 
 
+async def test_a_task_that_is_cancelled_again_still_ends_its_child() -> None:
+    marker = new_marker()
+    task = asyncio.create_task(run(shell("trap '' TERM; while :; do sleep \"$1\"; done", marker), timeout_seconds=60))
+    assert await are_there(marker)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.05)  # it is in its cleaning up
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await are_gone(marker), NOBODY_IS_LEFT
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_task_that_is_cancelled_while_its_child_starts_leaves_none(turns: int) -> None:
+    marker = new_marker()
+    task = asyncio.create_task(run(shell('sleep "$1"', marker), timeout_seconds=60))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await are_gone(marker), NOBODY_IS_LEFT
+
+
 _OWNER = """
 import asyncio, json, sys
 from pathlib import Path
