@@ -29,10 +29,12 @@ _MOST_RECORDS = 32
 _TEXT = "application/vnd.binder.text.v1"
 _PULL = """
 set -eu
-# Buildah also names what it pulls after the folder: a name that is the same each time, and is nobody's image.
+# Buildah also names what it pulls after the folder: a name that is the same each time, and is nobody's image. What it
+# says that it pulled it looks up by that name, and somebody else may have pulled another one meanwhile: so the image is
+# known by its id, which is its configuration's digest.
 cd "$1"
-id=$(buildah pull --quiet oci:layout)
-buildah tag "$id" "$2"
+buildah pull --quiet oci:layout >/dev/null
+buildah tag "$2" "$3"
 """
 
 
@@ -139,7 +141,8 @@ class LocalImages:
         composed, files = layout_files(config, f"sha256:{archive.sha256}", archive.size_bytes, change)
         folder = archive.path.with_suffix(".oci")
         await asyncio.to_thread(_write_layout, folder / "layout", files, archive)
-        await self._buildah.run_script(_PULL, str(folder), name_of(self, layer), step="content", take=None)
+        image_id = composed.config_digest.removeprefix("sha256:")
+        await self._buildah.run_script(_PULL, str(folder), image_id, name_of(self, layer), step="content", take=None)
         return composed.manifest_digest
 
     async def _config(self, name: str) -> bytes:
