@@ -36,7 +36,7 @@ class Listing:
     @property
     def packages(self) -> Sequence[Sequence[str]] | None:
         """What was listed, as a `Record` keeps it; None where nothing was."""
-        return None if self._found is None else [astuple(package) for package in sorted(self._found)]
+        return None if self._found is None else [list(astuple(package)) for package in sorted(self._found)]
 
 
 async def packages_in(

@@ -189,4 +189,4 @@ class Pipeline:
 def _packages(records: Sequence[Record], suite: str) -> Sequence[Sequence[str]] | None:
     """Return what an image of layers holds, from the bottom up: what was listed last, and Debian."""
     listed = [record.packages for record in records if record.packages is not None]
-    return [("os", "debian", suite), *listed[-1]] if listed else None
+    return [["os", "debian", suite], *listed[-1]] if listed else None
