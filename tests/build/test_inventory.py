@@ -81,14 +81,14 @@ def _write(root: Path, texts: Mapping[str, str]) -> None:
 
 
 async def test_what_installers_wrote_down_is_listed_and_nothing_of_it_is_run(tmp_path: Path) -> None:
-    env, conda, trap = "opt/binder/env", "opt/binder/conda", "raise SystemExit('what is installed was run')\n"
+    env, conda = "opt/binder/env", "opt/binder/conda"
     texts = {
         f"{env}/{_SITE}/ruamel.yaml-0.18.dist-info/METADATA": "Name: ruamel.yaml\nVersion: 0.18\n\nName: x",
         f"{env}/{_SITE}/old-1.egg-info/PKG-INFO": "Name: Old_Thing\nVersion: 1\n",
         f"{env}/{_SITE}/older-1.egg-info": "Name: older\nVersion: 1\n",
         f"{env}/{_SITE}/broken-1.dist-info/METADATA": "\xff\x00",
-        f"{env}/{_SITE}/trap.pth": f"import sys; {trap}",
-        f"{env}/{_SITE}/json.py": trap,
+        f"{env}/{_SITE}/trap.pth": f"import sys; {_TRAP}",
+        f"{env}/{_SITE}/json.py": _TRAP,
         f"{conda}/{_SITE}/numpy-2.dist-info/METADATA": "Name: numpy\nVersion: 2\n",
         f"{conda}/{_SITE}/numpy-2.dist-info/INSTALLER": "conda\n",
         f"{conda}/{_SITE}/six-1.dist-info/METADATA": "Name: six\nVersion: 1\n",
