@@ -33,6 +33,13 @@ buildah from --pull-never --name "$name" "$image" >/dev/null
 "$@"
 """
 
+_ON_FILES = """
+set -eu
+folder=$(buildah mount "$1")
+shift
+exec "$@" "$folder"
+"""
+
 LIMITED_TO: ContextVar[Sequence[Path]] = ContextVar("LIMITED_TO", default=())
 """The control groups of the build that this task is at; all of its commands run inside of them."""
 
@@ -130,6 +137,15 @@ class Buildah:
         argv = ["buildah", "run", *_ISOLATION, "--network", "host", "--user", "1000", *volumes(mounts)]
         argv += [container, "--", "/bin/sh", "-c", script, step, *arguments]
         await self.run_script(_THROWN_AWAY, container, image, *argv, step=step, take=take, explain=explain)
+
+    async def run_on_files(self, image: str, *argv: str, step: str, take: Callable[[str], Awaitable[None]]) -> None:
+        """Run a command beside Buildah on the files of an image: its last argument is the folder that holds them.
+
+        What it changes of them is thrown away. Raises: BinderError.
+        """
+        container = f"binder-{new_session_id()}"
+        on_files = ("sh", "-c", _ON_FILES, step, container, *argv)
+        await self.run_script(_THROWN_AWAY, container, image, *on_files, step=step, take=take)
 
     async def config(self, image: str) -> bytes:
         """Return the configuration of an image that is there, as OCI writes it.

@@ -5,7 +5,7 @@ packages nor for registries, and no network where the operator gives none.
 """
 
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from build.commits.content import Tar
 from build.commits.tree import LINK
 from build.container_faults import explain_containerfile, explain_pull
 from build.host import HostSettings
-from build.images import Images, name_of
+from build.images import Images, Record, Texts, name_of, read_record, write_record
+from build.inventory import packages_in
 from build.log import BuildLog
 from build.plan import Layer, template
 from build.recipes.containerfile import BUILD_ARGUMENTS, Containerfile, check_triggers, read_containerfile
@@ -55,10 +56,11 @@ def _exports(paths: Paths, host: HostSettings) -> str:
 class Containerfiles:
     """Builds Dockerfiles."""
 
-    def __init__(self, buildah: Buildah, images: Images, host: HostSettings, network: Network) -> None:
+    def __init__(self, buildah: Buildah, images: Images, texts: Texts, host: HostSettings, network: Network) -> None:
         self._buildah = buildah
         self._exports = _exports(buildah.paths, host)
         self._images = images
+        self._texts = texts
         self._network: Network = network
 
     async def build(
@@ -98,6 +100,24 @@ class Containerfiles:
             script = (_UNPACK, str(tar.path), str(folder), *argv)
             await self._buildah.run_script(*script, step="image", take=notes.take, explain=explain)
         await self._images.keep(layer)
+
+    async def packages_in(self, layer: Layer, digest: str, notes: BuildLog) -> Sequence[Sequence[str]] | None:
+        """Return what an image that is there holds ([type, name, version]); None where it cannot be listed.
+
+        Raises: BinderError, where the list cannot be kept.
+        """
+        known = await read_record(self._texts, layer)
+        # An image that was removed and made again is another one: a Dockerfile's steps give what is new by then.
+        if known.listed_of == digest:
+            return known.packages
+        try:
+            await self._images.bring(layer)
+            packages = await packages_in(self._buildah, name_of(self._images, layer), notes.take)
+        except BinderError as error:
+            notes.line(f"The list of the image's packages could not be made. {error.message}")
+            return None
+        await write_record(self._texts, layer, Record(packages=packages, listed_of=digest))
+        return packages
 
     async def _on_pulled(
         self, file: Containerfile, asked: Asked, own: str, links: frozenset[str], notes: BuildLog

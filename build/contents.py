@@ -16,9 +16,10 @@ from build.commits.content import Tar
 from build.commits.git import Commit, Source
 from build.faults import explain_post_build, explain_project
 from build.host import HostSettings
-from build.images import Images, name_of
+from build.images import Images, Record, Texts, name_of, write_record
+from build.inventory import INVENTORY, Listing
 from build.log import BuildLog
-from build.plan import BEGINNING_OF_TIME, HOME, Layer, time_of
+from build.plan import BEGINNING_OF_TIME, HOME, Layer, template, time_of
 from build.planner import Plan
 from build.recipes.recipe import Project
 from build.registries.oci import ConfigChange
@@ -99,10 +100,13 @@ def preparation_of(plan: Plan) -> Content:
 class Contents:
     """Makes the uppermost layers."""
 
-    def __init__(self, paths: Paths, buildah: Buildah, images: Images, host: HostSettings, network: Network) -> None:
+    def __init__(
+        self, paths: Paths, buildah: Buildah, images: Images, texts: Texts, host: HostSettings, network: Network
+    ) -> None:
         self._paths = paths
         self._buildah = buildah
         self._images = images
+        self._texts = texts
         self._host = host
         self._network: Network = network
 
@@ -129,6 +133,7 @@ class Contents:
         given = work / content.layer.kind
         (given / "context").mkdir(parents=True)
         (given / "content.sh").write_text(_script(content), encoding="utf-8")
+        (given / INVENTORY).write_text(template(INVENTORY), encoding="utf-8")
         (given / "context" / "content.tar").hardlink_to(archive.path)
         archive.path.chmod(0o644)
         containerfile = given / "Containerfile"
@@ -144,6 +149,7 @@ class Contents:
             fault = explain_project(output, has_network=self._network == "host")
             return fault or (explain_post_build(content.post_build, output) if content.post_build else None)
 
+        listing = Listing(notes.take)
         await self._buildah.make(
             name_of(self._images, content.layer),
             containerfile,
@@ -152,11 +158,14 @@ class Contents:
             # What a postBuild compiles remembers the times of its sources.
             created=None,
             step="postBuild" if content.post_build else "content",
-            take=notes.take,
+            take=listing.take,
             explain=explain,
             network=self._network,
         )
         await self._images.keep(content.layer)
+        if listing.packages is None:
+            notes.line("The list of what the image holds could not be made anew: it is that of what it lies on.")
+        await write_record(self._texts, content.layer, Record(packages=listing.packages))
 
     def _mounts(self, given: Path) -> list[Mount]:
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]

@@ -5,9 +5,8 @@ the latter is made again, whole, when there is nothing else to do.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -23,6 +22,7 @@ from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
 from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
+from build.inventory import INVENTORY, Listing
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, environment_family, template
@@ -30,8 +30,6 @@ from build.rattler import conda_library
 from build.recipes.conda import explain_conda
 from build.recipes.cran import Need
 from build.recipes.recipe import Recipe
-from build.resolution import After
-from build.sbom import INVENTORY_FOLLOWS, inventory_of
 from build.system_faults import explain_r
 from templates import render
 
@@ -40,6 +38,7 @@ log = logger(__name__)
 _SHOWN = 3
 _AGAIN = "again-"
 _SIZE_FOLLOWS = "--- size ---"
+_LONGEST_SIZE = 20
 
 Way = Literal["whole", "built", "delta"]
 """How an environment is made: whole, whole with packages that have no wheel, or by exchanging packages of another."""
@@ -112,6 +111,23 @@ def variables_of(wanted: Wanted) -> dict[str, str]:
     return {**wanted.variables, **variables}
 
 
+class _Size:
+    """Takes the lines of a step: the size of the environment behind the line that says so; all else is its log's."""
+
+    def __init__(self, log: Callable[[str], Awaitable[None]]) -> None:
+        self._log = log
+        self._follows = False
+        self.bytes: int | None = None
+
+    async def take(self, line: str) -> None:
+        """Take one line."""
+        follows, self._follows = self._follows, line == _SIZE_FOLLOWS
+        if follows and line.isdecimal() and len(line) < _LONGEST_SIZE:
+            self.bytes = int(line)
+        elif not self._follows:
+            await self._log(line)
+
+
 class Environments:
     """Makes the lower layers of images, each once."""
 
@@ -182,8 +198,8 @@ class Environments:
                 await self._images.bring(wanted.parent)
                 await self._make_whole(wanted, notes, work)
                 after = await read_record(self._texts, layer)
-                if before.packages != after.packages:
-                    log.error("delta_differed", environment=key, changed=_differing(before.packages, after.packages))
+                if changed := _differing(before.packages or (), after.packages or ()):
+                    log.error("delta_differed", environment=key, changed=changed)
 
     async def _delta_for(self, wanted: Wanted) -> Delta | None:
         """Return the delta that is worth it; Conda's packages, R's and variables are not exchanged one by one."""
@@ -249,7 +265,8 @@ class Environments:
             home=HOME,
         )
         file.write_text(text, encoding="utf-8")
-        printed = After(INVENTORY_FOLLOWS, notes.take)
+        size = _Size(notes.take)
+        listing = Listing(size.take)
         await self._buildah.make(
             name_of(self._images, wanted.layer),
             file,
@@ -257,7 +274,7 @@ class Environments:
             mounts=await self._mounts(given, way, wanted),
             created=BEGINNING_OF_TIME,
             step="environment",
-            take=printed.take,
+            take=listing.take,
             explain=lambda output: (
                 explain_conda(output, None)
                 or explain_r(output, wanted.install_r, wanted.needs)
@@ -269,9 +286,9 @@ class Environments:
             seconds=round(monotonic() - began, 3),
             family=environment_family(wanted.parent) if wanted.is_plain else None,
             depth=depth,
-            size_bytes=_size_in(printed.lines or ()) or size_bytes,
+            size_bytes=size.bytes or size_bytes,
             pins=wanted.lock.pins,
-            packages=[astuple(package) for package in inventory_of([INVENTORY_FOLLOWS, *(printed.lines or ())])],
+            packages=listing.packages,
         )
         await write_record(self._texts, wanted.layer, record)
 
@@ -284,11 +301,6 @@ class Environments:
             links.append((self._paths.credentials, "/run/credentials", "ro"))
         library = [await conda_library(self._paths)] if wanted.lock.conda else []
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *library, *links]
-
-
-def _size_in(lines: Sequence[str]) -> int | None:
-    sizes = [line for before, line in pairwise(lines) if before == _SIZE_FOLLOWS and line.isdigit()]
-    return int(sizes[-1]) if sizes else None
 
 
 def _differing(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> list[str]:
@@ -313,6 +325,6 @@ def files_for(wanted: Wanted, way: Way) -> dict[str, str]:
         "binder.lock": lock_text(replace(wanted.lock, made_of="")),
         "conda.json": json.dumps(list(wanted.lock.conda)),
         "conda.py": template("conda.py"),
-        "inventory.py": template("inventory.py"),
+        INVENTORY: template(INVENTORY),
         **wanted.r,
     }

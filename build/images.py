@@ -44,7 +44,9 @@ class Record:
 
     `family` is shared by environments that differ only in packages.
     `depth` counts the deltas of an environment, `pins` are its packages of
-    PyPI; `packages` are all of the image's ([type, name, version]).
+    PyPI; `packages` are all of the image's ([type, name, version]), None
+    where nobody listed them. `listed_of` is the digest of that image, where
+    it may be made again with others.
     """
 
     seconds: float | None = None
@@ -52,7 +54,8 @@ class Record:
     family: str | None = None
     depth: int = 0
     pins: Mapping[str, str] = field(default_factory=dict)
-    packages: Sequence[Sequence[str]] = ()
+    packages: Sequence[Sequence[str]] | None = None
+    listed_of: str | None = None
 
 
 class Images(Protocol):

@@ -21,7 +21,7 @@ from build.commits.commit import Commit
 from build.containerfiles import Asked, Containerfiles
 from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
-from build.images import Images, Texts, name_of, read_record
+from build.images import Images, Record, Texts, name_of, read_record
 from build.plan import Layer, containerfile_layer, time_of
 from build.planner import Archiving, Job, Plan, Planner
 from build.recipes.recipe import Recipe
@@ -33,8 +33,9 @@ _THERE = "The image of this commit was there already."
 
 @dataclass(frozen=True)
 class Built:
-    """What a build made. `seconds` maps phases to their time; `packages` ([type, name, version]) is what it holds.
+    """What a build made. `seconds` maps phases to their time.
 
+    `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost.
     """
 
@@ -45,8 +46,7 @@ class Built:
     layers: tuple[BuiltLayer, ...]
     saved: dict[str, float]
     seconds: dict[str, float]
-    packages: Sequence[Sequence[str]]
-    suite: str
+    packages: Sequence[Sequence[str]] | None
     created: datetime
 
 
@@ -125,12 +125,14 @@ class Pipeline:
         images = before or await self._images.present([layer])
         if layer not in images:
             raise WorldFault(_REMOVED)
+        async with watch.phase("list"):
+            packages = await self._containerfiles.packages_in(layer, images[layer], job.log)
         why = f"{path} says how: its steps that did not change were re-used." if not before else _THERE
         name, layers = name_of(self._images, layer), (BuiltLayer(layer, layer in before),)
         job.log.heading(f"Image {name} is ready")
         way: Way = "nothing" if before else "full"
         created = datetime.fromtimestamp(time_of(commit), UTC)
-        return Built(name, images[layer], way, why, layers, saved_by(layers), watch.seconds, (), "", created)
+        return Built(name, images[layer], way, why, layers, saved_by(layers), watch.seconds, packages, created)
 
     async def _make(self, job: Job, plan: Plan, archive: Archiving, watch: Watch) -> Built:
         outcome = Outcome("there")
@@ -179,7 +181,12 @@ class Pipeline:
             layers,
             saved_by(layers),
             watch.seconds,
-            records[plan.layers.index(plan.environment.layer)].packages,
-            plan.foundation.suite,
+            _packages(records, plan.foundation.suite),
             datetime.fromtimestamp(time_of(plan.commit), UTC),
         )
+
+
+def _packages(records: Sequence[Record], suite: str) -> Sequence[Sequence[str]] | None:
+    """Return what an image of layers holds, from the bottom up: what was listed last, and Debian."""
+    listed = [record.packages for record in records if record.packages is not None]
+    return [["os", "debian", suite], *listed[-1]] if listed else None

@@ -7,7 +7,7 @@ queued again: what it had made is found by its keys.
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
@@ -67,20 +67,19 @@ def result_of(built: Built) -> dict[str, Any]:
         "layers": layers,
         "saved": built.saved,
         "seconds": built.seconds,
-        "packages": len(built.packages),
+        "packages": len(built.packages or ()),
     }
 
 
-def _sbom(build: Build, repository: Repository, built: Built) -> bytes:
+def _sbom(build: Build, repository: Repository, built: Built, packages: Sequence[Sequence[str]]) -> bytes:
     return sbom_of(
-        [Package(*one) for one in built.packages],  # type: ignore[arg-type]
+        [Package(*one) for one in packages],  # type: ignore[arg-type]
         image=built.image,
         digest=built.digest,
         source=repository.clone_url,
         revision=build.sha,
         created=built.created,
         version=version("binder"),
-        suite=built.suite,
     )
 
 
@@ -237,7 +236,9 @@ class BuildWorker:
 
     async def _finish(self, build: Build, repository: Repository, built: Built) -> None:
         build_id = build.id
-        await asyncio.to_thread(self._paths.build_sbom(build_id).write_bytes, _sbom(build, repository, built))
+        if built.packages is not None:
+            bill = _sbom(build, repository, built, built.packages)
+            await asyncio.to_thread(self._paths.build_sbom(build_id).write_bytes, bill)
         async with self._store.write() as session:
             build = await session.get_one(Build, build_id)
             if not self._is_ours(build):

@@ -82,8 +82,8 @@ def wired_builder(
     resolution = Resolution(paths, buildah, images, texts, foundations, host, alone, channels)
     planner = Planner(git, resolution, suite=settings.debian_suite)
     network: Network = "host" if settings.build_network == "always" else "none"
-    contents = Contents(paths, buildah, images, host, network)
-    containerfiles = Containerfiles(buildah, images, host, network)
+    contents = Contents(paths, buildah, images, texts, host, network)
+    containerfiles = Containerfiles(buildah, images, texts, host, network)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, contents, containerfiles)
     return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
 

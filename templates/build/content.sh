@@ -1,5 +1,5 @@
 {# What the author wants done with the files in place: the repository's own packages are installed, then postBuild runs.
-   It is code of the repository's: it gets no credentials of the host. #}
+   It is code of the repository's: it gets no credentials of the host. What is there then is listed, if it can be. #}
 set -eu
 . /run/binder/environment
 cd {{ home }}
@@ -19,5 +19,6 @@ mkdir -p "$R_LIBS_USER"
 R CMD INSTALL --clean --no-docs . || not_installed DESCRIPTION
 {% endif %}
 {% if post_build %}
-exec ./{{ post_build|shell }}
+(exec ./{{ post_build|shell }})
 {% endif %}
+/usr/bin/python3 -I -S /run/asked/inventory.py || true

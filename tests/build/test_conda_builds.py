@@ -70,7 +70,7 @@ async def test_an_environment_with_python_is_condas(
     conda: Builder, build: Build, make_repository: MakeRepository, works: Works
 ) -> None:
     built = await build(make_repository({"environment.yml": _WITH_PYTHON, "requirements.txt": "never-read"}), by=conda)
-    found = set(map(tuple, built.packages))
+    found = set(map(tuple, built.packages or ()))
     assert {("conda", "tool", "1.0"), ("conda", "pure", "1.0"), ("conda", "python", PYTHON_VERSION)} <= found
     assert ("pypi", "toolz", "0.12.0") in found
     script = """

@@ -11,6 +11,7 @@ from binder.names import new_token
 from build.pipeline import Built
 from tests.build.conftest import Build
 from tests.build.machines import said_by_buildah
+from tests.build.package_index import write_wheel
 from tests.builds import Builder
 from tests.repositories import Files, Link, LocalRepository, Script
 
@@ -88,6 +89,38 @@ async def test_a_post_build_that_says_what_it_reads_runs_for_that_alone(
     await builder.forget(f"localhost/binder:prepared-{key_of(built, 'prepared')}" for built in (first, third))
 
 
+_INSTALLS = """#!/bin/bash
+echo "--- inventory ---"
+echo '["pypi", "forged", "1"]'
+pip install --quiet --no-deps --no-index wheels/tides-1.0-py3-none-any.whl
+pip install --quiet --no-deps --no-index --prefix ~/.local wheels/moons-1.0-py3-none-any.whl
+while :; do echo '["still", "here"]'; sleep 0.01; done &
+exit 0
+"""
+
+
+@pytest.mark.parametrize("more", [{}, {"binder.yml": "post_build: {inputs: [wheels]}\n"}])
+async def test_what_a_post_build_installs_is_listed(
+    jupyter_image: str, build: Build, make_repository: MakeRepository, tmp_path: Path, more: Files
+) -> None:
+    files: dict[str, str | bytes | None] = {"postBuild": Script(_INSTALLS), "a.txt": new_token(), **more}
+    for name in ("tides", "moons"):
+        write_wheel(tmp_path, name, {f"{name}.py": ""})
+        wheel = f"{name}-1.0-py3-none-any.whl"
+        files[f"wheels/{wheel}"] = (tmp_path / wheel).read_bytes()
+    repository = make_repository(files)
+    log = repository.folder / "log"
+    built = await build(repository, log=log)
+    held = set(map(tuple, built.packages or ()))
+    assert {("os", "debian", "bookworm"), ("pypi", "tides", "1.0"), ("pypi", "moons", "1.0")} <= held
+    assert {"jupyterlab", "libc6"} <= {name for _, name, _ in held}
+    assert "forged" not in {name for _, name, _ in held}
+    assert '\n["still", "here"]\n' in log.read_text(), "what it says is in the log, whatever it says"
+    assert (await build(repository)).packages == built.packages
+    other = await build(make_repository({"a.txt": new_token()}))
+    assert held - set(map(tuple, other.packages or ())) == {("pypi", "tides", "1.0"), ("pypi", "moons", "1.0")}
+
+
 async def test_what_starts_is_the_authors_own(
     builder: Builder, jupyter_image: str, build: Build, make_repository: MakeRepository
 ) -> None:
@@ -126,7 +159,7 @@ async def test_debians_packages_lie_below_the_environment(
     kinds = [one.layer.kind for one in built.layers]
     assert kinds == ["base", "system", "environment", "content"]
     assert (await builder.inside(built.image, "tree --version; python -c 'import jupyterlab'"))[0].startswith("tree v")
-    assert "tree" in {name for kind, name, _ in map(tuple, built.packages) if kind == "deb"}
+    assert "tree" in {name for kind, name, _ in map(tuple, built.packages or ()) if kind == "deb"}
     plain = await build(make_repository({"a.txt": new_token()}))
     assert key_of(plain, "environment") != key_of(built, "environment")
     assert key_of(plain, "base") == key_of(built, "base")

@@ -11,6 +11,7 @@ import pytest
 from binder.containers import release_engine
 from binder.errors import RepositoryFault
 from binder.process import Account
+from build.images import LocalTexts, Record, read_record, write_record
 from tests.build.conftest import Build, Works
 from tests.build.git_servers import GitServer, git_server
 from tests.build.machines import new_machine, remove_machine, said_by_buildah
@@ -131,6 +132,63 @@ async def test_the_steps_that_did_not_change_are_used_again(
     built = await build(repository, sha, by=machine, log=log)
     assert await machine.inside(built.image, "cat notebook.ipynb; echo; cat /told") == ['{"cells": []}', "jovyan 1000"]
     assert log.read_text().count("Using cache") == 5, "those of the stage, and those before the files"
+
+
+async def test_what_an_image_holds_is_listed_and_kept(
+    machine: Builder, build: Build, make_repository: MakeRepository
+) -> None:
+    dpkg = "Package: {}\nStatus: install ok installed\nVersion: 1:2.0-1\n\n"
+    site = "system/usr/local/lib/python3.12/site-packages"
+    files: Files = {
+        "Dockerfile": "FROM tiny:1\nCOPY system /\nUSER 1000\n",
+        "system/var/lib/dpkg/status": "".join(map(dpkg.format, ("git", "libc6"))),
+        "system/etc/os-release": Link("../usr/lib/os-release"),
+        "system/usr/lib/os-release": 'ID=ubuntu\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\n',
+        f"{site}/tides-1.0.dist-info/METADATA": "Name: Tides\nVersion: 1.0\n\n",
+    }
+    repository = make_repository(files)
+    built = await build(repository, by=machine)
+    assert list(map(tuple, built.packages or ())) == [
+        ("deb", "git", "1:2.0-1"),
+        ("deb", "libc6", "1:2.0-1"),
+        ("os", "ubuntu", "noble"),
+        ("pypi", "tides", "1.0"),
+    ]
+    layer, texts = built.layers[-1].layer, machine.paths.locks
+    (texts / f"record-{layer.tag}").unlink()
+    again = await build(repository, by=machine)
+    assert (again.way, again.packages) == ("nothing", built.packages), "the registry has it"
+    # Of another image of that name nothing is known yet.
+    await write_record(LocalTexts(machine.paths), layer, Record(packages=[], listed_of="sha256:0"))
+    assert (await build(repository, by=machine)).packages == built.packages
+    assert (await read_record(LocalTexts(machine.paths), layer)).listed_of == built.digest
+    assert await said_by_buildah(machine, "containers", "--quiet") == ""
+
+
+async def test_an_image_that_does_harm_to_who_looks_at_it_is_an_image_like_others(
+    machine: Builder, build: Build, make_repository: MakeRepository, reachable_path: Path
+) -> None:
+    secret = reachable_path / "status"
+    secret.write_text("Package: of-the-host\nStatus: install ok installed\nVersion: 1\n")
+    secret.chmod(0o644)
+    status = "system/var/lib/dpkg/status"
+    files: Files = {
+        "Dockerfile": "FROM tiny:1\nCOPY system /\n",
+        status: Link(str(secret)),
+        "system/etc/os-release": Link("/etc/os-release"),
+        "system/usr/local/lib/python3.12": Link("/usr/lib/python3"),
+        "system/home/ada/env": Link("/opt/../../../../../.."),
+    }
+    repository = make_repository(files)
+    built = await build(repository, by=machine)
+    assert built.packages == []
+    log = repository.folder / "log"
+    sha = repository.commit({status: bytes(2**24 + 1)})
+    built = await build(repository, sha, by=machine, log=log)
+    assert built.packages is None
+    text = log.read_text()
+    assert "The list of the image's packages could not be made. The step “list” failed: " in text
+    assert "/var/lib/dpkg/status is too large" in text
 
 
 async def test_a_file_may_go(machine: Builder, build: Build, make_repository: MakeRepository) -> None:

@@ -106,9 +106,9 @@ async def test_a_log_tells_of_each_step(whole: Whole) -> None:
 
 
 async def test_what_an_image_holds_is_known(whole: Whole) -> None:
-    packages = set(map(tuple, whole.built.packages))
+    packages = set(map(tuple, whole.built.packages or ()))
     assert {("pypi", "docopt", "0.6.2"), ("pypi", "of-this-host", "1.0")} <= packages
-    assert {kind for kind, *_ in packages} == {"deb", "pypi"}
+    assert {kind for kind, *_ in packages} == {"os", "deb", "pypi"}
     environment = next(one for one in whole.built.layers if one.layer.kind == "environment")
     assert environment.seconds
     assert environment.size_bytes

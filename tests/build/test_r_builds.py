@@ -66,7 +66,7 @@ async def test_a_repository_of_r_has_the_packages_of_its_day_and_a_kernel(
     repository = make_repository(files)
     log = repository.folder / "log"
     built = await build(repository, by=r, log=log)
-    assert {("cran", "tiny", "1.0"), ("pypi", "toolz", "0.12.0")} <= set(map(tuple, built.packages))
+    assert {("cran", "tiny", "1.0"), ("pypi", "toolz", "0.12.0")} <= set(map(tuple, built.packages or ()))
     script = """
         Rscript -e 'library(tides); cat(height(), "\\n", .libPaths()[1], "\\n", sep = "")'
         jupyter kernelspec list --json | grep -oE '"(own|ir|python3)":'
@@ -87,6 +87,7 @@ async def test_a_description_is_enough(r: Builder, build: Build, make_repository
     repository = make_repository(files)
     built = await build(repository, by=r)
     assert await r.inside(built.image, "cd / && Rscript -e 'cat(tides::height())'") == ["7"]
+    assert ("cran", "tides", "0.1") in set(map(tuple, built.packages or ()))
     sha = repository.commit({"R/tides.R": "height <- function() 8\n"})
     again = await build(repository, sha, by=r)
     assert again.way == "content"

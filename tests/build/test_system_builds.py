@@ -30,7 +30,7 @@ async def test_a_repository_has_debians_packages_and_pythons(
     repository = make_repository({"apt.txt": _APT, "requirements.txt": "toolz==0.12.0\n", "data/x.csv": "1"})
     built = await build(repository)
     assert [one.layer.kind for one in built.layers] == ["base", "system", "environment", "content"]
-    found = {(kind, name) for kind, name, _ in built.packages}
+    found = {(kind, name) for kind, name, _ in built.packages or ()}
     assert {("deb", "tree"), ("pypi", "toolz")} <= found
     script = """
         tree --noreport --charset ascii data; python -c 'import toolz; print(toolz.__version__)'; id -un

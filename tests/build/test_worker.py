@@ -187,6 +187,23 @@ async def test_what_an_image_holds_is_written_down(shop: Shop, make_repository: 
     assert build.result["digest"].removeprefix("sha256:") in text
 
 
+async def test_the_bill_of_a_dockerfiles_image_is_true_or_there_is_none(
+    shop: Shop, make_repository: MakeRepository
+) -> None:
+    dockerfile = "FROM scratch\nCOPY status /var/lib/dpkg/status\n"
+    status = f"Package: git\nStatus: install ok installed\nVersion: 1\nDescription: {new_token()}\n"
+    listed = await shop.want(make_repository({"Dockerfile": dockerfile, "status": status}))
+    too_large = await shop.want(make_repository({"Dockerfile": dockerfile, "status": bytes(2**24 + 1)}))
+    async with shop.running():
+        builds = [await shop.ended(build_id) for build_id in (listed, too_large)]
+    assert [build.state for build in builds] == [BuildState.CHECKING] * 2, [build.fault for build in builds]
+    assert [build.result["packages"] for build in builds if build.result] == [1, 0]
+    sbom = json.loads(shop.paths.build_sbom(listed).read_text())
+    assert [component["purl"] for component in sbom["components"]] == ["pkg:deb/debian/git@1"]
+    assert not shop.paths.build_sbom(too_large).exists()
+    assert "The list of the image's packages could not be made. " in shop.log(too_large)
+
+
 async def test_builds_that_fail_say_why_and_the_next_one_is_made(shop: Shop, make_repository: MakeRepository) -> None:
     good = make_repository({"a.ipynb": new_token()})
     bad = make_repository({"requirements.txt": "six\nno-such-package-of-anybody\n"})

@@ -176,7 +176,7 @@ async def test_lock_is_of_the_files_as_they_are_and_builds_keep_to_it(
     repository = make_repository({"requirements.txt": "six\n", "binder.lock": text})
     built = await builder.build(repository.source, repository.git("rev-parse", "HEAD"), log=log)
     assert "==> The environment is that of binder.lock" in log.read_text(encoding="utf-8")
-    installed = {name: version for kind, name, version in built.packages if kind == "pypi"}
+    installed = {name: version for kind, name, version in built.packages or () if kind == "pypi"}
     assert installed == lock.pins
     await builder.forget([built.image])
     changed = repository.commit({"requirements.txt": "six\ncowsay\n"})

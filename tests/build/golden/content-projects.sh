@@ -10,3 +10,4 @@ TMPDIR=/tmp/uv uv pip install --quiet --python /opt/binder/env --no-deps --cache
 TMPDIR=/tmp/uv uv pip install --quiet --python /opt/binder/env --no-deps --cache-dir /tmp/uv/cache ./wheels/x-1.0-py3-none-any.whl \
     || not_installed wheels/x-1.0-py3-none-any.whl
 rm -rf /tmp/uv
+/usr/bin/python3 -I -S /run/asked/inventory.py || true
