@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from binder.containers import prepare_engine
@@ -25,6 +26,10 @@ from binder.store import Store, open_store
 from build.host import find_host_settings, write_host_folder
 from tests.builds import Builder, new_builder
 from tests.repositories import Files, LocalRepository, new_repository
+
+# How long an example takes depends on what else this machine does.
+hypothesis.settings.register_profile("binder", deadline=None)
+hypothesis.settings.load_profile("binder")
 
 NOTEBOOK = {
     "cells": [

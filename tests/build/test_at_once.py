@@ -16,7 +16,9 @@ _AT_ONCE = 6
 _TURNS = 3
 
 
-async def test_builds_at_the_same_time_get_each_its_own_files(builder: Builder, make_repository: MakeRepository) -> None:
+async def test_builds_at_the_same_time_get_each_its_own_files(
+    builder: Builder, make_repository: MakeRepository
+) -> None:
     repositories = [make_repository({"whose.txt": f"{number}\n"}) for number in range(_AT_ONCE)]
     await builder.build(repositories[0].source, repositories[0].commit({"first.txt": ""}))
     for turn in range(_TURNS):
