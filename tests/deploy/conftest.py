@@ -12,7 +12,7 @@ from binder.process import Account
 from deploy.engine import Engine, Running, SessionSpec
 from deploy.podman import PodmanEngine
 from tests.builds import Builder
-from tests.deploy.images import ENTRY_POINTS, make_images, name_of
+from tests.deploy.images import ENTRY_POINTS, make_image_of_an_author, make_images, name_of
 
 
 def new_spec(image: str) -> SessionSpec:
@@ -36,6 +36,14 @@ def odd_images(builder: Builder, jupyter_image: str) -> Iterator[Callable[[str],
     make_images(builder, jupyter_image)
     yield name_of
     asyncio.run(builder.forget(map(name_of, ENTRY_POINTS)))
+
+
+@pytest.fixture(scope="session")
+def image_of_an_author(builder: Builder, jupyter_image: str) -> Iterator[str]:
+    """An image as a Dockerfile could have made it, with a JupyterLab that the author chose."""
+    name = make_image_of_an_author(builder, jupyter_image)
+    yield name
+    asyncio.run(builder.forget([name]))
 
 
 @pytest.fixture

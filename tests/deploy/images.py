@@ -37,6 +37,21 @@ buildah config --entrypoint "$2" "$container"
 buildah commit --quiet "$container" "$3" >/dev/null
 """
 
+# As a Dockerfile of somebody else's would have it: another folder, another entry point, a server found by PATH.
+_OF_AN_AUTHOR = """
+set -eu
+container=$(buildah from --pull-never "$1")
+trap 'buildah rm "$container" >/dev/null' EXIT
+folder=$(buildah mount "$container")
+mv "$folder/opt/binder/env" "$folder/srv/lab"
+rm -r "$folder/opt/binder"
+printf '#!/bin/sh\nexec /srv/lab/bin/python -m jupyterlab "$@"\n' >"$folder/usr/local/bin/jupyter-lab"
+chmod 755 "$folder/usr/local/bin/jupyter-lab"
+for name in VIRTUAL_ENV REPO_DIR NB_USER NB_UID; do buildah config --env "$name-" "$container"; done
+buildah config --env PATH=/usr/local/bin:/usr/bin:/bin --cmd bash --workingdir /srv "$container"
+buildah commit --quiet "$container" "$2" >/dev/null
+"""
+
 
 def name_of(what: str) -> str:
     """Return the name of the image whose server does this."""
@@ -46,6 +61,13 @@ def name_of(what: str) -> str:
 def make_images(builder: Builder, base: str) -> None:
     """Make the images of `ENTRY_POINTS`; all layers are those of `base`."""
     asyncio.run(_make_images(builder, base))
+
+
+def make_image_of_an_author(builder: Builder, base: str) -> str:
+    """Make an image in which nothing is where ours have it, but a JupyterLab, and return its name."""
+    name = name_of("of-an-author")
+    asyncio.run(builder.buildah.run_script(_OF_AN_AUTHOR, base, name, step="derive", take=None))
+    return name
 
 
 async def _make_images(builder: Builder, base: str) -> None:

@@ -50,6 +50,16 @@ async def visit(engine: PodmanEngine, jupyter_image: str) -> Visit:
     return Visit(engine, spec, target)
 
 
+async def test_an_image_of_an_authors_own_runs_the_server_that_it_brings(
+    engine: PodmanEngine, image_of_an_author: str
+) -> None:
+    spec = new_spec(image_of_an_author)
+    target = await engine.start(spec)
+    async with proof_of(engine, spec, target, timeout_seconds=60):
+        pass
+    assert await Visit(engine, spec, target).run("import os, sys; print(sys.prefix, os.getcwd())") == "/srv/lab /srv"
+
+
 def _processes_of(session_id: str) -> list[str]:
     """Return the command lines of live processes that name the session."""
     found = []
