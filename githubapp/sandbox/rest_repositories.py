@@ -28,6 +28,9 @@ async def get_repository(call: Call) -> Response:
     body = payloads.full_repository(call.state, call.repository)
     if call.actor.token:
         body["permissions"] = app_payloads.visible_permissions(call.actor.token)
+    if call.actor.account:
+        role = call.state.role(call.actor.account.login, call.repository) or "none"
+        body["permissions"] = payloads.permission_flags(role)
     return JSONResponse(body)
 
 
