@@ -4,12 +4,16 @@ Owns the size that is taken and the words of the refusals. Which fields a call h
 """
 
 import json
+from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.values import Json
+
+T = TypeVar("T", bound=str)
 
 LARGEST_BODY_BYTES = 1024 * 1024
 _MOST_FIELDS = 100
@@ -74,6 +78,29 @@ def text_or_none(body: Json, name: str, resource: str) -> str | None:
     Raises: Refusal 422.
     """
     return None if body.get(name) is None else text(body, name, resource)
+
+
+def short_text_or_none(body: Json, name: str, resource: str, *, longest: int) -> str | None:
+    """A string of at most `longest` characters, None where it is missing or null.
+
+    Raises: Refusal 422.
+    """
+    value = text_or_none(body, name, resource)
+    if value and len(value) > longest:
+        raise invalid(resource, name, "custom", f"{name} is too long (maximum is {longest} characters)")
+    return value
+
+
+def one_of(body: Json, name: str, resource: str, allowed: Sequence[T]) -> T:
+    """One of the words that are `allowed`.
+
+    Raises: Refusal 422.
+    """
+    asked = text(body, name, resource)
+    for word in allowed:
+        if asked == word:
+            return word
+    raise invalid(resource, name, "custom", f"{name} is not included in the list")
 
 
 def url_or_none(body: Json, name: str, resource: str) -> str | None:
