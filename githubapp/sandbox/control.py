@@ -19,11 +19,14 @@ from githubapp.sandbox.sandbox import Sandbox
 
 _REPOSITORY = "/repositories/{full_name:path}"
 _PULL = f"{_REPOSITORY}/pulls/{{number:int}}"
+_RUN = f"{_REPOSITORY}/check-runs/{{check_run_id:int}}"
 
 ADDRESSES = {
     ("POST", "/users"): "create_user",
     ("POST", "/apps"): "create_app",
     ("PUT", "/apps/{app_id:int}/webhook"): "set_webhook",
+    ("PUT", "/apps/{app_id:int}/permissions"): "set_permissions",
+    ("PUT", "/apps/{app_id:int}/installations/{account}/permissions"): "accept_permissions",
     ("POST", "/apps/{app_id:int}/installations"): "install",
     ("DELETE", "/apps/{app_id:int}/installations/{account}"): "uninstall",
     ("PUT", "/apps/{app_id:int}/installations/{account}/suspended"): "set_suspended",
@@ -32,15 +35,26 @@ ADDRESSES = {
     ("PUT", f"{_REPOSITORY}/name"): "rename_repository",
     ("PUT", f"{_REPOSITORY}/private"): "set_private",
     ("PUT", f"{_REPOSITORY}/archived"): "set_archived",
+    ("PUT", f"{_REPOSITORY}/default-branch"): "set_default_branch",
+    ("PUT", f"{_REPOSITORY}/owner"): "transfer_repository",
     ("DELETE", _REPOSITORY): "delete_repository",
     ("PUT", f"{_REPOSITORY}/collaborators/{{login}}"): "set_role",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}"): "statuses",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}/wait"): "wait_for_status",
+    ("GET", f"{_REPOSITORY}/checks/{{sha}}"): "check_runs",
+    ("GET", f"{_REPOSITORY}/checks/{{sha}}/wait"): "wait_for_check",
+    ("POST", f"{_REPOSITORY}/checks/{{sha}}/rerequest"): "rerequest_suite",
+    ("POST", f"{_RUN}/rerequest"): "rerequest",
+    ("POST", f"{_RUN}/buttons/{{identifier}}"): "press_button",
+    ("GET", f"{_REPOSITORY}/deployments/{{sha}}"): "deployments",
+    ("GET", f"{_REPOSITORY}/deployments/{{sha}}/wait"): "wait_for_deployment",
+    ("POST", f"{_REPOSITORY}/actions/tokens"): "actions_token",
     ("POST", f"{_REPOSITORY}/pulls"): "open_pull_request",
     ("PATCH", _PULL): "edit_pull_request",
     ("POST", f"{_PULL}/close"): "close_pull_request",
     ("POST", f"{_PULL}/reopen"): "reopen_pull_request",
     ("PUT", f"{_PULL}/draft"): "set_draft",
+    ("PUT", f"{_PULL}/labels/{{label}}"): "set_label",
     ("POST", f"{_PULL}/comments"): "comment",
     ("PATCH", "/comments/{comment_id:int}"): "edit_comment",
     ("DELETE", "/comments/{comment_id:int}"): "delete_comment",
@@ -51,7 +65,7 @@ ADDRESSES = {
     ("GET", "/faults"): "faults",
     ("DELETE", "/faults"): "clear_faults",
 }
-_LISTS = frozenset({"states"})
+_LISTS = frozenset({"states", "statuses"})
 
 
 def routes(sandbox: Sandbox) -> list[BaseRoute]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from githubapp.sandbox import events
+from githubapp.sandbox import events, payloads
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.names import is_branch, is_owner, is_repository, split_full_name
 from githubapp.sandbox.values import (
@@ -27,6 +27,7 @@ from githubapp.sandbox.world import World
 
 _KEY_BITS = 2048
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LONGEST_SLUG = 34
 _LONGEST_DESCRIPTION_CHARACTERS = 350
 
 
@@ -43,6 +44,12 @@ def create_account(world: World, login: str, kind: AccountKind) -> Account:
     return account
 
 
+def check_slug(world: World, slug: str) -> None:
+    """Raises: Refusal 422, for a slug that cannot be or is taken."""
+    if not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG or world.state.account(f"{slug}[bot]"):
+        raise Refusal(422, f"The App name {slug!r} is not possible or not free")
+
+
 async def create_app(
     world: World,
     slug: str,
@@ -52,14 +59,17 @@ async def create_app(
     webhook_secret: str,
     permissions: Mapping[str, str],
     events_wanted: Sequence[str],
+    name: str | None = None,
+    homepage: str | None = None,
+    callback_urls: Sequence[str] = (),
+    setup_url: str | None = None,
 ) -> tuple[App, str]:
     """Register an App and its bot; the second half is its private key in PEM, which is kept by nobody here.
 
     Raises: Refusal 422, for a slug that cannot be or is taken.
     """
+    check_slug(world, slug)
     bot = f"{slug}[bot]"
-    if not _SLUG.fullmatch(slug) or len(slug) > 34 or world.state.account(bot):
-        raise Refusal(422, f"The App name {slug!r} is not possible or not free")
     world.state.accounts[bot] = Account(world.state.next_id(), bot, "Bot", world.state.now())
     private_pem, public_pem = await asyncio.to_thread(_new_key)
     app = App(
@@ -74,6 +84,11 @@ async def create_app(
         events=tuple(events_wanted),
         bot=bot,
         created_at=world.state.now(),
+        client_secret=secrets.token_hex(20),
+        name=name or slug,
+        homepage=homepage or webhook_url,
+        callback_urls=tuple(callback_urls),
+        setup_url=setup_url,
     )
     world.state.apps[app.id] = app
     events.ping(world, app)
@@ -85,6 +100,13 @@ def set_webhook(world: World, app: App, webhook_url: str, webhook_secret: str | 
     app = replace(app, webhook_url=webhook_url, webhook_secret=webhook_secret or app.webhook_secret)
     world.state.apps[app.id] = app
     events.ping(world, app)
+    return app
+
+
+def set_permissions(world: World, app: App, permissions: Mapping[str, str], events_wanted: Sequence[str]) -> App:
+    """Let an App ask for something else; installations that there are have to accept it first."""
+    app = replace(app, permissions=dict(permissions), events=tuple(events_wanted))
+    world.state.apps[app.id] = app
     return app
 
 
@@ -128,6 +150,7 @@ async def create_repository(
     except BaseException:
         del world.state.repositories[number]
         raise
+    events.repository(world, repository, "created", owner)
     return repository
 
 
@@ -168,6 +191,42 @@ def set_private(world: World, repository: Repository, sender: str, *, private: b
 def set_archived(world: World, repository: Repository, sender: str, *, archived: bool) -> Repository:
     """Make a repository read-only, or writable again."""
     return _change(world, replace(repository, archived=archived), "archived" if archived else "unarchived", sender)
+
+
+async def set_default_branch(world: World, repository: Repository, branch: str, sender: str) -> Repository:
+    """Make another of its branches the one that is meant when none is named.
+
+    Raises: Refusal 422.
+    """
+    if not is_branch(branch) or f"refs/heads/{branch}" not in await world.git.refs(repository.id, "refs/heads"):
+        raise Refusal(422, f"The branch {branch!r} was not found")
+    await world.git.run(repository.id, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    # Read again: it may have changed while git was asked.
+    repository = world.state.repositories[repository.id]
+    changes: Json = {"default_branch": {"from": repository.default_branch}}
+    return _change(world, replace(repository, default_branch=branch), "edited", sender, changes)
+
+
+def transfer_repository(world: World, repository: Repository, owner: Account, sender: str) -> Repository:
+    """Give a repository to another account; its old address leads on to it.
+
+    Only Apps that the new owner has installed on it hear of it: for those of the old one it is gone without a word.
+
+    Raises: Refusal 422.
+    """
+    if world.state.repository(owner.login, repository.name):
+        raise Refusal(422, f"{owner.login} has a repository {repository.name!r} already")
+    before = world.account(repository.owner)
+    shape: Json = {"user": payloads.user(world.state, before.login)}
+    if before.kind == "Organization":
+        shape = {"organization": payloads.organization(world.state, before)}
+    world.state.renamed[repository.owner.lower(), repository.name.lower()] = repository.id
+    world.state.take_from_installations(repository.id)
+    for pull in list(world.state.pulls.values()):
+        if pull.head_id == repository.id:
+            world.state.change_pull(pull, head_owner=owner.login)
+    changes: Json = {"owner": {"from": shape}}
+    return _change(world, replace(repository, owner=owner.login), "transferred", sender, changes)
 
 
 async def delete_repository(world: World, repository: Repository, sender: str) -> None:

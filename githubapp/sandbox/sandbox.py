@@ -10,20 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from githubapp.sandbox import installations, pull_requests, registry
+from githubapp.sandbox import installations, registry
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
 from githubapp.sandbox.plumbing import Plumbing
 from githubapp.sandbox.state import State
+from githubapp.sandbox.surface import limited
+from githubapp.sandbox.surface_actions import ActionsSurface
+from githubapp.sandbox.surface_checks import CheckSurface
+from githubapp.sandbox.surface_deployments import DeploymentSurface
+from githubapp.sandbox.surface_pulls import PullRequestSurface
 from githubapp.sandbox.values import (
     Account,
     AccountKind,
-    App,
-    Comment,
     Delivery,
     Installation,
-    PullRequest,
     Repository,
     Role,
     Status,
@@ -41,9 +43,7 @@ DEFAULT_PERMISSIONS = {
     "pull_requests": "write",
     "issues": "read",
 }
-DEFAULT_EVENTS = ("push", "create", "delete", "pull_request", "issue_comment", "repository")
-
-LONGEST_WAIT_SECONDS = 300.0
+DEFAULT_EVENTS = ("push", "create", "delete", "pull_request", "issue_comment", "check_run", "check_suite", "repository")
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ class CreatedApp:
     slug: str
     bot: str
     private_key_pem: str = field(repr=False)
+    client_id: str
+    client_secret: str = field(repr=False)
 
 
-class Sandbox:
+class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface, ActionsSurface):
     """A small GitHub; `url` is where it is found, `root` an existing directory for its git data."""
 
     def __init__(self, url: str, root: Path) -> None:
@@ -94,6 +96,7 @@ class Sandbox:
         slug: str = "binder",
         permissions: dict[str, str] | None = None,
         events: Sequence[str] = DEFAULT_EVENTS,
+        callback_urls: Sequence[str] = (),
     ) -> CreatedApp:
         """Register an App; a `ping` goes to its address at once."""
         app, pem = await registry.create_app(
@@ -104,12 +107,17 @@ class Sandbox:
             webhook_secret=webhook_secret,
             permissions=DEFAULT_PERMISSIONS if permissions is None else permissions,
             events_wanted=events,
+            callback_urls=callback_urls,
         )
-        return CreatedApp(app.id, app.slug, app.bot, pem)
+        return CreatedApp(app.id, app.slug, app.bot, pem, app.client_id, app.client_secret)
 
     async def set_webhook(self, app_id: int, *, webhook_url: str, webhook_secret: str | None = None) -> None:
         """Move an App's address, and change its secret if one is given."""
         registry.set_webhook(self.world, self._app(app_id), webhook_url, webhook_secret)
+
+    async def set_permissions(self, app_id: int, *, permissions: dict[str, str], events: Sequence[str]) -> None:
+        """Let an App ask for something else; each installation keeps what it has until it accepts that."""
+        registry.set_permissions(self.world, self._app(app_id), permissions, events)
 
     # Repositories
 
@@ -139,6 +147,16 @@ class Sandbox:
         """Make it read-only, or writable again."""
         repository = self.world.repository(full_name)
         return registry.set_archived(self.world, repository, self._sender(sender, repository), archived=archived)
+
+    async def set_default_branch(self, full_name: str, *, branch: str, sender: str | None = None) -> Repository:
+        """Make another of its branches the default one."""
+        repository = self.world.repository(full_name)
+        return await registry.set_default_branch(self.world, repository, branch, self._sender(sender, repository))
+
+    async def transfer_repository(self, full_name: str, *, owner: str, sender: str | None = None) -> Repository:
+        """Give it to another account; old addresses answer 301."""
+        repository, account = self.world.repository(full_name), self.world.account(owner)
+        return registry.transfer_repository(self.world, repository, account, self._sender(sender, repository))
 
     async def delete_repository(self, full_name: str, *, sender: str | None = None) -> None:
         """Delete it with all that is in it."""
@@ -177,75 +195,10 @@ class Sandbox:
         installed, who = self._installation(app_id, account), self._person(sender or account)
         return installations.set_suspended(self.world, installed, who, suspended=suspended)
 
-    # Pull requests
-
-    async def open_pull_request(
-        self,
-        full_name: str,
-        *,
-        author: str,
-        head: str,
-        title: str,
-        base: str | None = None,
-        body: str | None = None,
-        draft: bool = False,
-    ) -> PullRequest:
-        """Open one from `branch`, or from `owner:branch` of a fork, towards `base` or the default branch."""
-        repository = self.world.repository(full_name)
-        return await pull_requests.open_pull_request(
-            self.world,
-            repository,
-            self._person(author),
-            head=head,
-            base_ref=base or repository.default_branch,
-            title=title,
-            body=body,
-            draft=draft,
-        )
-
-    async def close_pull_request(self, full_name: str, number: int, *, sender: str | None = None) -> PullRequest:
-        """Close it without merging."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.close_pull_request(self.world, pull, self._person(sender or pull.author))
-
-    async def reopen_pull_request(self, full_name: str, number: int, *, sender: str | None = None) -> PullRequest:
-        """Open it again."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.reopen_pull_request(self.world, pull, self._person(sender or pull.author))
-
-    async def edit_pull_request(
-        self,
-        full_name: str,
-        number: int,
-        *,
-        title: str | None = None,
-        body: str | None = None,
-        base: str | None = None,
-        sender: str | None = None,
-    ) -> PullRequest:
-        """Change what is given."""
-        pull = self._pull(full_name, number)
-        who = self._person(sender or pull.author)
-        return await pull_requests.edit_pull_request(self.world, pull, who, title=title, body=body, base_ref=base)
-
-    async def set_draft(self, full_name: str, number: int, *, draft: bool, sender: str | None = None) -> PullRequest:
-        """Mark it as a draft, or as ready for review."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.set_draft(self.world, pull, self._person(sender or pull.author), draft=draft)
-
-    async def comment(self, full_name: str, number: int, *, author: str, body: str) -> Comment:
-        """Comment on a pull request as a person."""
-        return pull_requests.add_comment(self.world, self._pull(full_name, number), self._person(author), body)
-
-    async def edit_comment(self, comment_id: int, *, body: str, sender: str | None = None) -> Comment:
-        """Change a comment's text."""
-        comment = self._comment(comment_id)
-        return pull_requests.edit_comment(self.world, comment, self._person(sender or comment.author), body)
-
-    async def delete_comment(self, comment_id: int, *, sender: str | None = None) -> None:
-        """Delete a comment."""
-        comment = self._comment(comment_id)
-        pull_requests.delete_comment(self.world, comment, self._person(sender or comment.author))
+    async def accept_permissions(self, app_id: int, *, account: str, sender: str | None = None) -> Installation:
+        """Grant an App what it asks for by now."""
+        installed, who = self._installation(app_id, account), self._person(sender or account)
+        return installations.accept_permissions(self.world, installed, who)
 
     # Deliveries and waiting
 
@@ -265,7 +218,7 @@ class Sandbox:
 
         Raises: TimeoutError.
         """
-        await self.world.deliveries.settled(_limited(timeout_seconds))
+        await self.world.deliveries.settled(limited(timeout_seconds))
 
     async def statuses(self, full_name: str, *, sha: str) -> list[Status]:
         """All statuses of a commit, newest first."""
@@ -290,7 +243,7 @@ class Sandbox:
             latest = self.world.state.latest_statuses(repository, sha)
             return next((one for one in latest if one.context == context and one.state in states), None)
 
-        return await self.world.state.until(find, _limited(timeout_seconds))
+        return await self.world.state.until(find, limited(timeout_seconds))
 
     # Faults
 
@@ -321,36 +274,3 @@ class Sandbox:
     async def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
         self.world.faults.clear()
-
-    # What the arguments name
-
-    def _app(self, app_id: int) -> App:
-        app = self.world.state.apps.get(app_id)
-        if app is None:
-            raise Refusal(404, f"There is no App {app_id}")
-        return app
-
-    def _installation(self, app_id: int, account: str) -> Installation:
-        installed = self.world.state.installation(self._app(app_id).id, account)
-        if installed is None:
-            raise Refusal(404, f"App {app_id} is not installed on {account}")
-        return installed
-
-    def _person(self, login: str) -> str:
-        return self.world.account(login).login
-
-    def _sender(self, login: str | None, repository: Repository) -> str:
-        return self._person(login or repository.owner)
-
-    def _pull(self, full_name: str, number: int) -> PullRequest:
-        return self.world.pull(self.world.repository(full_name), number)
-
-    def _comment(self, comment_id: int) -> Comment:
-        comment = self.world.state.comments.get(comment_id)
-        if comment is None:
-            raise Refusal(404, f"There is no comment {comment_id}")
-        return comment
-
-
-def _limited(timeout_seconds: float) -> float:
-    return min(max(timeout_seconds, 0.0), LONGEST_WAIT_SECONDS)

@@ -18,7 +18,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from githubapp.sandbox import control, pages, rest, rest_apps, rest_pulls, rest_repositories
+from githubapp.sandbox import (
+    control,
+    oidc,
+    pages,
+    rest,
+    rest_apps,
+    rest_checks,
+    rest_contents,
+    rest_deployments,
+    rest_pulls,
+    rest_repositories,
+    rest_users,
+    web_apps,
+    web_forms,
+    web_sign_in,
+)
 from githubapp.sandbox.access import not_found
 from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.faults import FaultLine
@@ -27,12 +42,15 @@ from githubapp.sandbox.sandbox import Sandbox
 
 _GRACE_SECONDS = 2
 
+# `rest_checks` before `rest_repositories`: there `/commits/{ref}` takes all that follows for a ref.
+_CALLS = (rest_checks, rest_deployments, rest_contents, rest_repositories, rest_pulls, rest_users)
+
 
 def create_app(sandbox: Sandbox) -> Starlette:
     """The whole of it as one ASGI application; deliveries leave only while `sandbox.world.deliveries.run()` runs."""
     world = sandbox.world
     budget = Budget()
-    rules = [*rest_apps.rules(budget), *rest_repositories.RULES, *rest_pulls.RULES]
+    rules = [*rest_apps.rules(budget), *(rule for module in _CALLS for rule in module.RULES)]
     git = GitHttp(world)
     return Starlette(
         routes=[
@@ -40,6 +58,10 @@ def create_app(sandbox: Sandbox) -> Starlette:
             *rest.routes(rules, world, budget),
             Route("/api/{rest:path}", _no_such_call, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             *(Route(f"/{{owner}}/{{name}}/{action}", git) for action in ACTIONS),
+            *oidc.routes(world),
+            *web_apps.routes(world),
+            *web_sign_in.routes(world),
+            *web_forms.routes(world),
             *pages.routes(world),
         ],
         middleware=[Middleware(FaultLine, faults=world.faults)],

@@ -14,13 +14,20 @@ from typing import Any, TypeVar
 from githubapp.sandbox.values import (
     Account,
     App,
+    CheckRun,
+    CheckSuite,
     Comment,
+    Deployment,
+    Environment,
     Installation,
     InstallationToken,
+    ManifestCode,
     PullRequest,
     Repository,
     Role,
+    SignInCode,
     Status,
+    UserToken,
 )
 
 T = TypeVar("T")
@@ -42,6 +49,14 @@ class State:
         self.pulls: dict[tuple[int, int], PullRequest] = {}
         self.comments: dict[int, Comment] = {}
         self.statuses: dict[tuple[int, str], list[Status]] = {}
+        self.check_suites: dict[int, CheckSuite] = {}
+        self.check_runs: dict[int, CheckRun] = {}
+        self.deployments: dict[int, Deployment] = {}
+        self.environments: dict[tuple[int, str], Environment] = {}
+        self.labels: dict[tuple[int, str], int] = {}
+        self.manifest_codes: dict[str, ManifestCode] = {}
+        self.sign_in_codes: dict[str, SignInCode] = {}
+        self.user_tokens: dict[str, UserToken] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)
@@ -133,13 +148,25 @@ class State:
         self.pulls[place] = changed
         return changed
 
+    def take_from_installations(self, repository_id: int) -> None:
+        """Drop a repository from those that installations were given one by one."""
+        for number, one in list(self.installations.items()):
+            if one.repository_ids and repository_id in one.repository_ids:
+                self.installations[number] = replace(one, repository_ids=one.repository_ids - {repository_id})
+
     def forget_repository(self, repository: Repository) -> None:
         """Drop a repository and what belongs to it; heads of other repositories' pull requests lose theirs."""
         gone = repository.id
         del self.repositories[gone]
+        self.take_from_installations(gone)
         self.pulls = {place: pull for place, pull in self.pulls.items() if place[0] != gone}
         self.comments = {number: one for number, one in self.comments.items() if one.repository_id != gone}
         self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
+        self.check_suites = {number: one for number, one in self.check_suites.items() if one.repository_id != gone}
+        self.check_runs = {number: one for number, one in self.check_runs.items() if one.repository_id != gone}
+        self.deployments = {number: one for number, one in self.deployments.items() if one.repository_id != gone}
+        self.environments = {place: one for place, one in self.environments.items() if place[0] != gone}
+        self.labels = {place: number for place, number in self.labels.items() if place[0] != gone}
         self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
         for place, pull in self.pulls.items():
             if pull.head_id == gone:
@@ -164,3 +191,24 @@ class State:
         for status in self.statuses_of(repository, sha):
             latest.setdefault(status.context.lower(), status)
         return list(latest.values())
+
+    def check_suites_of(self, repository: Repository, sha: str) -> list[CheckSuite]:
+        """One for each App that has checked the commit, oldest first."""
+        return [one for one in self.check_suites.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+
+    def check_runs_of(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """Newest first."""
+        found = [one for one in self.check_runs.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+        return sorted(found, key=lambda run: run.id, reverse=True)
+
+    def latest_check_runs(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """The newest check run of each name of each App, newest first."""
+        latest: dict[tuple[int, str], CheckRun] = {}
+        for run in self.check_runs_of(repository, sha):
+            latest.setdefault((run.app_id, run.name), run)
+        return list(latest.values())
+
+    def deployments_of(self, repository: Repository, sha: str | None = None) -> list[Deployment]:
+        """Newest first; of one commit, if it is named."""
+        found = [one for one in self.deployments.values() if one.repository_id == repository.id]
+        return [one for one in reversed(found) if sha in {None, one.sha}]
