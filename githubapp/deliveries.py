@@ -17,7 +17,7 @@ from githubapp.events import Refusal, kept
 LARGEST_BODY_BYTES = 25 * 2**20
 
 _GUID = re.compile(r"[A-Za-z0-9-]{1,100}")
-_NAME = re.compile(r"[a-z_]{1,50}")
+_NAME = re.compile(r"[a-z0-9_]{1,50}")
 
 
 @dataclass(frozen=True)
