@@ -29,7 +29,7 @@ class Event:
     payload: Mapping[str, Any]
 
 
-def verify(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
+def verify(body: bytes | bytearray, signature: str | None, secrets: Sequence[str]) -> bool:
     """Whether one of the secrets signed `body`; `signature` is the header `X-Hub-Signature-256`, None if missing.
 
     Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
@@ -40,11 +40,11 @@ def verify(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
     return any(hmac.compare_digest(given, wanted) for wanted in signed)
 
 
-def _hex_digest(body: bytes, secret: str) -> bytes:
+def _hex_digest(body: bytes | bytearray, secret: str) -> bytes:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
 
 
-def parse(headers: Mapping[str, str], body: bytes) -> Event:
+def parse(headers: Mapping[str, str], body: bytes | bytearray) -> Event:
     """Read a delivery whose signature is good.
 
     Raises: Refusal, 415 or 400.
