@@ -1,7 +1,8 @@
 """What GitHub knows, as frozen values in its own words: what the client returns and what the loops tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
@@ -58,3 +59,21 @@ class Status:
     def from_wanted(cls, wanted: Mapping[str, Any]) -> "Status":
         """Return the part of a report that GitHub is shown."""
         return cls(wanted["state"], wanted["description"], wanted["target_url"], wanted["context"])
+
+
+@dataclass(frozen=True)
+class HookDelivery:
+    """One attempt of GitHub's to deliver an event; all attempts at one event share its `guid`."""
+
+    id: int
+    guid: str
+    event: str
+    delivered_at: datetime
+
+
+@dataclass(frozen=True)
+class DeliveryPage:
+    """A page of deliveries, the newest first; `cursor` leads to the next one, None where this is the last."""
+
+    items: Sequence[HookDelivery]
+    cursor: str | None

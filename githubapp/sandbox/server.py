@@ -23,6 +23,7 @@ from githubapp.sandbox.access import not_found
 from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.faults import FaultLine
 from githubapp.sandbox.git_http import ACTIONS, GitHttp
+from githubapp.sandbox.manifests import Manifests
 from githubapp.sandbox.sandbox import Sandbox
 
 _GRACE_SECONDS = 2
@@ -32,7 +33,8 @@ def create_app(sandbox: Sandbox) -> Starlette:
     """The whole of it as one ASGI application; deliveries leave only while `sandbox.world.deliveries.run()` runs."""
     world = sandbox.world
     budget = Budget()
-    rules = [*rest_apps.rules(budget), *rest_repositories.RULES, *rest_pulls.RULES]
+    manifests = Manifests(world)
+    rules = [*rest_apps.rules(budget), *rest_repositories.RULES, *rest_pulls.RULES, *manifests.rules()]
     git = GitHttp(world)
     return Starlette(
         routes=[
@@ -40,6 +42,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
             *rest.routes(rules, world, budget),
             Route("/api/{rest:path}", _no_such_call, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             *(Route(f"/{{owner}}/{{name}}/{action}", git) for action in ACTIONS),
+            *manifests.routes(),
             *pages.routes(world),
         ],
         middleware=[Middleware(FaultLine, faults=world.faults)],
