@@ -16,7 +16,7 @@ def app(state: State, registered: App) -> Json:
         "owner": user(state, registered.owner),
         "name": registered.slug,
         "description": "",
-        "external_url": registered.webhook_url,
+        "external_url": registered.webhook_url or state.url,
         "html_url": f"{state.url}/apps/{registered.slug}",
         "created_at": iso(registered.created_at),
         "updated_at": iso(registered.created_at),
