@@ -34,7 +34,7 @@ def decide(look: Look, head: Head) -> Decision:
     """Return what to do about the ref that `look` names and that is at `head`."""
     reasons = []
     state = DeliveryState.ACTED
-    if head.sha != look.sha:
+    if look.sha_known and head.sha != look.sha:
         state = DeliveryState.STALE
         reasons.append(f"the delivery told of {_named(look.sha)}, and now there is {_named(head.sha)}")
     if head.sha is None:

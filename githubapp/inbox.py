@@ -1,7 +1,7 @@
 """Takes GitHub's deliveries in: `POST /webhooks/github` reads, checks, stores, and only then answers.
 
-Owns the limits on what is read, and the answers; what a delivery means is `events`, how it is stored `intake`, what is
-done about it `previews`.
+Owns the limits on what is read, and the answers. How a delivery is read is `deliveries`, what it means `events`, how it
+is stored `intake`, what is done about it `previews`.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from binder.errors import StoreUnavailableError
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
-from githubapp.events import LARGEST_BODY_BYTES, Event, Ignored, Refusal, look_of, parse, verify
+from githubapp.deliveries import LARGEST_BODY_BYTES, Event, parse, verify
+from githubapp.events import Ignored, Refusal, hint_of
 from githubapp.intake import Intake, Outcome
 
 log = logger(__name__)
@@ -46,7 +47,8 @@ class Inbox:
 
     def begin_with(self, settings: Settings) -> None:
         """Take the deliveries of the App that the settings name, from now on."""
-        self.intake = Intake(self._store, settings.github_host, settings.github_app_id or 0)
+        self._app_id = settings.github_app_id or 0
+        self.intake = Intake(self._store, settings.github_host, self._app_id)
         secrets = settings.github_webhook_secrets if settings.github_app_id else ()
         self._secrets = [secret.get_secret_value() for secret in secrets]
 
@@ -73,8 +75,8 @@ class Inbox:
 
         Raises: Refusal, StoreUnavailableError.
         """
-        found = look_of(event.name, event.payload)
-        return await self.intake.keep(event, found.reason if isinstance(found, Ignored) else None)
+        hint = hint_of(event.name, event.payload, self._app_id)
+        return await self.intake.keep(event, hint.reason if isinstance(hint, Ignored) else None)
 
     async def _read(self, request: Request) -> Event:
         async with self._held_body(request) as body:

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 
 from binder.log import logger
 from binder.store.tables import utc_now
-from githubapp.events import Refusal, parse
+from githubapp.deliveries import parse
+from githubapp.events import Refusal
 from githubapp.faults import GitHubRefusalError
 from githubapp.inbox import Inbox
 from githubapp.values import DeliveryPage, HookDelivery

@@ -63,8 +63,9 @@ def _later(monkeypatch: pytest.MonkeyPatch, **more: float) -> None:
 
 
 async def test_a_lost_push_comes_again_and_is_acted_on(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await workshop.push("First", README="# Hello")
     await workshop.sandbox.add_fault("lost", event="push")
-    sha = await workshop.push("First", README="# Hello")
+    sha = await workshop.push("Second", README="# Hello again")
     await workshop.act()
     assert await workshop.builds(sha) == []
     again = _redelivery(workshop)
