@@ -54,7 +54,7 @@ PERMISSIONS: Final[Sequence[Permission]] = (
 )
 
 # `member` needs to see an organization's members, which we do not ask for; installation events come by themselves.
-EVENTS: Final[Sequence[str]] = (
+EVENTS: Final[tuple[str, ...]] = (
     *("push", "create", "delete", "pull_request", "issue_comment"),
     *("check_run", "check_suite", "repository"),
 )

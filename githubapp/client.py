@@ -21,7 +21,7 @@ from binder.settings import Settings
 from binder.store.tables import Repository
 from githubapp.faults import GitHubRefusalError, GitHubSignInError
 from githubapp.sign_in import SignIn
-from githubapp.values import DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
+from githubapp.values import AppFacts, DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
 
 Answer = TypeVar("Answer")
 
@@ -125,6 +125,11 @@ class GitHubClient:
         asked = {"repository_ids": [repository.external_id], "permissions": {"contents": "read"}}
         return (await self._sign_in.mint(repository.installation_id, asked)).token
 
+    async def app(self) -> AppFacts:
+        """Return what GitHub knows of the App."""
+        answer = await self._as_app("GET", "/app")
+        return AppFacts(answer["html_url"], dict(answer["permissions"]), list(answer["events"]))
+
     async def deliveries(self, *, failed: bool = False, cursor: str | None = None) -> DeliveryPage:
         """Return a page of what was, or was to be, delivered to the App; with `failed`, only of what did not arrive."""
         asked = {"per_page": _PAGE} | ({"status": "failure"} if failed else {}) | ({"cursor": cursor} if cursor else {})
@@ -186,7 +191,8 @@ async def _unless_gone(asked: Awaitable[Answer], gone: frozenset[int] = _GONE) -
 
 
 def _delivery_of(item: Mapping[str, Any]) -> HookDelivery:
-    return HookDelivery(item["id"], item["guid"], item["event"], datetime.fromisoformat(item["delivered_at"]))
+    when = datetime.fromisoformat(item["delivered_at"])
+    return HookDelivery(item["id"], item["guid"], item["event"], when, item["status"], item["status_code"])
 
 
 def _id_of(repository: RemoteRepository | None) -> int | None:

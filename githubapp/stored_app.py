@@ -58,6 +58,8 @@ def read_app(folder: Path) -> StoredApp | None:
         facts = json.loads((home / _FACTS).read_text(encoding="utf-8"))
         kept = [(home / name).read_text(encoding="utf-8") for name in (_KEY, _WEBHOOK_SECRET, _CLIENT_SECRET)]
         return StoredApp(int(facts["id"]), facts["slug"], facts["client_id"], facts["page"], *kept)
+    except PermissionError as error:
+        raise OperatorFault(f"Only the service's account can read {home}: run this as it.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OperatorFault(
             f"The GitHub App in {home} cannot be read. Restore the folder from the backup, or remove it and run "

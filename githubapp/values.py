@@ -63,12 +63,17 @@ class Status:
 
 @dataclass(frozen=True)
 class HookDelivery:
-    """One attempt of GitHub's to deliver an event; all attempts at one event share its `guid`."""
+    """One attempt of GitHub's to deliver an event; all attempts at one event share its `guid`.
+
+    `status` is GitHub's word for how it went, and `status_code` the answer's, 0 where none came.
+    """
 
     id: int
     guid: str
     event: str
     delivered_at: datetime
+    status: str
+    status_code: int
 
 
 @dataclass(frozen=True)
@@ -77,3 +82,12 @@ class DeliveryPage:
 
     items: Sequence[HookDelivery]
     cursor: str | None
+
+
+@dataclass(frozen=True)
+class AppFacts:
+    """What GitHub knows of the App: its address there, what it may do (name → level), and what it hears."""
+
+    page: str
+    permissions: Mapping[str, str]
+    events: Sequence[str]

@@ -20,7 +20,7 @@ from binder.store.tables import Repository
 from githubapp.client import GitHubClient
 from githubapp.faults import GitHubRefusalError, GitHubSignInError, GitHubUnavailableError
 from githubapp.sign_in import SignIn
-from githubapp.values import DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
+from githubapp.values import AppFacts, DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
 from tests.githubapp.httpx_connections import httpx_connections
 
 API = "https://api.github.com"
@@ -207,14 +207,13 @@ async def test_clone_credentials_reach_one_repository_only(client: GitHubClient,
 
 
 async def test_deliveries(client: GitHubClient, router: respx.Router) -> None:
-    items = [
-        {"id": 4_000_000_000, "guid": "one", "event": "push", "delivered_at": "2026-03-01T00:00:00Z", "status": "OK"},
-    ]
+    item = {"id": 4_000_000_000, "guid": "one", "event": "push", "delivered_at": "2026-03-01T00:00:00Z"}
+    items = [{**item, "status": "timed out", "status_code": 0}]
     following = {"link": f'<{API}/app/hook/deliveries?per_page=100&cursor=v1_%2B12>; rel="next"'}
     route = router.get(f"{API}/app/hook/deliveries").respond(json=items, headers=following)
     page = await client.deliveries()
     assert page == DeliveryPage(
-        [HookDelivery(4_000_000_000, "one", "push", datetime(2026, 3, 1, tzinfo=UTC))], "v1_+12"
+        [HookDelivery(4_000_000_000, "one", "push", datetime(2026, 3, 1, tzinfo=UTC), "timed out", 0)], "v1_+12"
     )
     assert dict(route.calls.last.request.url.params) == {"per_page": "100"}
     assert route.calls.last.request.headers["authorization"].startswith("Bearer ey")
@@ -222,6 +221,13 @@ async def test_deliveries(client: GitHubClient, router: respx.Router) -> None:
     assert await client.deliveries(failed=True, cursor="v1_+12") == DeliveryPage([], None)
     asked = {"per_page": "100", "status": "failure", "cursor": "v1_+12"}
     assert dict(route.calls.last.request.url.params) == asked
+
+
+async def test_app(client: GitHubClient, router: respx.Router) -> None:
+    page = "https://github.com/apps/binder"
+    known = {"id": 17, "html_url": page, "permissions": {"checks": "write"}, "events": ["push"]}
+    router.get(f"{API}/app").respond(json=known)
+    assert await client.app() == AppFacts(page, {"checks": "write"}, ["push"])
 
 
 async def test_delivery_payload(client: GitHubClient, router: respx.Router) -> None:

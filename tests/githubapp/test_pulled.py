@@ -36,10 +36,10 @@ async def pushes(workshop: Workshop) -> list[str]:
 
 def test_what_is_missing_is_taken_once_and_the_oldest_first() -> None:
     listed = [
-        HookDelivery(4, "b", "push", NOW),
-        HookDelivery(3, "here", "push", NOW),
-        HookDelivery(2, "b", "push", NOW - timedelta(minutes=1)),
-        HookDelivery(1, "a", "push", NOW - timedelta(minutes=2)),
+        HookDelivery(4, "b", "push", NOW, "OK", 202),
+        HookDelivery(3, "here", "push", NOW, "OK", 202),
+        HookDelivery(2, "b", "push", NOW - timedelta(minutes=1), "OK", 202),
+        HookDelivery(1, "a", "push", NOW - timedelta(minutes=2), "OK", 202),
     ]
     assert [one.id for one in missing(listed, {"here"})] == [1, 2]
 

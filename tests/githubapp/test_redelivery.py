@@ -17,7 +17,10 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 def failed(guid: str, *hours_ago: float) -> list[HookDelivery]:
     """Return an event's attempts, each made so many hours before now."""
-    return [HookDelivery(int(1e6 - hours * 100), guid, "push", NOW - timedelta(hours=hours)) for hours in hours_ago]
+    return [
+        HookDelivery(int(1e6 - hours * 100), guid, "push", NOW - timedelta(hours=hours), "timed out", 0)
+        for hours in hours_ago
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,7 @@ def _later(monkeypatch: pytest.MonkeyPatch, **more: float) -> None:
 
 async def test_a_lost_push_comes_again_and_is_acted_on(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     await workshop.push("First", README="# Hello")
+    await workshop.act()
     await workshop.sandbox.add_fault("lost", event="push")
     sha = await workshop.push("Second", README="# Hello again")
     await workshop.act()
