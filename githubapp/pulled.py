@@ -2,13 +2,10 @@
 
 GitHub keeps what it could not deliver for some days, and shows it to the App. Which of it is here already the store
 knows, as for deliveries that are received; so it does no harm when one comes both ways.
-
-Source: https://docs.github.com/en/rest/apps/webhooks#list-deliveries-for-an-app-webhook
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from binder.log import logger
@@ -16,33 +13,30 @@ from binder.store.tables import utc_now
 from githubapp.deliveries import parse
 from githubapp.events import Refusal
 from githubapp.faults import GitHubRefusalError
+from githubapp.hook_deliveries import WINDOW, DeliveryList, listed
 from githubapp.inbox import Inbox
-from githubapp.values import DeliveryPage, HookDelivery
+from githubapp.values import HookDelivery
 
 log = logger(__name__)
 
 # 720 looks an hour, of the 5,000 requests that an App has. Asking only for what changed would save none of them: to
 # GitHub each JWT is somebody else, and what it last told him is not remembered for the next.
+# Source: https://github.com/eclipse-csi/otterdog/issues/201
 EVERY_SECONDS: Final = 5.0
 
-_WINDOW = timedelta(days=3)
-_MOST_PAGES = 50
 _REMEMBERED = 1000
 
 
-class GitHub(Protocol):
+class GitHub(DeliveryList, Protocol):
     """Where deliveries are fetched."""
-
-    async def deliveries(self, *, failed: bool = False, cursor: str | None = None) -> DeliveryPage:
-        """Return a page of what was, or was to be, delivered, the newest first."""
 
     async def delivery_payload(self, delivery_id: int) -> Mapping[str, Any]:
         """Return what a delivery says."""
 
 
-def missing(listed: Sequence[HookDelivery], known: Collection[str]) -> list[HookDelivery]:
-    """Return the deliveries that are not here, each event once, the oldest first; `listed` is the newest first."""
-    once = {one.guid: one for one in listed if one.guid not in known}
+def missing(new: Sequence[HookDelivery], known: Collection[str]) -> list[HookDelivery]:
+    """Return the deliveries that are not here, each event once, the oldest first; `new` is the newest first."""
+    once = {one.guid: one for one in new if one.guid not in known}
     return sorted(once.values(), key=lambda one: (one.delivered_at, one.id))
 
 
@@ -59,25 +53,12 @@ class PulledDeliveries:
 
         Raises: BinderError; what was taken until then stays.
         """
-        listed = await self._listed(utc_now() - _WINDOW)
-        known = await self._inbox.intake.known({one.guid for one in listed})
-        for one in missing(listed, known):
+        since = utc_now() - WINDOW
+        new = await listed(self._github, lambda one: one.id not in self._seen and one.delivered_at >= since)
+        known = await self._inbox.intake.known({one.guid for one in new})
+        for one in missing(new, known):
             await self._take(one)
-        self._seen |= {one.id for one in listed}
-        self._seen = frozenset(sorted(self._seen)[-_REMEMBERED:])
-
-    async def _listed(self, since: datetime) -> list[HookDelivery]:
-        listed: list[HookDelivery] = []
-        cursor = None
-        for _ in range(_MOST_PAGES):
-            page = await self._github.deliveries(cursor=cursor)
-            new = [one for one in page.items if one.id not in self._seen and one.delivered_at >= since]
-            listed += new
-            cursor = page.cursor
-            if cursor is None or len(new) < len(page.items):
-                return listed
-        log.warning("deliveries_left", looked_at=len(listed))  # comparing heads makes up for them
-        return listed
+        self._seen = frozenset(sorted(self._seen.union(one.id for one in new))[-_REMEMBERED:])
 
     async def _take(self, one: HookDelivery) -> None:
         headers = {"content-type": "application/json", "x-github-delivery": one.guid, "x-github-event": one.event}

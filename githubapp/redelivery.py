@@ -13,25 +13,20 @@ from typing import Final, Protocol
 from binder.log import logger
 from binder.store.tables import utc_now
 from githubapp.faults import GitHubRefusalError
+from githubapp.hook_deliveries import WINDOW, DeliveryList, listed
 from githubapp.intake import Intake
-from githubapp.values import DeliveryPage, HookDelivery
+from githubapp.values import HookDelivery
 
 log = logger(__name__)
 
 EVERY_SECONDS: Final = 180.0
 
-# GitHub forgets, and takes no order to deliver again, after these.
-_WINDOW = timedelta(days=3)
 _PAUSES = (timedelta(minutes=1), timedelta(minutes=15), timedelta(hours=2))
-_MOST_PAGES = 30
 _MOST_AT_ONCE = 50
 
 
-class GitHub(Protocol):
+class GitHub(DeliveryList, Protocol):
     """Where failed deliveries are listed, and ordered again."""
-
-    async def deliveries(self, *, failed: bool = False, cursor: str | None = None) -> DeliveryPage:
-        """Return a page of what was, or was to be, delivered, the newest first."""
 
     async def deliver_again(self, delivery_id: int) -> None:
         """Have a delivery come once more, under the same guid."""
@@ -52,7 +47,7 @@ def due(failed: Sequence[HookDelivery], known: Collection[str], now: datetime) -
 
 def _is_due(made: Sequence[HookDelivery], now: datetime) -> bool:
     again = len(made) - 1
-    if again >= len(_PAUSES) or now - made[0].delivered_at > _WINDOW:
+    if again >= len(_PAUSES) or now - made[0].delivered_at > WINDOW:
         return False
     return now - made[-1].delivered_at >= _PAUSES[again]
 
@@ -70,22 +65,10 @@ class Redelivery:
         Raises: BinderError.
         """
         now = utc_now()
-        failed = await self._failed(now - _WINDOW)
+        failed = await listed(self._github, lambda one: now - one.delivered_at <= WINDOW, failed=True)
         known = await self._intake.known({one.guid for one in failed})
         for one in due(failed, known, now)[:_MOST_AT_ONCE]:
             await self._order(one)
-
-    async def _failed(self, since: datetime) -> list[HookDelivery]:
-        failed: list[HookDelivery] = []
-        cursor = None
-        for _ in range(_MOST_PAGES):
-            page = await self._github.deliveries(failed=True, cursor=cursor)
-            recent = [one for one in page.items if one.delivered_at >= since]
-            failed += recent
-            cursor = page.cursor
-            if cursor is None or len(recent) < len(page.items):
-                break
-        return failed
 
     async def _order(self, one: HookDelivery) -> None:
         try:

@@ -15,7 +15,7 @@ from binder.app_manifest import (
     registration,
 )
 from binder.errors import VisitorFault
-from githubapp.sandbox.sandbox import DEFAULT_PERMISSIONS
+from githubapp.sandbox.sandbox import DEFAULT_EVENTS, DEFAULT_PERMISSIONS
 
 URL = "https://binder.example.org"
 
@@ -27,7 +27,8 @@ def registered(
     return found, json.loads(found.manifest)
 
 
-def test_the_permissions_are_those_that_the_rest_is_tested_with() -> None:
+def test_permissions_and_events_are_those_that_the_rest_is_tested_with() -> None:
+    assert set(EVENTS) == set(DEFAULT_EVENTS)
     assert {one.name: one.level for one in PERMISSIONS} == DEFAULT_PERMISSIONS
     assert {one.name for one in PERMISSIONS if one.level == "write"} == {
         "statuses",

@@ -37,10 +37,10 @@ class Bare:
         """Where the service is reached."""
         return self.environment["BINDER_URL"]
 
-    async def setup(self) -> tuple[int, str]:
-        """Run `binder setup` as the operator would."""
+    async def binder(self, command: str) -> tuple[int, str]:
+        """Run a command as the operator would."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "binder", "setup"),
+            *(sys.executable, "-m", "binder", command),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, **self.environment},
@@ -89,16 +89,18 @@ async def test_an_app_is_set_up_in_a_browser_and_works_at_once_and_after_a_resta
     (home / "github").mkdir()
     async with running_sandbox(home / "github") as sandbox:
         bare = await _bare(sandbox, home)
-        code, said = await bare.setup()
+        code, said = await bare.binder("setup")
         assert (code, "Start `binder serve` first" in said) == (4, True)
         async with running_child(bare.url, bare.environment, home / "service.log"):
-            code, said = await bare.setup()
+            code, said = await bare.binder("setup")
             assert code == 0, said
             (word,) = re.findall(r"(?:[A-Z2-7]{5}-){3}[A-Z2-7]{5}", said)
             await _set_up(await browser.new_page(), bare.url, word)
             await bare.push_is_noticed("One")
-            code, said = await bare.setup()
+            code, said = await bare.binder("setup")
             assert (code, "already" in said) == (4, True)
+            code, said = await bare.binder("doctor")
+            assert (code, "has what it needs" in said) == (0, True), said
         async with running_child(bare.url, bare.environment, home / "service.log"):
             await bare.push_is_noticed("Two")
         log = (home / "service.log").read_text(encoding="utf-8")
