@@ -4,12 +4,9 @@ Chooses nothing: what to ask and what to say is left to `previews` and `reporter
 tokens are `sign_in`'s, time limits and errors `connection`'s.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 from github import Github
 from github.GithubObject import NotSet
@@ -19,17 +16,16 @@ from github.Repository import Repository as RemoteRepository
 
 from binder.settings import Settings
 from binder.store.tables import Repository
+from githubapp.app_calls import AppCalls
 from githubapp.faults import GitHubRefusalError, GitHubSignInError
 from githubapp.sign_in import SignIn
-from githubapp.values import AppFacts, DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
+from githubapp.values import Place, PullRequest, RepositoryFacts, Status
 
 Answer = TypeVar("Answer")
 
 _GONE = frozenset({404, 410, 451})
 _EMPTY = 409
 _COMMENTS_LOOKED_AT = 1000
-_PAGE = 100
-_NEXT_CURSOR = re.compile(r'[?&]cursor=([^&>]+)[^>]*>; *rel="next"')
 
 
 class GitHubClient:
@@ -37,6 +33,7 @@ class GitHubClient:
 
     def __init__(self, sign_in: SignIn) -> None:
         self._sign_in = sign_in
+        self.about_app = AppCalls(sign_in.app)
         self._bot: str | None = None
 
     @classmethod
@@ -125,46 +122,16 @@ class GitHubClient:
         asked = {"repository_ids": [repository.external_id], "permissions": {"contents": "read"}}
         return (await self._sign_in.mint(repository.installation_id, asked)).token
 
-    async def app(self) -> AppFacts:
-        """Return what GitHub knows of the App."""
-        answer = await self._as_app("GET", "/app")
-        return AppFacts(answer["html_url"], dict(answer["permissions"]), list(answer["events"]))
-
-    async def deliveries(self, *, failed: bool = False, cursor: str | None = None) -> DeliveryPage:
-        """Return a page of what was, or was to be, delivered to the App; with `failed`, only of what did not arrive."""
-        asked = {"per_page": _PAGE} | ({"status": "failure"} if failed else {}) | ({"cursor": cursor} if cursor else {})
-        headers, items = await self._ask_as_app("GET", "/app/hook/deliveries", asked)
-        following = _NEXT_CURSOR.search(headers.get("link", ""))
-        return DeliveryPage([_delivery_of(one) for one in items], unquote(following[1]) if following else None)
-
-    async def delivery_payload(self, delivery_id: int) -> Mapping[str, Any]:
-        """Return what a delivery says."""
-        payload: Mapping[str, Any] = (await self._as_app("GET", f"/app/hook/deliveries/{delivery_id}"))["request"][
-            "payload"
-        ]
-        return payload
-
-    async def deliver_again(self, delivery_id: int) -> None:
-        """Have a delivery come once more, under the same guid."""
-        await self._as_app("POST", f"/app/hook/deliveries/{delivery_id}/attempts")
-
     async def _bot_login(self) -> str:
         if self._bot is None:
             self._bot = f"{(await self._as_app('GET', '/app'))['slug']}[bot]"
         return self._bot
 
     async def _as_app(self, verb: str, path: str) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = (await self._ask_as_app(verb, path))[1]
-        return answer
-
-    async def _ask_as_app(
-        self, verb: str, path: str, parameters: Mapping[str, Any] | None = None
-    ) -> tuple[Mapping[str, str], Any]:
-        """Return the headers, in lower case, and the answer."""
-        asked = dict(parameters) if parameters else None
-        return await self._sign_in.app.call(
-            lambda github: github.requester.requestJsonAndCheck(verb, path, parameters=asked)
+        answer: tuple[Any, Mapping[str, Any]] = await self._sign_in.app.call(
+            lambda github: github.requester.requestJsonAndCheck(verb, path)
         )
+        return answer[1]
 
     async def _at(self, place: Place, ask: Callable[[RemoteRepository], Answer]) -> Answer:
         """Ask about a repository by its number: its name may lead elsewhere, and PyGithub takes a 307 for a success."""
@@ -188,11 +155,6 @@ async def _unless_gone(asked: Awaitable[Answer], gone: frozenset[int] = _GONE) -
         if error.status in gone:
             return None
         raise
-
-
-def _delivery_of(item: Mapping[str, Any]) -> HookDelivery:
-    when = datetime.fromisoformat(item["delivered_at"])
-    return HookDelivery(item["id"], item["guid"], item["event"], when, item["status"], item["status_code"])
 
 
 def _id_of(repository: RemoteRepository | None) -> int | None:

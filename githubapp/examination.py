@@ -56,7 +56,7 @@ async def examine_app(settings: Settings) -> list[str]:
     """
     client = GitHubClient.from_settings(settings)
     try:
-        examined = Examined(await client.app(), (await client.deliveries()).items)
+        examined = Examined(await client.about_app.facts(), (await client.about_app.deliveries()).items)
     finally:
         client.close()
     return complaints_about(examined, url=settings.url, pulls_deliveries=settings.github_deliveries == "pull")

@@ -78,6 +78,8 @@ class GitHubSide:
 def _missed(client: GitHubClient, inbox: Inbox, settings: Settings) -> Polled:
     """Return what finds the deliveries that did not come."""
     if settings.github_deliveries == "pull":
-        return Polled("pulled", pulled.PulledDeliveries(client, inbox).look, every_seconds=pulled.EVERY_SECONDS)
-    again = redelivery.Redelivery(client, inbox.intake)
+        return Polled(
+            "pulled", pulled.PulledDeliveries(client.about_app, inbox).look, every_seconds=pulled.EVERY_SECONDS
+        )
+    again = redelivery.Redelivery(client.about_app, inbox.intake)
     return Polled("redelivery", again.look, every_seconds=redelivery.EVERY_SECONDS)

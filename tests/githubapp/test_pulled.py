@@ -27,7 +27,7 @@ async def laptop(workshop: Workshop) -> Workshop:
 
 
 def fetching(workshop: Workshop) -> PulledDeliveries:
-    return PulledDeliveries(workshop.client, Inbox(workshop.store, workshop.settings))
+    return PulledDeliveries(workshop.client.about_app, Inbox(workshop.store, workshop.settings))
 
 
 async def pushes(workshop: Workshop) -> list[str]:
@@ -74,7 +74,7 @@ async def test_what_also_came_by_itself_is_one(workshop: Workshop) -> None:
 async def test_all_pages_are_looked_through_and_afterwards_only_the_new_ones(
     laptop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("githubapp.client._PAGE", 2)
+    monkeypatch.setattr("githubapp.app_calls._PAGE", 2)
     shas = [await laptop.push(f"Number {number}", README=str(number)) for number in range(5)]
     fetch = fetching(laptop)
     await fetch.look()

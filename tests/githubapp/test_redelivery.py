@@ -57,7 +57,7 @@ def test_where_nothing_failed_nothing_is_ordered() -> None:
 
 
 def _redelivery(workshop: Workshop) -> Redelivery:
-    return Redelivery(workshop.client, Inbox(workshop.store, workshop.settings).intake)
+    return Redelivery(workshop.client.about_app, Inbox(workshop.store, workshop.settings).intake)
 
 
 def _later(monkeypatch: pytest.MonkeyPatch, **more: float) -> None:
@@ -89,7 +89,7 @@ async def test_a_lost_push_comes_again_and_is_acted_on(workshop: Workshop, monke
 
 async def test_all_pages_are_looked_through(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     await workshop.sandbox.add_fault("lost", event="push", count=3)
-    monkeypatch.setattr("githubapp.client._PAGE", 1)
+    monkeypatch.setattr("githubapp.app_calls._PAGE", 1)
     shas = [await workshop.push(f"Number {number}", README=str(number)) for number in range(3)]
     _later(monkeypatch, minutes=2)
     await _redelivery(workshop).look()

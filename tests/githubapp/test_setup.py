@@ -93,7 +93,7 @@ async def test_it_ends_with_keys_that_github_takes(desk: Desk) -> None:
     (settings,) = desk.begun
     client = GitHubClient.from_settings(settings)
     try:
-        assert (await client.deliveries()).items
+        assert (await client.about_app.deliveries()).items
     finally:
         client.close()
     kept = read_app(desk.paths.github)
