@@ -39,6 +39,11 @@ class Paths:
         return self.sboms / f"{build_id}.json"
 
     @property
+    def github(self) -> Path:
+        """Folder of the App that was set up here, with its keys; only the service's account can see into it."""
+        return self.state / "github"
+
+    @property
     def run(self) -> Path:
         """Folder of the sockets."""
         return self.state / "run"
@@ -100,7 +105,7 @@ class Paths:
         for folder in (self.state, self.run, self.tools, self.apt, self.credentials, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
-        for folder in (self.build_logs, self.sboms):
+        for folder in (self.build_logs, self.sboms, self.github):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
         for folder in (self.engine, self.git, self.packages):

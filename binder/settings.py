@@ -137,13 +137,20 @@ class Settings(BaseSettings):
     """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
 
     github_app_id: int | None = None
-    """The App's id. Without it the service does not talk to GitHub: links open, deliveries are refused."""
+    """The App's id. None: that of the App that `binder setup` set up. Where there is none either, the service does not
+    talk to GitHub: links open, deliveries are refused."""
 
     github_private_key_file: Path | None = None
-    """The App's private key, a PEM file that only the service's account can read."""
+    """The App's private key, a PEM file that only the service's account can read. None: the one that came with
+    `binder setup`."""
 
     github_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Secrets that a delivery may be signed with, separated by commas: the current one, and those being retired."""
+    """Secrets that a delivery may be signed with, separated by commas: the current one, and those being retired. None:
+    the one that came with `binder setup`."""
+
+    github_deliveries: Literal["receive", "pull"] = "receive"
+    """`receive`: GitHub delivers to `URL/webhooks/github`, and is asked to deliver again what failed. `pull`: the
+    service fetches deliveries itself, every few seconds, so that GitHub need not reach it: behind a firewall."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are logged."""

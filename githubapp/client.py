@@ -16,6 +16,7 @@ from github.Repository import Repository as RemoteRepository
 
 from binder.settings import Settings
 from binder.store.tables import Repository
+from githubapp.app_calls import AppCalls
 from githubapp.faults import GitHubRefusalError, GitHubSignInError
 from githubapp.sign_in import SignIn
 from githubapp.values import Place, PullRequest, RepositoryFacts, Status
@@ -32,6 +33,7 @@ class GitHubClient:
 
     def __init__(self, sign_in: SignIn) -> None:
         self._sign_in = sign_in
+        self.about_app = AppCalls(sign_in.app)
         self._bot: str | None = None
 
     @classmethod

@@ -21,7 +21,7 @@ _PAGE = 100
 
 
 class Connection:
-    """GitHub, as one of its users, in one of `threads` at a time.
+    """GitHub, as one of its users (None: as nobody), in one of `threads` at a time.
 
     PyGithub 2.10 keeps the request that it is about to send in the connection itself, and GitHub asks for requests one
     after the other.
@@ -29,7 +29,7 @@ class Connection:
     Source: https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#avoid-concurrent-requests
     """
 
-    def __init__(self, api_url: str, auth: Auth.Auth, threads: Executor) -> None:
+    def __init__(self, api_url: str, auth: Auth.Auth | None, threads: Executor) -> None:
         # Its own retries would repeat a POST that had its effect, and its own throttle sleeps without a lock.
         self._github = Github(
             auth=auth,

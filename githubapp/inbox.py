@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from binder.app_manifest import WEBHOOK_PATH
 from binder.errors import StoreUnavailableError
 from binder.log import logger
 from binder.settings import Settings
@@ -31,20 +32,25 @@ _HELD_BYTES = 4 * LARGEST_BODY_BYTES
 _STATUS: dict[Outcome, int] = {"stored": 202, "ignored": 200, "duplicate": 200}
 
 
-def webhook_route(store: Store, settings: Settings) -> Route:
-    """Return the route that deliveries come to. Without an App in the settings, each is refused as unsigned."""
-    return Route("/webhooks/github", Inbox(store, settings).receive, methods=["POST"])
+def webhook_route(inbox: "Inbox") -> Route:
+    """Return the route that deliveries come to."""
+    return Route(WEBHOOK_PATH, inbox.receive, methods=["POST"])
 
 
 class Inbox:
-    """The door for deliveries of one App."""
+    """The door for deliveries of one App. Without an App in the settings, each is refused as unsigned."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._held_bytes = 0
+        self.begin_with(settings)
+
+    def begin_with(self, settings: Settings) -> None:
+        """Take the deliveries of the App that the settings name, from now on."""
         self._app_id = settings.github_app_id or 0
-        self._intake = Intake(store, settings.github_host, self._app_id)
+        self.intake = Intake(self._store, settings.github_host, self._app_id)
         secrets = settings.github_webhook_secrets if settings.github_app_id else ()
         self._secrets = [secret.get_secret_value() for secret in secrets]
-        self._held_bytes = 0
 
     async def receive(self, request: Request) -> Response:
         """Answer a delivery."""
@@ -61,9 +67,16 @@ class Inbox:
 
     async def _take(self, request: Request) -> tuple[Event, Outcome]:
         event = await self._read(request)
-        hint = hint_of(event.name, event.payload, self._app_id)
         async with asyncio.timeout(_STORE_SECONDS):
-            return event, await self._intake.keep(event, hint.reason if isinstance(hint, Ignored) else None)
+            return event, await self.keep(event)
+
+    async def keep(self, event: Event) -> Outcome:
+        """Write a delivery down whose sender is known, and return what became of it.
+
+        Raises: Refusal, StoreUnavailableError.
+        """
+        hint = hint_of(event.name, event.payload, self._app_id)
+        return await self.intake.keep(event, hint.reason if isinstance(hint, Ignored) else None)
 
     async def _read(self, request: Request) -> Event:
         async with self._held_body(request) as body:

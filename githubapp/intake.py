@@ -5,7 +5,7 @@ wait.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from githubapp.deliveries import Event
 Outcome: TypeAlias = Literal["stored", "ignored", "duplicate"]
 
 _MOST_WAITING = 2000
+_ASKED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,20 @@ class Intake:
             # Whoever gives up is not written down, and leaves no failure behind that nobody looked at.
             if not mine.outcome.cancel() and not mine.outcome.cancelled():
                 mine.outcome.exception()
+
+    async def known(self, guids: Iterable[str]) -> set[str]:
+        """Return which of these deliveries are here and did not fail.
+
+        Raises: StoreUnavailableError.
+        """
+        asked, found = list(guids), set[str]()
+        same_app = (Delivery.host == self._host, Delivery.app_id == self._app_id)
+        async with self._store.read() as session:
+            for at in range(0, len(asked), _ASKED_AT_ONCE):
+                of_these = Delivery.guid.in_(asked[at : at + _ASKED_AT_ONCE])
+                did_not_fail = Delivery.state != DeliveryState.FAILED
+                found.update(await session.scalars(select(Delivery.guid).where(*same_app, of_these, did_not_fail)))
+        return found
 
     async def _write_all(self) -> None:
         """Write down what waits, and tell those who wait."""

@@ -1,7 +1,8 @@
 """What GitHub knows, as frozen values in its own words: what the client returns and what the loops tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
@@ -58,3 +59,35 @@ class Status:
     def from_wanted(cls, wanted: Mapping[str, Any]) -> "Status":
         """Return the part of a report that GitHub is shown."""
         return cls(wanted["state"], wanted["description"], wanted["target_url"], wanted["context"])
+
+
+@dataclass(frozen=True)
+class HookDelivery:
+    """One attempt of GitHub's to deliver an event; all attempts at one event share its `guid`.
+
+    `status` is GitHub's word for how it went, and `status_code` the answer's, 0 where none came.
+    """
+
+    id: int
+    guid: str
+    event: str
+    delivered_at: datetime
+    status: str
+    status_code: int
+
+
+@dataclass(frozen=True)
+class DeliveryPage:
+    """A page of deliveries, the newest first; `cursor` leads to the next one, None where this is the last."""
+
+    items: Sequence[HookDelivery]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class AppFacts:
+    """What GitHub knows of the App: its address there, what it may do (name → level), and what it hears."""
+
+    page: str
+    permissions: Mapping[str, str]
+    events: Sequence[str]

@@ -34,11 +34,18 @@ _ON_EVERY_ANSWER: Final[Mapping[str, str]] = {
 }
 
 
-def html(template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: object) -> Response:
-    """Answer with a page."""
+def html(
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    forms_go_to: str = "'self'",
+    **values: object,
+) -> Response:
+    """Answer with a page; `forms_go_to` is the one origin that its forms may be sent to."""
     nonce = new_nonce()
     text = page_text(template, nonce, **values)
-    return HTMLResponse(text, status, page_headers(nonce) | dict(headers or {}))
+    return HTMLResponse(text, status, page_headers(nonce, forms_go_to) | dict(headers or {}))
 
 
 def page_text(template: str, nonce: str, **values: object) -> str:
@@ -51,12 +58,12 @@ def new_nonce() -> str:
     return secrets.token_hex(16)
 
 
-def page_headers(nonce: str) -> dict[str, str]:
+def page_headers(nonce: str, forms_go_to: str = "'self'") -> dict[str, str]:
     """Return what a page may load: our own style, our own script, our own pictures."""
     # A session may share our origin, and serves what it likes there: 'self' would trust its scripts as well.
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"connect-src 'self'; form-action {forms_go_to}; base-uri 'none'; frame-ancestors 'none'"
     )
     return {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
 

@@ -20,6 +20,26 @@ class Pulse(Protocol):
         """
 
 
+class SetUp(Protocol):
+    """The set-up of the App, in one browser, by whoever has the operator's code."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether there is an App already."""
+
+    def begin(self, code: str) -> str | None:
+        """Return the token of the browser that brought the code, or None where that is not the code."""
+
+    def state_of(self, token: str | None) -> str | None:
+        """Return what GitHub is to bring back to the browser that holds `token`, or None where it has no turn."""
+
+    async def finish(self, token: str | None, state: str, code: str) -> str:
+        """Have the App whose code GitHub sent, and return where it is installed.
+
+        Raises: BinderError.
+        """
+
+
 @dataclass(frozen=True)
 class ProxyContext:
     """The service's parts that pages need."""
@@ -30,3 +50,4 @@ class ProxyContext:
     haproxy: Pulse
     keeper: RouteKeeper
     resolver: RefResolver
+    set_up: SetUp

@@ -45,6 +45,14 @@ def serve(
 
 
 @app.command()
+def setup() -> None:
+    """Print a code for the page `/setup` of the running service: there a GitHub App is made for it in one click."""
+    from binder.cli.setup import invite  # noqa: PLC0415
+
+    invite()
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option(help="Check everything as a client would, then stop and remove it.")] = False,
     port: Annotated[int, typer.Option(help="Where visitors reach the service; 0 takes any free port.")] = 8585,

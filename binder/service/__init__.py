@@ -24,6 +24,7 @@ from binder.loop import Hint, run_loop
 from binder.paths import Paths
 from binder.process import Account, find_account
 from binder.service.builder import Builder, registries_of, wired_builder
+from binder.service.github import GitHubSide
 from binder.service.machine import check_machine
 from binder.service.sources import PublicRefs, RepositorySources
 from binder.service.web import serving
@@ -37,10 +38,8 @@ from build.limits import BuildLimits
 from build.worker import BuildWorker
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
-from githubapp.client import GitHubClient
-from githubapp.inbox import webhook_route
-from githubapp.previews import DeliveryWorker
-from githubapp.reporter import Reporter
+from githubapp.setup import SetUp
+from githubapp.stored_app import with_stored_app
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
 from proxy.pages import routes
@@ -92,7 +91,8 @@ async def running_service(settings: Settings, *, ephemeral: bool = False) -> Asy
         builder = await stack.enter_async_context(_builder(settings, paths, account))
         store = await stack.enter_async_context(open_store(settings.store_url))
         await store.release_leases(of_host=socket.gethostname())
-        github = stack.enter_context(_github(settings))
+        github = stack.enter_context(contextlib.closing(GitHubSide(store, settings)))
+        await github.begin_with(with_stored_app(settings, paths.github))
         limits = limits_for(read_cgroup_facts())
         if limits.explanation:
             log.warning("limits_missing", explanation=limits.explanation)
@@ -111,14 +111,15 @@ async def _start(
     settings: Settings,
     builder: Builder,
     engine: PodmanEngine,
-    github: GitHubClient | None,
+    github: GitHubSide,
 ) -> None:
     """Start all parts, those first that others need."""
     store, paths = service.store, service.paths
     haproxy = await stack.enter_async_context(run_haproxy(settings, paths, lambda: stored_routes(store)))
     keeper = RouteKeeper(store, haproxy.runtime)
-    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git))
-    app = Starlette(routes=[webhook_route(store, settings), *routes(context)])
+    set_up = SetUp(settings, paths, github.begin_with)
+    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git), set_up)
+    app = Starlette(routes=[github.route(), *routes(context)])
     await stack.enter_async_context(serving(app, service_socket(paths)))
     limits = BuildLimits(
         Cgroups(engine.limits, f"{paths.instance}-builds"),
@@ -149,9 +150,8 @@ async def _start(
     _run(service, "garbage", collector.step)
     _run(service, "sessions", sessions.step)
     _run(service, "routes", keeper.step)
-    if github:
-        _run(service, "deliveries", DeliveryWorker(store, github, settings).step, store.arrived)
-        _run(service, "reports", Reporter(store, github, settings).step)
+    for name, step in github.loops().items():
+        _run(service, name, step, store.arrived if name == "deliveries" else None)
 
 
 def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None) -> None:
@@ -197,19 +197,6 @@ async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncI
             await builder.close()
         if _try_lock(descriptor):
             await release_engine(paths, account)
-
-
-@contextmanager
-def _github(settings: Settings) -> Iterator[GitHubClient | None]:
-    """Give the App's client, or None where the settings name no App."""
-    if settings.github_app_id is None:
-        yield None
-        return
-    client = GitHubClient.from_settings(settings)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 @contextmanager

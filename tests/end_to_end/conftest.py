@@ -1,4 +1,7 @@
-"""The stage on which a whole service plays: one for all tests that leave it as it was, or one of a test's own."""
+"""The stage on which a whole service plays: one for all tests that leave it as it was, or one of a test's own.
+
+And the browser, in front of it.
+"""
 
 import tempfile
 from collections.abc import AsyncIterator
@@ -6,8 +9,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
 
 from tests.stage import NOTEBOOK, Stage, running_stage
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -27,3 +37,13 @@ def home(reachable_root: Path) -> Path:
     home = Path(tempfile.mkdtemp(dir=reachable_root, prefix="home-"))
     home.chmod(0o711)
     return home
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def browser() -> AsyncIterator[Browser]:
+    """Debian's Chromium, without a window."""
+    assert _CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_FLAGS))
+        yield browser
+        await browser.close()

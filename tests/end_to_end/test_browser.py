@@ -1,33 +1,15 @@
 """What a visitor sees, in Debian's Chromium: from the commit's page to a cell that prints."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from tests.stage import NOTEBOOK, REPOSITORY, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
 
-_CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 _PATIENCE_MS = 60_000
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
-    assert _CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_FLAGS))
-        yield browser
-        await browser.close()
 
 
 async def test_from_the_commits_page_to_a_cell_that_prints(stage: Stage, browser: Browser) -> None:

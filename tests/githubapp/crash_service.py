@@ -14,7 +14,7 @@ from binder.loop import run_loop
 from binder.settings import read_settings
 from binder.store import open_store
 from githubapp.client import GitHubClient
-from githubapp.inbox import webhook_route
+from githubapp.inbox import Inbox, webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
 from tests.githubapp.workshop import serving
@@ -29,7 +29,7 @@ async def run(port: int) -> None:
     with contextlib.closing(client), socket.create_server(("127.0.0.1", port)) as listener:
         async with (
             open_store(settings.store_url) as store,
-            serving(Starlette(routes=[webhook_route(store, settings)]), listener),
+            serving(Starlette(routes=[webhook_route(Inbox(store, settings))]), listener),
             asyncio.TaskGroup() as loops,
         ):
             await store.release_leases(of_host=socket.gethostname())

@@ -19,10 +19,11 @@ class Held:
 
 @dataclass
 class Gate:
-    """Stands around an application; `seen` lists the requests that changed something, in order."""
+    """Stands around an application; `asked` lists the requests, `seen` those that changed something, in order."""
 
     held: list[Held] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def hold(self, method: str, path: str) -> Held:
         """Hold back the answer to the next request with this method whose path this regular expression finds."""
@@ -37,8 +38,10 @@ class Gate:
             if scope["type"] != "http" or not scope["path"].startswith("/api/"):
                 await app(scope, receive, send)
                 return
+            request = f"{scope['method']} {scope['path']}"
+            self.asked.append(request)
             if scope["method"] != "GET":
-                self.seen.append(f"{scope['method']} {scope['path']}")
+                self.seen.append(request)
             held = self._take(scope)
             answered: list[Message] = []
 

@@ -20,7 +20,7 @@ from binder.store.tables import Repository
 from githubapp.client import GitHubClient
 from githubapp.faults import GitHubRefusalError, GitHubSignInError, GitHubUnavailableError
 from githubapp.sign_in import SignIn
-from githubapp.values import Place, PullRequest, RepositoryFacts, Status
+from githubapp.values import AppFacts, DeliveryPage, HookDelivery, Place, PullRequest, RepositoryFacts, Status
 from tests.githubapp.httpx_connections import httpx_connections
 
 API = "https://api.github.com"
@@ -206,6 +206,42 @@ async def test_clone_credentials_reach_one_repository_only(client: GitHubClient,
     assert await client.clone_credentials(Repository(installation_id=None, external_id=1)) is None
 
 
+async def test_deliveries(client: GitHubClient, router: respx.Router) -> None:
+    item = {"id": 4_000_000_000, "guid": "one", "event": "push", "delivered_at": "2026-03-01T00:00:00Z"}
+    items = [{**item, "status": "timed out", "status_code": 0}]
+    following = {"link": f'<{API}/app/hook/deliveries?per_page=100&cursor=v1_%2B12>; rel="next"'}
+    route = router.get(f"{API}/app/hook/deliveries").respond(json=items, headers=following)
+    page = await client.about_app.deliveries()
+    assert page == DeliveryPage(
+        [HookDelivery(4_000_000_000, "one", "push", datetime(2026, 3, 1, tzinfo=UTC), "timed out", 0)], "v1_+12"
+    )
+    assert dict(route.calls.last.request.url.params) == {"per_page": "100"}
+    assert route.calls.last.request.headers["authorization"].startswith("Bearer ey")
+    route.respond(json=[])
+    assert await client.about_app.deliveries(failed=True, cursor="v1_+12") == DeliveryPage([], None)
+    asked = {"per_page": "100", "status": "failure", "cursor": "v1_+12"}
+    assert dict(route.calls.last.request.url.params) == asked
+
+
+async def test_facts(client: GitHubClient, router: respx.Router) -> None:
+    page = "https://github.com/apps/binder"
+    known = {"id": 17, "html_url": page, "permissions": {"checks": "write"}, "events": ["push"]}
+    router.get(f"{API}/app").respond(json=known)
+    assert await client.about_app.facts() == AppFacts(page, {"checks": "write"}, ["push"])
+
+
+async def test_delivery_payload(client: GitHubClient, router: respx.Router) -> None:
+    said = {"id": 9, "request": {"headers": {}, "payload": {"ref": "refs/heads/main"}}}
+    router.get(f"{API}/app/hook/deliveries/9").respond(json=said)
+    assert await client.about_app.delivery_payload(9) == {"ref": "refs/heads/main"}
+
+
+async def test_deliver_again(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{API}/app/hook/deliveries/9/attempts").respond(202, json={})
+    await client.about_app.deliver_again(9)
+    assert route.call_count == 1
+
+
 # What becomes of the answers
 
 Call = Callable[[GitHubClient], Awaitable[object]]
@@ -243,6 +279,13 @@ CALLS: dict[str, tuple[str, str, Call]] = {
         "POST",
         TOKENS,
         lambda github: github.clone_credentials(Repository(installation_id=5, external_id=1296269)),
+    ),
+    "deliveries": ("GET", f"{API}/app/hook/deliveries", lambda github: github.about_app.deliveries()),
+    "delivery_payload": ("GET", f"{API}/app/hook/deliveries/9", lambda github: github.about_app.delivery_payload(9)),
+    "deliver_again": (
+        "POST",
+        f"{API}/app/hook/deliveries/9/attempts",
+        lambda github: github.about_app.deliver_again(9),
     ),
 }
 NONE_WHERE_GONE = {"installation_of", "repository", "branch_head", "pull_request"}

@@ -29,7 +29,7 @@ from githubapp.events import (
     RepositoryLook,
     hint_of,
 )
-from githubapp.inbox import webhook_route
+from githubapp.inbox import Inbox, webhook_route
 from tests.githubapp import payloads
 from tests.githubapp.github_description import validate_webhook
 from tests.githubapp.github_packages import PackageFile
@@ -260,7 +260,7 @@ async def client(store: Store, tmp_path: Path) -> AsyncIterator[httpx.AsyncClien
     settings = read_settings(
         state_dir=tmp_path, cache_dir=tmp_path, github_app_id=APP_ID, github_webhook_secrets=SECRET
     )
-    transport = httpx.ASGITransport(Starlette(routes=[webhook_route(store, settings)]))
+    transport = httpx.ASGITransport(Starlette(routes=[webhook_route(Inbox(store, settings))]))
     async with httpx.AsyncClient(transport=transport, base_url="http://binder.example.org") as opened:
         yield opened
 

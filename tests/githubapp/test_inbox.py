@@ -17,7 +17,7 @@ from binder.settings import Settings, read_settings
 from binder.store import Store
 from binder.store.tables import Delivery, utc_now
 from githubapp.deliveries import LARGEST_BODY_BYTES
-from githubapp.inbox import webhook_route
+from githubapp.inbox import Inbox, webhook_route
 from tests.githubapp import payloads
 
 SECRET, RETIRING = "the new secret", "the old secret"
@@ -31,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def client_of(store: Store, settings: Settings) -> httpx.AsyncClient:
-    app = Starlette(routes=[webhook_route(store, settings)])
+    app = Starlette(routes=[webhook_route(Inbox(store, settings))])
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://binder.example.org")
 
 

@@ -23,7 +23,7 @@ from binder.store import Store, open_store
 from binder.store.queries import advance_build, fail_build
 from binder.store.tables import Build, Delivery, Preview, Report, Repository, utc_now
 from githubapp.client import GitHubClient
-from githubapp.inbox import webhook_route
+from githubapp.inbox import Inbox, webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
 from githubapp.sandbox.sandbox import CreatedApp, Sandbox
@@ -203,7 +203,7 @@ async def running_workshop(sandbox: Sandbox, gate: Gate, folder: Path) -> AsyncI
         with contextlib.closing(client):
             async with (
                 open_store(settings.store_url) as store,
-                serving(Starlette(routes=[webhook_route(store, settings)]), listener),
+                serving(Starlette(routes=[webhook_route(Inbox(store, settings))]), listener),
             ):
                 await sandbox.settled()
                 worker, reporter = DeliveryWorker(store, client, settings), Reporter(store, client, settings)

@@ -13,8 +13,10 @@ from starlette.applications import Starlette
 
 from binder.paths import Paths
 from binder.process import find_account
+from binder.service.github import GitHubSide
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
+from githubapp.setup import SetUp
 from proxy.context import ProxyContext
 from proxy.haproxy import service_socket
 from proxy.pages import routes
@@ -99,7 +101,8 @@ def context(
     store: Store, settings: Settings, paths: Paths, table: FakeRouteTable, resolver: FakeResolver
 ) -> ProxyContext:
     """What the pages are given."""
-    return ProxyContext(store, settings, paths, table, RouteKeeper(store, table), resolver)
+    set_up = SetUp(settings, paths, GitHubSide(store, settings).begin_with)
+    return ProxyContext(store, settings, paths, table, RouteKeeper(store, table), resolver, set_up)
 
 
 @pytest.fixture

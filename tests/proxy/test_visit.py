@@ -67,7 +67,7 @@ async def service(context: ProxyContext) -> AsyncIterator[Service]:
     store, paths = context.store, context.paths
     async with run_haproxy(context.settings, paths, partial(stored_routes, store)) as haproxy, mirror("one") as target:
         keeper = RouteKeeper(store, haproxy.runtime)
-        real = ProxyContext(store, context.settings, paths, haproxy.runtime, keeper, FakeResolver())
+        real = ProxyContext(store, context.settings, paths, haproxy.runtime, keeper, FakeResolver(), context.set_up)
         async with application_on_socket(Starlette(routes=routes(real)), service_socket(paths)):
             yield Service(real, target)
 
