@@ -189,6 +189,16 @@ class FileChange:
 
 
 @dataclass(frozen=True)
+class TreeEntry:
+    """What lies at a path of a commit; a `commit` is a submodule, and only a `blob` has a size."""
+
+    path: str
+    kind: Literal["blob", "tree", "commit"]
+    sha: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One attempt to deliver an event, as GitHub keeps it; `status_code` is 0 when no answer came."""
 
