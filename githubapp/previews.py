@@ -7,6 +7,7 @@ what is written stands in `records`, and GitHub hears of it from `reporter`.
 from datetime import timedelta
 from typing import Protocol
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 
 from binder.errors import BinderError
@@ -15,7 +16,7 @@ from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Delivery, utc_now
-from githubapp.events import Ignored, Look, Refusal, look_of
+from githubapp.events import URGENT_EVENTS, Hint, Ignored, Look, Refusal, hint_of
 from githubapp.faults import GitHubRefusalError, pause_seconds
 from githubapp.heads import Head, decide
 from githubapp.records import MovedError, Observation, mark_of, record
@@ -57,9 +58,8 @@ class DeliveryWorker:
         self._addresses = Addresses(settings.url, settings.github_url)
 
     async def step(self) -> bool:
-        """Act on the oldest delivery that waits, and return whether there was one."""
-        waits = Delivery.state == DeliveryState.STORED
-        delivery = await self._store.claim(Delivery, waits, now=utc_now(), lease_seconds=_LEASE_SECONDS)
+        """Act on the oldest delivery that waits, urgent ones first, and return whether there was one."""
+        delivery = await self._claim(Delivery.event.in_(URGENT_EVENTS)) or await self._claim()
         if delivery is None:
             return False
         try:
@@ -70,13 +70,21 @@ class DeliveryWorker:
             await self._put_off(delivery, error)
         return True
 
+    async def _claim(self, *of_kind: ColumnElement[bool]) -> Delivery | None:
+        waits = (Delivery.state == DeliveryState.STORED, *of_kind)
+        return await self._store.claim(Delivery, *waits, now=utc_now(), lease_seconds=_LEASE_SECONDS)
+
     async def _act(self, delivery: Delivery) -> None:
-        look = look_of(delivery.event, delivery.payload)
-        seen = look if isinstance(look, Ignored) else await self._observe(look)
+        seen = await self._seen(hint_of(delivery.event, delivery.payload, delivery.app_id))
         if isinstance(seen, Ignored):
             await self._end(delivery, DeliveryState.IGNORED, seen.reason)
         else:
             await self._end(delivery, seen.decision.state, seen.decision.reason, seen)
+
+    async def _seen(self, hint: Hint) -> Observation | Ignored:
+        if isinstance(hint, Look):
+            return await self._observe(hint)
+        return hint if isinstance(hint, Ignored) else Ignored(f"{type(hint).__name__} is not acted on yet")
 
     async def _observe(self, look: Look) -> Observation | Ignored:
         """Return what GitHub says now about a ref, and what to do about it."""

@@ -56,3 +56,8 @@ def test_decide(
 ) -> None:
     decision = decide(look(told), head)
     assert (decision.state, decision.reason, decision.sha, decision.build) == (state, reason, sha, build)
+
+
+def test_an_event_that_names_no_commit_cannot_be_stale() -> None:
+    created = Look("branch", "main", None, 1, None, sha_known=False)
+    assert decide(created, Head(SHA)).state is DeliveryState.ACTED

@@ -15,7 +15,7 @@ from binder.lifecycle import DeliveryState
 from binder.settings import Settings, read_settings
 from binder.store import Store
 from binder.store.tables import Delivery, utc_now
-from githubapp.events import LARGEST_BODY_BYTES
+from githubapp.deliveries import LARGEST_BODY_BYTES
 from githubapp.inbox import webhook_route
 from tests.githubapp import payloads
 
@@ -108,9 +108,8 @@ async def test_two_apps_may_share_an_id(client: httpx.AsyncClient, store: Store,
     ("event", "payload", "reason"),
     [
         ("ping", {"zen": "Keep it logically awesome.", "hook_id": 1}, "ping is not acted on"),
-        ("installation", {"action": "created", **payloads.installation()}, "installation.created is not acted on"),
         ("push", payloads.push("refs/tags/v1"), "only branches are built, no tags or other refs"),
-        ("pull_request", payloads.pull_request("labeled"), "pull_request.labeled is not acted on"),
+        ("pull_request", payloads.pull_request("assigned"), "pull_request.assigned is not acted on"),
     ],
 )
 async def test_what_is_ignored_is_answered_and_remembered_with_its_reason(
