@@ -12,7 +12,7 @@ from githubapp.sandbox.access import Refusal, not_found
 from githubapp.sandbox.names import is_branch, is_sha
 from githubapp.sandbox.plumbing import EMPTY_TREE
 from githubapp.sandbox.rest import Call, Rule
-from githubapp.sandbox.rest_bodies import invalid, text, text_or_none
+from githubapp.sandbox.rest_bodies import invalid, text, text_or_none, url_or_none
 from githubapp.sandbox.rest_lists import page
 from githubapp.sandbox.values import STATUS_STATES, Repository, Status, StatusState
 from githubapp.sandbox.world import World
@@ -81,7 +81,7 @@ async def resolve(world: World, repository: Repository, ref: str) -> str | None:
     return None
 
 
-async def _commit_sha(call: Call) -> str:
+async def commit_sha(call: Call) -> str:
     """Raises: Refusal 409 for a repository without commits, 422 for a ref that is none."""
     sha = await resolve(call.world, call.repository, call.path("ref"))
     if sha:
@@ -97,7 +97,7 @@ async def _refuse_empty(call: Call) -> None:
 
 
 async def get_commit(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     if "application/vnd.github.sha" in call.request.headers.get("accept", ""):
         return PlainTextResponse(sha, media_type="application/vnd.github.sha; charset=utf-8")
     commit = await call.world.git.commit(call.repository.id, sha)
@@ -107,7 +107,7 @@ async def get_commit(call: Call) -> Response:
 
 
 async def get_combined_status(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     latest = call.state.latest_statuses(call.repository, sha)
     shown, headers = page(call, latest)
     body = commit_payloads.combined_status(call.state, call.repository, sha, latest, shown)
@@ -115,7 +115,7 @@ async def get_combined_status(call: Call) -> Response:
 
 
 async def list_statuses(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     shown, headers = page(call, call.state.statuses_of(call.repository, sha))
     return JSONResponse([commit_payloads.status(call.state, call.repository, one) for one in shown], headers=headers)
 
@@ -132,7 +132,7 @@ async def create_status(call: Call) -> Response:
         context=_context(call),
         state=_status_state(call),
         description=_description(call),
-        target_url=_target_url(call),
+        target_url=url_or_none(call.body, "target_url", "Status"),
         creator=call.login,
         created_at=call.state.now(),
     )
@@ -164,13 +164,6 @@ def _description(call: Call) -> str | None:
         message = f"description is too long (maximum is {LONGEST_DESCRIPTION_CHARACTERS} characters)"
         raise invalid("Status", "description", "custom", message)
     return description
-
-
-def _target_url(call: Call) -> str | None:
-    target = text_or_none(call.body, "target_url", "Status")
-    if target and not target.startswith(("http://", "https://")):
-        raise invalid("Status", "target_url", "custom", "target_url must use http(s) scheme")
-    return target or None
 
 
 def _refuse_too_many(call: Call, status: Status) -> None:

@@ -14,7 +14,11 @@ from typing import Any, TypeVar
 from githubapp.sandbox.values import (
     Account,
     App,
+    CheckRun,
+    CheckSuite,
     Comment,
+    Deployment,
+    Environment,
     Installation,
     InstallationToken,
     PullRequest,
@@ -42,6 +46,10 @@ class State:
         self.pulls: dict[tuple[int, int], PullRequest] = {}
         self.comments: dict[int, Comment] = {}
         self.statuses: dict[tuple[int, str], list[Status]] = {}
+        self.check_suites: dict[int, CheckSuite] = {}
+        self.check_runs: dict[int, CheckRun] = {}
+        self.deployments: dict[int, Deployment] = {}
+        self.environments: dict[tuple[int, str], Environment] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)
@@ -140,6 +148,10 @@ class State:
         self.pulls = {place: pull for place, pull in self.pulls.items() if place[0] != gone}
         self.comments = {number: one for number, one in self.comments.items() if one.repository_id != gone}
         self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
+        self.check_suites = {number: one for number, one in self.check_suites.items() if one.repository_id != gone}
+        self.check_runs = {number: one for number, one in self.check_runs.items() if one.repository_id != gone}
+        self.deployments = {number: one for number, one in self.deployments.items() if one.repository_id != gone}
+        self.environments = {place: one for place, one in self.environments.items() if place[0] != gone}
         self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
         for place, pull in self.pulls.items():
             if pull.head_id == gone:
@@ -164,3 +176,24 @@ class State:
         for status in self.statuses_of(repository, sha):
             latest.setdefault(status.context.lower(), status)
         return list(latest.values())
+
+    def check_suites_of(self, repository: Repository, sha: str) -> list[CheckSuite]:
+        """One for each App that has checked the commit, oldest first."""
+        return [one for one in self.check_suites.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+
+    def check_runs_of(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """Newest first."""
+        found = [one for one in self.check_runs.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+        return sorted(found, key=lambda run: run.id, reverse=True)
+
+    def latest_check_runs(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """The newest check run of each name of each App, newest first."""
+        latest: dict[tuple[int, str], CheckRun] = {}
+        for run in self.check_runs_of(repository, sha):
+            latest.setdefault((run.app_id, run.name), run)
+        return list(latest.values())
+
+    def deployments_of(self, repository: Repository, sha: str | None = None) -> list[Deployment]:
+        """Newest first; of one commit, if it is named."""
+        found = [one for one in self.deployments.values() if one.repository_id == repository.id]
+        return [one for one in reversed(found) if sha in {None, one.sha}]

@@ -7,16 +7,25 @@ All times are aware and in UTC.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Json: TypeAlias = dict[str, object]
 AccountKind: TypeAlias = Literal["User", "Organization", "Bot"]
 Role: TypeAlias = Literal["read", "triage", "write", "maintain", "admin"]
 Level: TypeAlias = Literal["read", "write"]
 StatusState: TypeAlias = Literal["error", "failure", "pending", "success"]
+CheckStatus: TypeAlias = Literal["queued", "in_progress", "completed"]
+CheckConclusion: TypeAlias = Literal[
+    "action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out"
+]
+DeploymentState: TypeAlias = Literal["error", "failure", "inactive", "in_progress", "queued", "pending", "success"]
 
 STATUS_STATES: tuple[StatusState, ...] = ("error", "failure", "pending", "success")
 ROLES: tuple[Role, ...] = ("read", "triage", "write", "maintain", "admin")
+
+CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+CHECK_CONCLUSIONS: tuple[CheckConclusion, ...] = get_args(CheckConclusion)
+DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,101 @@ class Status:
     target_url: str | None
     creator: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class CheckAction:
+    """A button below a check run; what it does is the App's, which is sent the `identifier`."""
+
+    label: str
+    description: str
+    identifier: str
+
+
+@dataclass(frozen=True)
+class CheckSuite:
+    """All check runs of one App for one commit; `branch` is one that the commit was the tip of."""
+
+    id: int
+    repository_id: int
+    app_id: int
+    sha: str
+    branch: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """A check of a commit; `annotations` are in GitHub's shape. Only a completed one has a conclusion."""
+
+    id: int
+    repository_id: int
+    suite_id: int
+    app_id: int
+    sha: str
+    name: str
+    started_at: datetime
+    status: CheckStatus = "queued"
+    conclusion: CheckConclusion | None = None
+    completed_at: datetime | None = None
+    details_url: str | None = None
+    external_id: str = ""
+    title: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    annotations: tuple[Json, ...] = ()
+    actions: tuple[CheckAction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where deployments go; it appears with the first one, and stays."""
+
+    id: int
+    repository_id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class DeploymentStatus:
+    """How a deployment stood at a time; the newest one counts."""
+
+    id: int
+    state: DeploymentState
+    creator: str
+    app_id: int | None
+    description: str
+    environment: str
+    environment_url: str
+    log_url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A commit that is brought somewhere; `statuses` are the oldest first."""
+
+    id: int
+    repository_id: int
+    sha: str
+    ref: str
+    task: str
+    payload: Json | str
+    original_environment: str
+    environment: str
+    description: str | None
+    transient: bool
+    production: bool
+    creator: str
+    app_id: int | None
+    created_at: datetime
+    statuses: tuple[DeploymentStatus, ...] = ()
+
+    @property
+    def state(self) -> DeploymentState:
+        """How it stands; `pending` until somebody has said something."""
+        return self.statuses[-1].state if self.statuses else "pending"
 
 
 @dataclass(frozen=True)
