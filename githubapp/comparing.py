@@ -13,12 +13,12 @@ from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Preview
 from githubapp.decisions import Cause
-from githubapp.events import Look, RepositoryLook
+from githubapp.events import Kind, Look, RepositoryLook
 from githubapp.looks import Finding, Looker
 from githubapp.lookups import Lookups
 from githubapp.records import MovedError
 from githubapp.reports import Addresses
-from githubapp.repositories import record_repository, stored_repository, unseen
+from githubapp.repositories import record_repository, unseen
 from githubapp.values import PullRequest, RepositoryFacts
 
 log = logger(__name__)
@@ -61,10 +61,9 @@ def _head_of(preview: Preview | None) -> str | None:
     return preview.head_sha if preview and (preview.live or preview.held) else None
 
 
-def _look(repository: RepositoryFacts, kind: str, ref: str, sha: str | None) -> Look:
+def _look(repository: RepositoryFacts, kind: Kind, ref: str, sha: str | None) -> Look:
     place = repository.place
-    named = "pull" if kind == "pull" else "branch"
-    return Look(named, ref, sha, place.repository_id, place.installation_id)
+    return Look(kind, ref, sha, place.repository_id, place.installation_id)
 
 
 class Comparer:
@@ -102,13 +101,6 @@ class Comparer:
         if looks:
             log.info("heads_compared", repository=row.full_name, differed=len(looks), cause=cause.kind)
         return len(looks)
-
-    async def hide(self, facts: RepositoryFacts, cause: Cause) -> None:
-        """End what there is of a repository that has no previews now."""
-        async with self._store.read() as session:
-            row = await stored_repository(session, self._host, facts.place.repository_id)
-        if row and (row.private, row.archived) != (facts.private, facts.archived):
-            await self._looker.write(self._looker.hides(facts), cause)
 
     async def _make(self, look: Look, cause: Cause) -> None:
         try:

@@ -15,7 +15,7 @@ from binder.store import Store
 from binder.store.tables import Installation, utc_now
 from githubapp.comparing import Comparer
 from githubapp.decisions import Cause
-from githubapp.faults import pause_seconds
+from githubapp.faults import GitHubRefusalError, GitHubUnavailableError, pause_seconds
 from githubapp.installations import Installations
 from githubapp.looks import Looker
 from githubapp.lookups import Lookups
@@ -54,8 +54,8 @@ class Comparisons:
         try:
             busy = await self._next(now)
         except BinderError as error:
-            self._put_off(now, error)
-            return False
+            await self._put_off(error, now)
+            return True
         self._failures = 0
         return busy
 
@@ -111,10 +111,11 @@ class Comparisons:
             self._not_before = now + _SHORT_OF_REQUESTS
             return
         facts = self._repositories[0]
-        if unseen(facts):
-            await self._comparer.hide(facts, self._cause)
-        else:
-            await self._comparer.compare(facts, self._cause)
+        try:
+            if not unseen(facts):
+                await self._comparer.compare(facts, self._cause)
+        except GitHubRefusalError as error:
+            log.warning("repository_not_compared", repository=f"{facts.owner}/{facts.name}", reason=error.message)
         self._repositories.popleft()
 
     async def _note_compared(self, installation_id: int, now: datetime) -> None:
@@ -124,11 +125,19 @@ class Comparisons:
             if row:
                 row.compared_at = now
 
-    def _put_off(self, now: datetime, error: BinderError) -> None:
-        """Try again later. An installation that cannot be asked does not keep the others waiting."""
+    async def _put_off(self, error: BinderError, now: datetime) -> None:
+        """Go on with the next installation, or later with all where GitHub itself does not answer."""
+        log.warning("comparison_put_off", installation=self._installation_id, reason=error.message)
+        is_of_one = isinstance(error, GitHubRefusalError) or (
+            isinstance(error, GitHubUnavailableError) and error.limited
+        )
+        if is_of_one and self._installation_id is not None:
+            self._repositories.clear()
+            await self._note_compared(self._installation_id, now)
+            self._installation_id = None
+            return
         self._failures += 1
         self._not_before = now + timedelta(seconds=pause_seconds(error, self._failures))
-        log.warning("comparison_put_off", installation=self._installation_id, reason=error.message)
 
     @property
     def _cause(self) -> Cause:

@@ -61,7 +61,7 @@ async def end_unwanted_builds(
 
 
 async def end_unwanted_sessions(session: AsyncSession, repository: Repository, preview: Preview, now: datetime) -> None:
-    """End the sessions of a preview that has ended and that nobody opened; if another preview needs one, it gets one."""
+    """End the sessions of a preview that ended, as far as nobody opened them; whoever else needs one is given one."""
     of_preview = (Build.preview_id == preview.id, Build.sha.not_in(_heads(repository)))
     await end_sessions(session, of_preview, "Its preview has ended.", now, open_ones=False)
 

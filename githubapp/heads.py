@@ -84,9 +84,7 @@ def decide(
     return Decision(state, "; ".join(reasons) or None, head.sha, action, held)
 
 
-def _action(
-    look: Look, head: Head, policy: PreviewPolicy, known: Known, *, asked: bool
-) -> tuple[Action, str | None]:
+def _action(look: Look, head: Head, policy: PreviewPolicy, known: Known, *, asked: bool) -> tuple[Action, str | None]:
     if head.sha is None:
         return "end", None
     if unwanted := _unwanted(look, head, policy):

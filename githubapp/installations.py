@@ -4,7 +4,6 @@ An event says only where to look: whether the App is still there, what it covers
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -76,10 +75,8 @@ class Installations:
                 reason = unseen(repository)
                 known = stored.get(repository.place.repository_id)
                 if known and reason:
-                    known = await record_repository(session, self._host, repository, self._addresses)
-                    await end_repository(
-                        session, known, reason, self._addresses, cause, now, taken=repository.private
-                    )
+                    await record_repository(session, self._host, repository, self._addresses)
+                    await end_repository(session, known, reason, self._addresses, cause, now, taken=repository.private)
 
         return Finding(DeliveryState.ACTED, f"the installation covers {len(covered)} repositories", write)
 
@@ -115,8 +112,3 @@ class Installations:
     async def _rows(self, session: AsyncSession, installation_id: int) -> Sequence[Repository]:
         of_it = (Repository.host == self._host, Repository.installation_id == installation_id)
         return (await session.scalars(select(Repository).where(*of_it).order_by(Repository.id))).all()
-
-
-def known_removed(finding: Finding) -> Finding:
-    """Return a finding that was looked for: it is acted on, not ignored."""
-    return replace(finding, state=DeliveryState.ACTED)

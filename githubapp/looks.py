@@ -14,6 +14,7 @@ from binder.lifecycle import DeliveryState
 from binder.preview_policy import PreviewPolicy
 from binder.settings import Settings
 from binder.store import Store
+from binder.store.tables import utc_now
 from githubapp.decisions import Cause
 from githubapp.endings import end_repository
 from githubapp.events import Look
@@ -62,7 +63,8 @@ class Looker:
 
         Raises: MovedError, where the head is not the one that is wished for; what `Connection.call` raises.
         """
-        mark = await self.mark(look)
+        async with self._store.read() as session:
+            mark = await mark_of(session, self._host, look)
         facts = await self.repository(look.repository_id, look.installation_id)
         if isinstance(facts, str):
             return self.ends(look.repository_id, facts)
@@ -75,17 +77,24 @@ class Looker:
             lambda session, cause, now: record(session, self._host, seen, self._addresses, cause, now),
         )
 
-    async def mark(self, look: Look) -> Mark:
-        """Return what is known of a ref before GitHub is asked."""
-        async with self._store.read() as session:
-            return await mark_of(session, self._host, look)
+    async def write(self, finding: Finding, cause: Cause) -> None:
+        """Write down what was found, in a transaction of its own.
+
+        Raises: MovedError.
+        """
+        if finding.write:
+            async with self._store.write() as session:
+                await finding.write(session, cause, utc_now())
 
     async def repository(self, repository_id: int, installation_id: int | None) -> RepositoryFacts | str:
-        """Return what GitHub says of a repository, or why it says nothing."""
-        installation_id = installation_id or await self._github.installation_of(repository_id)
-        if installation_id is None:
+        """Return what GitHub says of a repository, or why it says nothing; the installation may be an old one."""
+        facts = await self._github.repository(installation_id, repository_id) if installation_id else None
+        if facts:
+            return facts
+        current = await self._github.installation_of(repository_id)
+        if current is None:
             return "the App is not installed on the repository"
-        return await self._github.repository(installation_id, repository_id) or "the App cannot see the repository"
+        return await self._github.repository(current, repository_id) or "the App cannot see the repository"
 
     def ends(self, repository_id: int, reason: str) -> Finding:
         """Return that a repository is out of our sight, with all that it had ended."""
@@ -142,9 +151,7 @@ class Looker:
             return Head(None)
         return Head(pull.head_sha, await self._github.commit_message(facts.place, pull.head_sha), pull)
 
-    async def _known(
-        self, look: Look, facts: RepositoryFacts, head: Head, policy: PreviewPolicy
-    ) -> tuple[Head, Known]:
+    async def _known(self, look: Look, facts: RepositoryFacts, head: Head, policy: PreviewPolicy) -> tuple[Head, Known]:
         """Return what the store knows of a head, and the head with what changed, where the policy asks for that."""
         sha = head.sha or ""
         async with self._store.read() as session:

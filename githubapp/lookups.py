@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from github import Github
 from github.ContentFile import ContentFile
+from github.NamedUser import NamedUser
 from github.PullRequest import PullRequest as RemotePull
 from github.Repository import Repository as RemoteRepository
 
@@ -196,12 +197,17 @@ def _pull(found: RemotePull) -> PullRequest:
         head_sha=head.sha,
         head_repository_id=_id_of(head.repo),
         base_repository_id=base.repo.id,
-        author=found.user.login if found.user else "ghost",
+        author=_login_of(found.user),
         base_ref=base.ref,
         base_sha=base.sha,
         draft=bool(found.draft),
         labels=tuple(label.name for label in found.labels),
     )
+
+
+def _login_of(user: NamedUser | None) -> str:
+    """PyGithub's types do not say that somebody's account may be gone; GitHub shows another one's name then."""
+    return "ghost" if user is None else user.login
 
 
 def _id_of(repository: RemoteRepository | None) -> int | None:

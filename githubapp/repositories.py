@@ -1,10 +1,10 @@
 """The rows of repositories: one for each number that GitHub has given, whatever the repository is called by now."""
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.store.queries import find_repository
-from binder.store.tables import Repository
+from binder.store.tables import Preview, Repository
 from githubapp.owed import owe_again
 from githubapp.reports import Addresses
 from githubapp.values import RepositoryFacts
@@ -34,15 +34,22 @@ async def record_repository(
     if row is None:
         row = Repository(host=host)
         session.add(row)
-    had_right = row.installation_id is not None and not row.archived
+    was_seen = row.installation_id is not None and not row.archived and not row.private
     row.external_id, row.owner, row.name = place.repository_id, facts.owner, facts.name
     row.clone_url = f"{addresses.github}/{facts.owner}/{facts.name}.git"
     row.private, row.archived, row.default_branch = facts.private, facts.archived, facts.default_branch
     row.installation_id = place.installation_id
     await session.flush()
-    if not had_right and not facts.archived:
-        await owe_again(session, row, addresses)
+    if not was_seen and not facts.archived:
+        await _begin_again(session, row, addresses)
     return row
+
+
+async def _begin_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
+    """Take up a repository that we had no right to for a while: nothing that was said of its refs holds any more."""
+    ended = (Preview.repository_id == repository.id, Preview.live.is_(False))
+    await session.execute(update(Preview).where(*ended).values(held=None, updated_at=Preview.updated_at))
+    await owe_again(session, repository, addresses)
 
 
 def unseen(facts: RepositoryFacts) -> str | None:

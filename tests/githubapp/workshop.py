@@ -23,6 +23,7 @@ from binder.store import Store, open_store
 from binder.store.queries import advance_build, fail_build
 from binder.store.tables import Build, Delivery, Preview, Report, Repository, utc_now
 from githubapp.client import GitHubClient
+from githubapp.comparisons import Comparisons
 from githubapp.inbox import webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
@@ -85,6 +86,10 @@ class Workshop:
     async def act(self) -> None:
         """Act on all deliveries that wait."""
         await _until_idle(self.worker.step)
+
+    async def compare(self) -> None:
+        """Compare everything, as a service does that has just started."""
+        await _until_idle(Comparisons(self.store, self.client, self.settings).step)
 
     async def report(self) -> None:
         """Tell GitHub all that is owed and due."""
