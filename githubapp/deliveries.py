@@ -17,7 +17,7 @@ from githubapp.events import Refusal, kept
 LARGEST_BODY_BYTES = 25 * 2**20
 
 _GUID = re.compile(r"[A-Za-z0-9-]{1,100}")
-_NAME = re.compile(r"[a-z_]{1,50}")
+_NAME = re.compile(r"[a-z0-9_]{1,50}")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Event:
     payload: Mapping[str, Any]
 
 
-def verify(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
+def verify(body: bytes | bytearray, signature: str | None, secrets: Sequence[str]) -> bool:
     """Whether one of the secrets signed `body`; `signature` is the header `X-Hub-Signature-256`, None if missing.
 
     Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
@@ -40,11 +40,11 @@ def verify(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
     return any(hmac.compare_digest(given, wanted) for wanted in signed)
 
 
-def _hex_digest(body: bytes, secret: str) -> bytes:
+def _hex_digest(body: bytes | bytearray, secret: str) -> bytes:
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
 
 
-def parse(headers: Mapping[str, str], body: bytes) -> Event:
+def parse(headers: Mapping[str, str], body: bytes | bytearray) -> Event:
     """Read a delivery whose signature is good.
 
     Raises: Refusal, 415 or 400.

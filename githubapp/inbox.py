@@ -72,7 +72,7 @@ class Inbox:
             return parse(request.headers, body)
 
     @asynccontextmanager
-    async def _held_body(self, request: Request) -> AsyncIterator[bytes]:
+    async def _held_body(self, request: Request) -> AsyncIterator[bytearray]:
         """Give the body, within what one delivery and all of them together may hold."""
         too_large = Refusal(413, f"A delivery has at most {LARGEST_BODY_BYTES} bytes.")
         if _declared_bytes(request) > LARGEST_BODY_BYTES:
@@ -87,7 +87,7 @@ class Inbox:
                         raise too_large
                     if self._held_bytes > _HELD_BYTES:
                         raise Refusal(503, "Too much is being delivered at once. Please deliver it again.")
-            yield bytes(body)
+            yield body
         except ClientDisconnect as error:
             raise Refusal(400, "The body did not come to its end.") from error
         except TimeoutError as error:

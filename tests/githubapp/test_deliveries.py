@@ -78,6 +78,10 @@ def test_header_names_have_no_case_and_the_media_type_may_have_parameters() -> N
     assert parse({**headers, "Content-Type": "Application/JSON; charset=utf-8"}, body).name == "push"
 
 
+def test_event_names_may_have_digits() -> None:
+    assert read("projects_v2_item", {"action": "created"}).name == "projects_v2_item"
+
+
 @pytest.mark.parametrize(
     ("payload", "headers", "status"),
     [

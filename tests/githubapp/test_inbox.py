@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,17 @@ async def test_two_apps_may_share_an_id(client: httpx.AsyncClient, store: Store,
     assert [row.app_id for row in await rows(store)] == [17, 18]
 
 
+async def test_two_hosts_may_share_an_app_and_an_id(
+    client: httpx.AsyncClient, store: Store, settings: Settings
+) -> None:
+    await deliver(client, "push", payloads.push())
+    enterprise = settings.model_copy(update={"github_url": "https://ghe.example.com"})
+    async with client_of(store, enterprise) as other:
+        headers = {"x-github-enterprise-host": "ghe.example.com", "x-github-enterprise-version": "3.16.0"}
+        assert await deliver(other, "push", payloads.push(), **headers) == 202
+    assert [row.host for row in await rows(store)] == ["github.com", "ghe.example.com"]
+
+
 @pytest.mark.parametrize(
     ("event", "payload", "reason"),
     [
@@ -187,6 +199,19 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         await asyncio.sleep(10)
 
     assert (await client.post("/webhooks/github", content=stalled())).status_code == 408
+
+
+async def test_large_bodies_leave_no_memory_behind(client: httpx.AsyncClient) -> None:
+    start = b'{"ref": "refs/tags/v1", "after": "' + payloads.SHA.encode() + b'", "x": "'
+    large = start + b"x" * (LARGEST_BODY_BYTES - len(start) - 2) + b'"}'
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            assert await deliver(client, "push", large, guid=f"large-{number}") == 200
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < LARGEST_BODY_BYTES // 5
 
 
 async def test_too_much_at_once_is_put_off(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
