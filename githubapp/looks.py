@@ -94,7 +94,7 @@ class Looker:
         current = await self._github.installation_of(repository_id)
         if current is None:
             return "the App is not installed on the repository"
-        return await self._github.repository(current, repository_id) or "the App cannot see the repository"
+        return await self._github.repository(current, repository_id, anew=True) or "the App cannot see the repository"
 
     def ends(self, repository_id: int, reason: str) -> Finding:
         """Return that a repository is out of our sight, with all that it had ended."""
