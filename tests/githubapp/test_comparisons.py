@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import update
 
 from binder.lifecycle import BuildState
@@ -68,11 +69,12 @@ async def test_it_is_done_each_hour(workshop: Workshop) -> None:
     assert (await workshop.build(newer)).state is BuildState.QUEUED
 
 
-async def test_while_github_is_down_it_waits_and_loses_nothing(workshop: Workshop) -> None:
+@pytest.mark.parametrize("call", ["/app/installations", "/installation/repositories", "/branches", "/pulls"])
+async def test_while_github_is_down_it_waits_and_loses_nothing(workshop: Workshop, call: str) -> None:
     await workshop.act()
     await lose_everything(workshop)
     sha = await workshop.push("First")
-    await workshop.sandbox.add_fault("status", status=503, count=2, path="^/api/.*/branches$")
+    await workshop.sandbox.add_fault("status", status=503, count=2, path=f"{call}$")
     comparisons = Comparisons(workshop.store, workshop.client, workshop.settings)
     for _ in range(30):
         comparisons._not_before = utc_now()
@@ -80,6 +82,20 @@ async def test_while_github_is_down_it_waits_and_loses_nothing(workshop: Worksho
     assert len(await workshop.builds(sha)) == 1
     (installation,) = await workshop.rows(Installation)
     assert installation.compared_at
+
+
+async def test_what_is_added_while_it_compares_is_compared_after_it(workshop: Workshop) -> None:
+    await workshop.act()
+    comparisons = Comparisons(workshop.store, workshop.client, workshop.settings)
+    assert await comparisons.step()  # lists the installations
+    assert await comparisons.step()  # finds what this one covers
+    await workshop.sandbox.create_repository("ada/other")
+    await workshop.checkout.commit("Before the App was there")
+    await workshop.checkout.push(workshop.sandbox.clone_url("ada/other", login="ada"))
+    await workshop.happens(workshop.sandbox.install(workshop.app.app_id, account="ada", repositories=["ada/other"]))
+    while await comparisons.step():
+        pass
+    assert [row.ref for row in await workshop.rows_live()] == ["main"]
 
 
 async def test_a_rate_limit_leaves_the_installation_alone_for_an_hour(workshop: Workshop) -> None:
