@@ -72,9 +72,11 @@ def waiting_status() -> Status:
     return Status("pending", "Waiting for approval: commits from forks are not built unasked", None)
 
 
-def ended_status(preview: Preview) -> Status:
-    """Return the status of a commit that was waiting, and that `preview` has left behind."""
-    return Status("error", end_of(preview), None)
+def ended_status(preview: Preview, sha: str) -> Status:
+    """Return the status of a commit that was pending, and that `preview` has left behind, or does not want built."""
+    is_held = preview.live and preview.head_sha == sha
+    text = f"Not built: {preview.held}" if is_held else end_of(preview)
+    return Status("error", one_line(text, LONGEST_DESCRIPTION_CHARACTERS), None)
 
 
 def end_of(preview: Preview) -> str:
@@ -82,7 +84,7 @@ def end_of(preview: Preview) -> str:
     if preview.live:
         return f"Superseded by {preview.head_sha[:7]}"
     gone = "the branch was deleted" if preview.kind == "branch" else "the pull request was closed"
-    return f"Cancelled: {gone}"
+    return f"Cancelled: {preview.held or gone}"
 
 
 def _reason_of_end(build: Build) -> str:

@@ -109,6 +109,11 @@ class SignIn:
         if kept and kept.connection is connection:
             _close(kept)
 
+    def renew(self, installation_id: int) -> None:
+        """Let the next one mint anew: a token may cover just what its installation did when it was minted."""
+        if kept := self._installations.get(installation_id):
+            kept.expires_at = _LONG_AGO
+
     def close(self) -> None:
         """Let go of all connections."""
         self.app.close()

@@ -10,6 +10,7 @@ from binder.store import Store
 from binder.store.tables import Repository
 from githubapp import pulled, redelivery
 from githubapp.client import GitHubClient
+from githubapp.comparisons import Comparisons
 from githubapp.inbox import Inbox, webhook_route
 from githubapp.polling import Polled
 from githubapp.previews import DeliveryWorker
@@ -19,7 +20,7 @@ log = logger(__name__)
 
 Step = Callable[[], Awaitable[bool]]
 
-_LOOPS = ("deliveries", "reports", "missed")
+_LOOPS = ("deliveries", "comparisons", "reports", "missed")
 
 
 class GitHubSide:
@@ -45,6 +46,7 @@ class GitHubSide:
         self._inbox.begin_with(settings)
         self._steps = {
             "deliveries": DeliveryWorker(self._store, client, settings).step,
+            "comparisons": Comparisons(self._store, client, settings).step,
             "reports": Reporter(self._store, client, settings).step,
             "missed": _missed(client, self._inbox, settings).step,
         }

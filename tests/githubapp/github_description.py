@@ -140,9 +140,10 @@ def _pattern(template: str) -> str:
 
 
 def _operation(method: str, path: str) -> tuple[str, Mapping[str, Any]]:
-    # Two older spellings that GitHub answers alike and does not describe: a repository by its number, where redirects
-    # lead, and the statuses of a commit, as PyGithub asks for them.
+    # Older spellings that GitHub answers alike and does not describe: a repository by its number, where redirects lead,
+    # the statuses of a commit, as PyGithub asks for them, and the top folder, whose path is empty.
     named = re.sub(r"^/repositories/\d+", "/repos/owner/name", path)
+    named = re.sub(r"^(/repos/[^/]+/[^/]+/contents)/$", r"\1/-", named)
     if method == "get":
         named = re.sub(r"^(/repos/[^/]+/[^/]+)/statuses/(.+)$", r"\1/commits/\2/statuses", named)
     for pattern, template in _templates():

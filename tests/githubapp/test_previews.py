@@ -241,6 +241,7 @@ async def test_a_repository_keeps_its_row_when_it_is_renamed(workshop: Workshop)
 async def test_a_name_that_another_repository_took_over(workshop: Workshop) -> None:
     await workshop.push("First")
     await workshop.act()
+    await workshop.sandbox.add_fault("vanished", event="repository")
     await workshop.sandbox.rename_repository("ada/demo", name="other")
     await workshop.sandbox.create_repository("ada/demo")
     await workshop.sandbox.install(workshop.app.app_id, account="ada", repositories=["ada/demo"])
@@ -292,7 +293,11 @@ async def test_where_the_app_lost_sight_nothing_is_done(workshop: Workshop) -> N
     await workshop.sandbox.settled()
     await workshop.act()
     delivery = await workshop.last_delivery("push")
-    assert (delivery.state, delivery.reason) == (DeliveryState.IGNORED, "the App cannot see the repository")
+    assert (delivery.state, delivery.reason) == (
+        DeliveryState.IGNORED,
+        "the App is not installed on the repository",
+    )
+    assert await workshop.rows(Repository) == []
 
 
 async def test_a_suspended_app_fails_and_the_delivery_may_come_again(workshop: Workshop) -> None:
@@ -346,7 +351,7 @@ async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(works
     await workshop.push("The branch is created")
     await workshop.act()
     old = await workshop.push("First")
-    held = workshop.gate.hold("GET", "/git/ref/heads/main$")
+    held = workshop.gate.hold("GET", "/branches/main$")
     slow = asyncio.create_task(workshop.worker.step())
     await held.reached.wait()
     new = await workshop.push("Second")

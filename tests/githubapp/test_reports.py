@@ -148,8 +148,8 @@ def test_what_was_stopped_by_somebody_else_says_so() -> None:
 def test_a_fork_waits_and_is_told_when_it_no_longer_does() -> None:
     assert waiting_status().state == "pending"
     assert waiting_status().description.startswith("Waiting for approval")
-    assert ended_status(preview(head=NEWER)) == Status("error", "Superseded by def5678", None)
-    assert ended_status(preview(live=False)).description == "Cancelled: the pull request was closed"
+    assert ended_status(preview(head=NEWER), SHA) == Status("error", "Superseded by def5678", None)
+    assert ended_status(preview(live=False), SHA).description == "Cancelled: the pull request was closed"
 
 
 def test_the_comment_of_a_preview_that_is_ready() -> None:
