@@ -20,6 +20,7 @@ from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
 from proxy.log_answers import LogAnswers
 from proxy.session_pages import SessionPages
+from proxy.why_pages import WhyPages
 
 log = logger(__name__)
 
@@ -28,13 +29,14 @@ _METHOD_NOT_ALLOWED = 405
 
 def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
-    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | LogAnswers | SessionPages] = [
+    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | LogAnswers | SessionPages | WhyPages] = [
         FrontPages(context),
         LaunchPages(context),
         LaunchEvents(context),
         BuildPages(context),
         LogAnswers(context),
         SessionPages(context),
+        WhyPages(context),
     ]
     application = Starlette(
         routes=[route for page in pages for route in page.routes()],
