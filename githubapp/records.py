@@ -103,9 +103,9 @@ async def record(
     repository = await record_repository(session, host, seen.repository, addresses)
     if preview is None and seen.decision.sha is None:
         return  # it was never known, and it is gone
-    left = preview.head_sha if preview else None
+    left, before = preview.head_sha if preview else None, _standing(preview)
     preview = await _record_preview(session, repository, preview, seen, now)
-    await _note_decision(session, repository, preview, seen, cause)
+    await _note_decision(session, preview, seen, cause, has_moved=before != _standing(preview))
     if not preview.live:
         await end_unwanted_sessions(session, repository, preview, now)
     ended = await end_unwanted_builds(session, repository, cause, now)
@@ -149,19 +149,22 @@ async def _record_preview(
     return preview
 
 
+def _standing(preview: Preview | None) -> tuple[object, ...] | None:
+    return (preview.head_sha, preview.live, preview.held) if preview else None
+
+
 async def _note_decision(
-    session: AsyncSession, repository: Repository, preview: Preview, seen: Observation, cause: Cause
+    session: AsyncSession, preview: Preview, seen: Observation, cause: Cause, *, has_moved: bool
 ) -> None:
     """Have the head built where that was decided, and write down what was decided, and of which commit."""
-    decision, sha = seen.decision, seen.decision.sha
+    decision, sha = seen.decision, preview.head_sha
     if decision.state is DeliveryState.STALE and seen.look.sha:
         note(session, cause, preview, "stale", decision.reason, sha=seen.look.sha)
     if seen.approved_by:
         note(session, cause, preview, "approve", None, sha=sha)
-    if decision.action != "build" or sha is None:
-        note(session, cause, preview, "end" if decision.action == "end" else "hold", decision.reason, sha=sha)
-        return
-    before = await newest_build(session, repository_id=repository.id, sha=sha)
-    build = await want_build(session, repository_id=repository.id, sha=sha, preview_id=preview.id, again=seen.asked)
-    is_new = before is None or before.id != build.id
-    note(session, cause, preview, "build" if is_new else "known", decision.reason, sha=sha)
+    if decision.action == "build":
+        repository_id = preview.repository_id
+        before = await newest_build(session, repository_id=repository_id, sha=sha)
+        build = await want_build(session, repository_id=repository_id, sha=sha, preview_id=preview.id, again=seen.asked)
+        has_moved = before is None or before.id != build.id
+    note(session, cause, preview, decision.action if has_moved else "known", decision.reason, sha=sha)
