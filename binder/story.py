@@ -4,9 +4,9 @@ Owns the words and the order. Nothing secret goes in: of a session neither its t
 is `binder.store.commits`'; showing the events is left to the command line and the pages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from binder.build_words import words_of_layers, words_of_saving, words_of_time, words_of_way
@@ -19,6 +19,8 @@ Tone: TypeAlias = Literal["plain", "good", "wrong"]
 
 _ORDER: Final[Mapping[Kind, int]] = {"delivery": 0, "decision": 1, "build": 2, "session": 3, "report": 4}
 _LONGEST_DETAIL = 500
+_ONE_TRANSACTION: Final = timedelta(seconds=1)
+_ABOUT_BUILDS = ("approve", "build", "cancel")
 _FATES: Final[Mapping[DeliveryState, str]] = {
     DeliveryState.ACTED: "acted on",
     DeliveryState.STALE: "out of date when it was acted on",
@@ -27,7 +29,7 @@ _FATES: Final[Mapping[DeliveryState, str]] = {
 }
 _OUTCOMES: Final[Mapping[str, str]] = {
     "build": "Decided to build it",
-    "known": "No other build needed: there is one",
+    "known": "Nothing new",
     "hold": "Held back: not built",
     "stale": "Not the head any more",
     "end": "The preview ended",
@@ -78,7 +80,7 @@ def story_of(rows: CommitRows) -> tuple[Event, ...]:
     """
     events = [
         *(_delivered(row, rows.commit.sha) for row in rows.deliveries),
-        *(_decided(row) for row in rows.decisions),
+        *(_decided(row, rows.builds) for row in rows.decisions),
         *(event for build in rows.builds for event in _built(build)),
         *(event for session in rows.sessions for event in _ran(session)),
         *(_reported(row) for row in rows.reports),
@@ -107,13 +109,24 @@ def _fate(row: Delivery) -> str:
     return f"{text}: {row.reason}" if row.reason else text
 
 
-def _decided(row: Decision) -> Event:
+def _decided(row: Decision, builds: Sequence[Build]) -> Event:
     ref = f"pull request {row.ref}" if row.kind == "pull" else f"branch {row.ref}"
     cause = _CAUSES.get(row.cause, row.cause)
     because = f"because of {cause}" + (f" by {row.actor}" if row.actor else "")
     what = _OUTCOMES.get(row.outcome, row.outcome)
     tone: Tone = "wrong" if row.outcome == "refuse" else "plain"
-    return Event(row.decided_at, "decision", what, _said(ref, because, row.reason), tone, f"decision {row.id}")
+    at = _before_its_build(row, builds)
+    return Event(at, "decision", what, _said(ref, because, row.reason), tone, f"decision {row.id}")
+
+
+def _before_its_build(row: Decision, builds: Sequence[Build]) -> datetime:
+    """Return when something was decided: not later than the build was queued, or ended, that this led to.
+
+    Both are written in one transaction, and the build first.
+    """
+    times = [build.finished_at if row.outcome == "cancel" else build.queued_at for build in builds]
+    led_to = (time for time in times if time and timedelta(0) <= row.decided_at - time < _ONE_TRANSACTION)
+    return min(led_to, default=row.decided_at) if row.outcome in _ABOUT_BUILDS else row.decided_at
 
 
 def _built(build: Build) -> Iterator[Event]:

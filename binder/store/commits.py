@@ -104,7 +104,7 @@ async def _previews_at(session: AsyncSession, commit: Commit) -> Sequence[Previe
 
 
 async def _decisions(session: AsyncSession, commit: Commit, previews: Sequence[Preview]) -> list[Decision]:
-    """Return the decisions that name the commit, and the ends of previews that were at it: those name none."""
+    """Return the decisions that name the commit, and those about previews at it that name none: refused commands."""
     of_repository = Decision.repository_id == commit.repository.id
     named = await _newest(session, Decision, of_repository, Decision.sha == commit.sha)
     refs = [and_(Decision.kind == preview.kind, Decision.ref == preview.ref) for preview in previews]
@@ -114,9 +114,9 @@ async def _decisions(session: AsyncSession, commit: Commit, previews: Sequence[P
     first: dict[tuple[str, str], int] = {}
     for row in named:
         first.setdefault((row.kind, row.ref), row.id)
-    # Before the first that names the commit, the same branch was at another one.
-    ends = [row for row in unnamed if row.id > first.get((row.kind, row.ref), row.id)]
-    return sorted((*named, *ends), key=lambda row: row.id)[-MOST_ROWS:]
+    # Before the first that names the commit, the same ref was at another one.
+    later = [row for row in unnamed if row.id > first.get((row.kind, row.ref), row.id)]
+    return sorted((*named, *later), key=lambda row: row.id)[-MOST_ROWS:]
 
 
 async def _deliveries(session: AsyncSession, commit: Commit, decisions: Sequence[Decision]) -> list[Delivery]:
@@ -155,8 +155,9 @@ def told_sha(payload: dict[str, Any]) -> str | None:
 
 async def _reports(session: AsyncSession, commit: Commit, previews: Sequence[Preview]) -> Sequence[Report]:
     pulls = [preview.ref for preview in previews if preview.kind == "pull"]
-    of_commit = and_(Report.kind.in_(_OF_COMMIT), Report.subject == commit.sha)
-    of_pulls = and_(Report.kind == "comment", Report.subject.in_(pulls))
     of_repository = Report.repository_id == commit.repository.id
-    reports = select(Report).where(of_repository, or_(of_commit, of_pulls)).order_by(Report.id)
-    return (await session.scalars(reports)).all()
+    of_commit = (Report.kind.in_(_OF_COMMIT), Report.subject == commit.sha)
+    of_pulls = (Report.kind == "comment", Report.subject.in_(pulls))
+    # Two questions, since the index answers each of them, and not the two as one.
+    both = [select(Report).where(of_repository, *where).order_by(Report.id) for where in (of_commit, of_pulls)]
+    return [report for reports in both for report in await session.scalars(reports)]

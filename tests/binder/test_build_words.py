@@ -29,7 +29,17 @@ def test_sizes(size: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.21, "0.2 s"), (9.96, "10 s"), (119.4, "119 s"), (120, "2 min 0 s"), (192, "3 min 12 s")]
+    ("seconds", "words"),
+    [
+        (0.21, "0.2 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (120, "2 min 0 s"),
+        (192, "3 min 12 s"),
+        (7199, "119 min 59 s"),
+        (7260, "2 h 1 min"),
+        (273_600, "3 days 4 h"),
+    ],
 )
 def test_times(seconds: float, words: str) -> None:
     assert words_of_time(seconds) == words
