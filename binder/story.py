@@ -59,7 +59,7 @@ class Event:
     """One thing that happened; `after_seconds` after the event before it, None for the first one.
 
     `reference` is how operators name its row: `delivery GUID`, `build 12`, `session ID`; it is not for visitors.
-    `build_id` is the build that it is about, None where it is about none.
+    `build_id` is the build whose event it is, None where it is none's.
     """
 
     at: datetime
@@ -178,7 +178,7 @@ def _ran(row: Session) -> Iterator[Event]:
 
 
 def _of_session(row: Session, at: datetime, what: str, *details: str | None) -> Event:
-    return Event(at, "session", what, _said(*details), "plain", f"session {row.id}", row.build_id)
+    return Event(at, "session", what, _said(*details), "plain", f"session {row.id}")
 
 
 def _reported(row: Report) -> Event:

@@ -26,7 +26,7 @@ def is_of_preview() -> ColumnElement[bool]:
 
 async def owe_reports(session: AsyncSession, repository: Repository, sha: str, addresses: Addresses) -> None:
     """Owe GitHub what a commit should show now, and the comments of the pull requests whose head it is."""
-    if repository.installation_id is None:
+    if repository.installation_id is None or repository.archived:
         return
     of_commit = (Build.repository_id == repository.id, Build.sha == sha)
     newest = select(Build).where(*of_commit, is_of_preview()).order_by(Build.id.desc()).limit(1)
