@@ -1,19 +1,38 @@
-"""What GitHub is owed: for each commit of a preview one status, for each pull request one comment.
+"""What GitHub is owed: of each commit of a preview a status, a check run and a deployment; of each pull request a
+comment.
 
-Reads the rows that `reports` turns into words, inside the caller's transaction, so that a report is owed as soon as
-what it tells of is decided. Sending it is left to `reporter`.
+Reads the rows that `reports` and its neighbours turn into words, inside the caller's transaction, so that a report is
+owed as soon as what it tells of is decided. Sending it is left to `reporter`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS, want_report
-from binder.store.tables import Build, Preview, Report, Repository
-from githubapp.reports import Addresses, comment_of, ended_status, status_of, waiting_status
-from githubapp.values import Status
+from binder.store.tables import Build, Preview, Report, Repository, utc_now
+from githubapp.checks import check_of, ended_check, held_check
+from githubapp.comments import Comparison, comment_of, state_of_comment
+from githubapp.deployments import REMOVED, deployment_of
+from githubapp.reports import (
+    Addresses,
+    CommitFacts,
+    end_of,
+    ended_status,
+    held_status,
+    status_of,
+    status_of_build,
+)
+from githubapp.values import Check, Deployment, Status
+
+NOT_PERMITTED: Final = "Resource not accessible by integration"
+"""What GitHub says where the App lacks the permission for one kind of report."""
 
 
 def is_of_preview() -> ColumnElement[bool]:
@@ -27,20 +46,21 @@ async def owe_reports(session: AsyncSession, repository: Repository, sha: str, a
     """Owe GitHub what a commit should show now, and the comments of the pull requests whose head it is."""
     if repository.installation_id is None:
         return
-    of_commit = (Build.repository_id == repository.id, Build.sha == sha)
-    newest = select(Build).where(*of_commit, is_of_preview()).order_by(Build.id.desc()).limit(1)
-    build = (await session.scalars(newest)).first()
-    pulls = list(await session.scalars(_pulls_at(repository, sha)))
-    if build is None:
-        if any(pull.live for pull in pulls):
-            await _owe_status(session, repository, sha, waiting_status())
-        return
-    await _owe_status(session, repository, sha, status_of(build, repository, addresses), build.id)
-    for pull in pulls:
-        await _owe_comment(session, pull, comment_of(build, repository, pull, addresses))
+    facts = await _facts_of(session, repository, sha)
+    shown = await _shown(session, repository.id, sha)
+    is_held = facts.standing == "held"
+    if status := status_of(facts, addresses) or (held_status(facts) if is_held and _is_pending(shown) else None):
+        await _owe_status(session, facts, status)
+    if check := check_of(facts, addresses) or (held_check(facts) if is_held and _is_open(shown) else None):
+        await _owe_check(session, repository, sha, check)
+    if deployment := deployment_of(facts, addresses) or (REMOVED if "deployment" in shown else None):
+        await _owe_deployment(session, repository, sha, deployment)
+    for pull in facts.previews:
+        if pull.kind == "pull" and pull.choices.get("comment", True):
+            await _owe_comment(session, facts, pull, addresses)
 
 
-def is_told(build: Build, repository: Repository, report: Report | None, addresses: Addresses) -> bool:
+def is_told(build: Build, report: Report | None, addresses: Addresses) -> bool:
     """Whether `report`, of the commit's status, is about this build and where it is.
 
     What was said of a build that has ended is not said again in other words, as a later version of us might have them.
@@ -48,39 +68,111 @@ def is_told(build: Build, repository: Repository, report: Report | None, address
     if report is None or report.wanted.get("build") != build.id:
         return False
     if build.state in ACTIVE_BUILDS:
-        return Status.from_wanted(report.wanted) == status_of(build, repository, addresses)
+        return Status.from_wanted(report.wanted) == status_of_build(build, addresses)
     return bool(report.wanted["state"] != "pending")
 
 
 async def owe_end(session: AsyncSession, repository: Repository, preview: Preview, sha: str) -> None:
-    """Owe an end to the status of a commit that waited for approval and that `preview` has left behind."""
+    """Owe an end to what was said of a commit that was not built and that `preview` has left behind."""
     built = select(Build.id).where(Build.repository_id == repository.id, Build.sha == sha, is_of_preview()).limit(1)
     waits = select(Preview.id).where(Preview.repository_id == repository.id, Preview.head_sha == sha, Preview.live)
     if (await session.execute(built)).first() or (await session.execute(waits.limit(1))).first():
         return
-    if await _report(session, repository.id, "status", sha):
-        await _owe_status(session, repository, sha, ended_status(preview))
+    shown = await _shown(session, repository.id, sha)
+    if _is_pending(shown):
+        await _owe_status(session, CommitFacts(repository, sha, None), ended_status(preview))
+    if _is_open(shown):
+        await _owe_check(session, repository, sha, ended_check(end_of(preview)))
 
 
-async def _owe_status(
-    session: AsyncSession, repository: Repository, sha: str, status: Status, build_id: int | None = None
-) -> None:
-    wanted = {**asdict(status), "build": build_id}
-    await want_report(session, repository_id=repository.id, kind="status", subject=sha, wanted=wanted)
+async def owe_again(session: AsyncSession, installation_id: int, addresses: Addresses) -> None:
+    """Owe the repositories of an installation what GitHub refused them, once it may be permitted."""
+    covered = select(Repository.id).where(Repository.installation_id == installation_id)
+    refused = (Report.repository_id.in_(covered), ~Report.owed, Report.reason.contains(NOT_PERMITTED))
+    await session.execute(update(Report).where(*refused).values(reason=None, not_before=None))
+    live = select(Preview).where(Preview.repository_id.in_(covered), Preview.live)
+    for preview in (await session.scalars(live)).all():
+        repository = await session.get_one(Repository, preview.repository_id)
+        await owe_reports(session, repository, preview.head_sha, addresses)
+        subjects = (preview.head_sha, *([preview.ref] if preview.kind == "pull" else []))
+        unsent = (Report.repository_id == repository.id, Report.subject.in_(subjects), ~Report.owed)
+        await session.execute(
+            update(Report).where(*unsent, Report.sent.is_(None), Report.reason.is_(None)).values(owed=True)
+        )
 
 
-async def _owe_comment(session: AsyncSession, pull: Preview, body: str) -> None:
-    # Nothing is said about the end of a pull request to which nothing was said before.
-    if pull.live or await _report(session, pull.repository_id, "comment", pull.ref):
-        wanted = {"body": body, "create": pull.live}
-        await want_report(session, repository_id=pull.repository_id, kind="comment", subject=pull.ref, wanted=wanted)
+async def _facts_of(session: AsyncSession, repository: Repository, sha: str) -> CommitFacts:
+    of_commit = (Build.repository_id == repository.id, Build.sha == sha)
+    newest = select(Build).where(*of_commit, is_of_preview()).order_by(Build.id.desc()).limit(1)
+    at = select(Preview).where(Preview.repository_id == repository.id, Preview.head_sha == sha).order_by(Preview.id)
+    return CommitFacts(
+        repository, sha, (await session.scalars(newest)).first(), tuple((await session.scalars(at)).all())
+    )
 
 
-def _pulls_at(repository: Repository, sha: str) -> Select[Preview]:
-    of_commit = (Preview.repository_id == repository.id, Preview.head_sha == sha, Preview.kind == "pull")
-    return select(Preview).where(*of_commit).order_by(Preview.id)
+async def _shown(session: AsyncSession, repository_id: int, sha: str) -> Mapping[str, Report]:
+    """Return what is said of a commit already: kind → report."""
+    same = (Report.repository_id == repository_id, Report.subject == sha)
+    return {report.kind: report for report in await session.scalars(select(Report).where(*same))}
 
 
-async def _report(session: AsyncSession, repository_id: int, kind: str, subject: str) -> Report | None:
-    same = (Report.repository_id == repository_id, Report.kind == kind, Report.subject == subject)
-    return (await session.scalars(select(Report).where(*same))).one_or_none()
+def _is_pending(shown: Mapping[str, Report]) -> bool:
+    return "status" in shown and shown["status"].wanted["state"] == "pending"
+
+
+def _is_open(shown: Mapping[str, Report]) -> bool:
+    """Whether the check run waits for something: for its build, or for somebody's approval."""
+    check = shown.get("check")
+    return check is not None and (
+        check.wanted["status"] != "completed" or check.wanted["conclusion"] == "action_required"
+    )
+
+
+async def _owe_status(session: AsyncSession, facts: CommitFacts, status: Status) -> None:
+    wanted = {**asdict(status), "build": facts.build.id if facts.build else None}
+    await want_report(session, repository_id=facts.repository.id, kind="status", subject=facts.sha, wanted=wanted)
+
+
+async def _owe_check(session: AsyncSession, repository: Repository, sha: str, check: Check) -> None:
+    wanted = asdict(check) | {"annotations": list(check.annotations), "actions": list(check.actions)}
+    await _want(session, repository.id, "check", sha, wanted)
+
+
+async def _owe_deployment(session: AsyncSession, repository: Repository, sha: str, deployment: Deployment) -> None:
+    wanted = {"ref": sha, **asdict(deployment)}
+    await _want(session, repository.id, "deployment", sha, wanted)
+
+
+async def _owe_comment(session: AsyncSession, facts: CommitFacts, pull: Preview, addresses: Addresses) -> None:
+    said = (await _shown(session, pull.repository_id, pull.ref)).get("comment")
+    state = state_of_comment(facts, pull)
+    # Nothing is said about the end of a pull request to which nothing was said before, nor where nothing is built.
+    if said is None and (not pull.live or facts.standing == "held"):
+        return
+    if said and said.wanted.get("state") == state:
+        return
+    is_ready = pull.live and facts.standing == "ready"
+    good = facts.sha if is_ready else said.wanted.get("good") if said else None
+    comparison = Comparison(await _base_of(session, pull), good)
+    body = comment_of(facts, pull, comparison, addresses)
+    wanted = {"body": body, "create": pull.live, "state": state, "good": good}
+    await _want(session, pull.repository_id, "comment", pull.ref, wanted)
+
+
+async def _base_of(session: AsyncSession, pull: Preview) -> Build | None:
+    """Return the newest build of the commit that a pull request is made against, None where none has succeeded."""
+    of_base = (Build.repository_id == pull.repository_id, Build.sha == (pull.facts or {}).get("base_sha"))
+    newest = select(Build).where(*of_base, Build.state == BuildState.SUCCEEDED).order_by(Build.id.desc()).limit(1)
+    return (await session.scalars(newest)).first()
+
+
+async def _want(session: AsyncSession, repository_id: int, kind: str, subject: str, wanted: dict[str, Any]) -> None:
+    """Owe a report, unless GitHub said a moment ago that the App may not send this repository any of its kind."""
+    if not await _is_refused(session, repository_id, kind, utc_now()):
+        await want_report(session, repository_id=repository_id, kind=kind, subject=subject, wanted=wanted)
+
+
+async def _is_refused(session: AsyncSession, repository_id: int, kind: str, now: datetime) -> bool:
+    refused = (~Report.owed, Report.reason.contains(NOT_PERMITTED), Report.not_before > now)
+    same = (Report.repository_id == repository_id, Report.kind == kind)
+    return (await session.execute(select(Report.id).where(*same, *refused).limit(1))).first() is not None

@@ -18,6 +18,7 @@ from proxy.context import ProxyContext
 from proxy.front_pages import FrontPages
 from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
+from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.session_pages import SessionPages
 
@@ -28,11 +29,12 @@ _METHOD_NOT_ALLOWED = 405
 
 def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
-    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | LogAnswers | SessionPages] = [
+    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | LiveBadges | LogAnswers | SessionPages] = [
         FrontPages(context),
         LaunchPages(context),
         LaunchEvents(context),
         BuildPages(context),
+        LiveBadges(context),
         LogAnswers(context),
         SessionPages(context),
     ]
