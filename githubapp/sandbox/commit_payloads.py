@@ -77,6 +77,38 @@ def file_change(state: State, repo: Repository, sha: str, change: FileChange) ->
     return body if change.previous_path is None else {**body, "previous_filename": change.previous_path}
 
 
+def comparison(
+    state: State,
+    repo: Repository,
+    *,
+    base: GitCommit,
+    start: GitCommit,
+    head: str,
+    ahead: int,
+    behind: int,
+    commits: Sequence[GitCommit],
+    files: Sequence[FileChange],
+) -> Json:
+    """A `commit-comparison`: `ahead` commits lead from `start`, where both began to differ, to `head`."""
+    html = f"{state.url}/{repo.full_name}/compare/{base.sha}...{head}"
+    both = {(True, True): "diverged", (True, False): "ahead", (False, True): "behind", (False, False): "identical"}
+    return {
+        "url": f"{repository_url(state, repo)}/compare/{base.sha}...{head}",
+        "html_url": html,
+        "permalink_url": html,
+        "diff_url": f"{html}.diff",
+        "patch_url": f"{html}.patch",
+        "base_commit": commit(state, repo, base),
+        "merge_base_commit": commit(state, repo, start),
+        "status": both[ahead > 0, behind > 0],
+        "ahead_by": ahead,
+        "behind_by": behind,
+        "total_commits": ahead,
+        "commits": [commit(state, repo, one) for one in commits],
+        "files": [file_change(state, repo, head, file) for file in files],
+    }
+
+
 def branch(state: State, repo: Repository, name: str, sha: str) -> Json:
     """A `short-branch`."""
     return {

@@ -19,6 +19,7 @@ from githubapp.sandbox.sandbox import Sandbox
 
 _REPOSITORY = "/repositories/{full_name:path}"
 _PULL = f"{_REPOSITORY}/pulls/{{number:int}}"
+_RUN = f"{_REPOSITORY}/check-runs/{{check_run_id:int}}"
 
 ADDRESSES = {
     ("POST", "/users"): "create_user",
@@ -36,6 +37,11 @@ ADDRESSES = {
     ("PUT", f"{_REPOSITORY}/collaborators/{{login}}"): "set_role",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}"): "statuses",
     ("GET", f"{_REPOSITORY}/statuses/{{sha}}/wait"): "wait_for_status",
+    ("GET", f"{_REPOSITORY}/checks/{{sha}}"): "check_runs",
+    ("GET", f"{_REPOSITORY}/checks/{{sha}}/wait"): "wait_for_check",
+    ("POST", f"{_REPOSITORY}/checks/{{sha}}/rerequest"): "rerequest_suite",
+    ("POST", f"{_RUN}/rerequest"): "rerequest",
+    ("POST", f"{_RUN}/buttons/{{identifier}}"): "press_button",
     ("POST", f"{_REPOSITORY}/pulls"): "open_pull_request",
     ("PATCH", _PULL): "edit_pull_request",
     ("POST", f"{_PULL}/close"): "close_pull_request",
@@ -51,7 +57,7 @@ ADDRESSES = {
     ("GET", "/faults"): "faults",
     ("DELETE", "/faults"): "clear_faults",
 }
-_LISTS = frozenset({"states"})
+_LISTS = frozenset({"states", "statuses"})
 
 
 def routes(sandbox: Sandbox) -> list[BaseRoute]:

@@ -8,9 +8,19 @@ Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from githubapp.sandbox import app_payloads, payloads, pull_payloads
+from githubapp.sandbox import app_payloads, check_payloads, payloads, pull_payloads
 from githubapp.sandbox.pull_payloads import Diff
-from githubapp.sandbox.values import App, Comment, Installation, Json, PullRequest, Repository
+from githubapp.sandbox.values import (
+    App,
+    CheckRun,
+    CheckSuite,
+    Comment,
+    GitCommit,
+    Installation,
+    Json,
+    PullRequest,
+    Repository,
+)
 from githubapp.sandbox.world import World
 
 if TYPE_CHECKING:
@@ -19,17 +29,21 @@ if TYPE_CHECKING:
 
 def publish(world: World, event: str, repository: Repository, sender: str, body: Json) -> None:
     """Tell each App that is installed on `repository` and subscribed to `event`."""
-    state = world.state
-    for installed in state.installations_of(repository):
+    for installed in world.state.installations_of(repository):
         if event in installed.events:
-            payload = {
-                "repository": payloads.repository(state, repository),
-                **body,
-                "sender": payloads.user(state, sender),
-                "installation": {"id": installed.id, "node_id": payloads.node_id("Installation", installed.id)},
-            }
-            app = state.apps[installed.app_id]
-            world.deliveries.post(app, event, payload, installation_id=installed.id, repository_id=repository.id)
+            _tell(world, installed, event, repository, sender, body)
+
+
+def _tell(world: World, installed: Installation, event: str, repository: Repository, sender: str, body: Json) -> None:
+    state = world.state
+    payload = {
+        "repository": payloads.repository(state, repository),
+        **body,
+        "sender": payloads.user(state, sender),
+        "installation": {"id": installed.id, "node_id": payloads.node_id("Installation", installed.id)},
+    }
+    app = state.apps[installed.app_id]
+    world.deliveries.post(app, event, payload, installation_id=installed.id, repository_id=repository.id)
 
 
 def ping(world: World, app: App) -> None:
@@ -115,3 +129,34 @@ def issue_comment(world: World, comment: Comment, action: str, sender: str, **mo
     issue = pull_payloads.issue_of(state, state.pulls[repo.id, comment.number])
     shape = pull_payloads.comment(state, comment)
     publish(world, "issue_comment", repo, sender, {"action": action, "issue": issue, "comment": shape, **more})
+
+
+def check_run(world: World, run: CheckRun, action: str, sender: str) -> None:
+    """Tell of a check run that was `created` or `completed`."""
+    repo = world.state.repositories[run.repository_id]
+    body: Json = {"action": action, "check_run": check_payloads.told_check_run(world.state, run)}
+    publish(world, "check_run", repo, sender, body)
+
+
+def check_run_asked(world: World, run: CheckRun, action: str, sender: str, **more: object) -> None:
+    """Tell the App whose check run it is, and no other, what a person wants of it."""
+    repo = world.state.repositories[run.repository_id]
+    body: Json = {"action": action, "check_run": check_payloads.told_check_run(world.state, run), **more}
+    _tell_owner(world, run.app_id, "check_run", repo, sender, body)
+
+
+def check_suite_rerequested(world: World, suite: CheckSuite, head: GitCommit, sender: str) -> None:
+    """Tell the App whose suite it is that a person wants all of its checks once more."""
+    repo = world.state.repositories[suite.repository_id]
+    shape = check_payloads.told_check_suite(world.state, suite, head)
+    _tell_owner(world, suite.app_id, "check_suite", repo, sender, {"action": "rerequested", "check_suite": shape})
+
+
+def _tell_owner(world: World, app_id: int, event: str, repo: Repository, sender: str, body: Json) -> None:
+    """An App that may write checks hears this without having subscribed.
+
+    Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads#check_run
+    """
+    for installed in world.state.installations_of(repo):
+        if installed.app_id == app_id and installed.permissions.get("checks") == "write":
+            _tell(world, installed, event, repo, sender, body)

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from githubapp.sandbox.values import FileChange, GitCommit, GitPerson
+from githubapp.sandbox.values import FileChange, GitCommit, GitPerson, TreeEntry
 
 # What the first commit is compared with; git knows it without having it.
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -206,6 +206,18 @@ class Plumbing:
         """The names in a commit's top folder."""
         output = await self.run(repository_id, "ls-tree", "-z", "--name-only", sha)
         return [name for name in output.decode(errors="replace").split("\0") if name]
+
+    async def tree(self, repository_id: int, sha: str, path: str | None) -> list[TreeEntry]:
+        """What lies at `path` of a commit: the one entry, or with a slash at its end what is in that folder."""
+        where = () if path is None else ("--", path)
+        output = await self.run(repository_id, "--literal-pathspecs", "ls-tree", "-z", "-l", sha, *where)
+        return [_tree_entry(line) for line in output.decode(errors="replace").split("\0") if line]
+
+
+def _tree_entry(line: str) -> TreeEntry:
+    meta, path = line.split("\t", 1)
+    _, kind, sha, size = meta.split()
+    return TreeEntry(path, kind, sha, int(size) if size != "-" else 0)  # type: ignore[arg-type]
 
 
 def _commit(fields: Sequence[str]) -> GitCommit:

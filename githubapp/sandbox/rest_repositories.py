@@ -81,7 +81,7 @@ async def resolve(world: World, repository: Repository, ref: str) -> str | None:
     return None
 
 
-async def _commit_sha(call: Call) -> str:
+async def commit_sha(call: Call) -> str:
     """Raises: Refusal 409 for a repository without commits, 422 for a ref that is none."""
     sha = await resolve(call.world, call.repository, call.path("ref"))
     if sha:
@@ -97,7 +97,7 @@ async def _refuse_empty(call: Call) -> None:
 
 
 async def get_commit(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     if "application/vnd.github.sha" in call.request.headers.get("accept", ""):
         return PlainTextResponse(sha, media_type="application/vnd.github.sha; charset=utf-8")
     commit = await call.world.git.commit(call.repository.id, sha)
@@ -107,7 +107,7 @@ async def get_commit(call: Call) -> Response:
 
 
 async def get_combined_status(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     latest = call.state.latest_statuses(call.repository, sha)
     shown, headers = page(call, latest)
     body = commit_payloads.combined_status(call.state, call.repository, sha, latest, shown)
@@ -115,7 +115,7 @@ async def get_combined_status(call: Call) -> Response:
 
 
 async def list_statuses(call: Call) -> Response:
-    sha = await _commit_sha(call)
+    sha = await commit_sha(call)
     shown, headers = page(call, call.state.statuses_of(call.repository, sha))
     return JSONResponse([commit_payloads.status(call.state, call.repository, one) for one in shown], headers=headers)
 

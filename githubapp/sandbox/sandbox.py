@@ -16,10 +16,11 @@ from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
 from githubapp.sandbox.plumbing import Plumbing
 from githubapp.sandbox.state import State
+from githubapp.sandbox.surface import limited
+from githubapp.sandbox.surface_checks import CheckSurface
 from githubapp.sandbox.values import (
     Account,
     AccountKind,
-    App,
     Comment,
     Delivery,
     Installation,
@@ -41,9 +42,7 @@ DEFAULT_PERMISSIONS = {
     "pull_requests": "write",
     "issues": "read",
 }
-DEFAULT_EVENTS = ("push", "create", "delete", "pull_request", "issue_comment", "repository")
-
-LONGEST_WAIT_SECONDS = 300.0
+DEFAULT_EVENTS = ("push", "create", "delete", "pull_request", "issue_comment", "check_run", "check_suite", "repository")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class CreatedApp:
     private_key_pem: str = field(repr=False)
 
 
-class Sandbox:
+class Sandbox(CheckSurface):
     """A small GitHub; `url` is where it is found, `root` an existing directory for its git data."""
 
     def __init__(self, url: str, root: Path) -> None:
@@ -265,7 +264,7 @@ class Sandbox:
 
         Raises: TimeoutError.
         """
-        await self.world.deliveries.settled(_limited(timeout_seconds))
+        await self.world.deliveries.settled(limited(timeout_seconds))
 
     async def statuses(self, full_name: str, *, sha: str) -> list[Status]:
         """All statuses of a commit, newest first."""
@@ -290,7 +289,7 @@ class Sandbox:
             latest = self.world.state.latest_statuses(repository, sha)
             return next((one for one in latest if one.context == context and one.state in states), None)
 
-        return await self.world.state.until(find, _limited(timeout_seconds))
+        return await self.world.state.until(find, limited(timeout_seconds))
 
     # Faults
 
@@ -321,36 +320,3 @@ class Sandbox:
     async def clear_faults(self) -> None:
         """Let nothing go wrong any more."""
         self.world.faults.clear()
-
-    # What the arguments name
-
-    def _app(self, app_id: int) -> App:
-        app = self.world.state.apps.get(app_id)
-        if app is None:
-            raise Refusal(404, f"There is no App {app_id}")
-        return app
-
-    def _installation(self, app_id: int, account: str) -> Installation:
-        installed = self.world.state.installation(self._app(app_id).id, account)
-        if installed is None:
-            raise Refusal(404, f"App {app_id} is not installed on {account}")
-        return installed
-
-    def _person(self, login: str) -> str:
-        return self.world.account(login).login
-
-    def _sender(self, login: str | None, repository: Repository) -> str:
-        return self._person(login or repository.owner)
-
-    def _pull(self, full_name: str, number: int) -> PullRequest:
-        return self.world.pull(self.world.repository(full_name), number)
-
-    def _comment(self, comment_id: int) -> Comment:
-        comment = self.world.state.comments.get(comment_id)
-        if comment is None:
-            raise Refusal(404, f"There is no comment {comment_id}")
-        return comment
-
-
-def _limited(timeout_seconds: float) -> float:
-    return min(max(timeout_seconds, 0.0), LONGEST_WAIT_SECONDS)

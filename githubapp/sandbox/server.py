@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from githubapp.sandbox import control, pages, rest, rest_apps, rest_pulls, rest_repositories
+from githubapp.sandbox import control, pages, rest, rest_apps, rest_checks, rest_contents, rest_pulls, rest_repositories
 from githubapp.sandbox.access import not_found
 from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.faults import FaultLine
@@ -27,12 +27,15 @@ from githubapp.sandbox.sandbox import Sandbox
 
 _GRACE_SECONDS = 2
 
+# `rest_checks` before `rest_repositories`: there `/commits/{ref}` takes all that follows for a ref.
+_CALLS = (rest_checks, rest_contents, rest_repositories, rest_pulls)
+
 
 def create_app(sandbox: Sandbox) -> Starlette:
     """The whole of it as one ASGI application; deliveries leave only while `sandbox.world.deliveries.run()` runs."""
     world = sandbox.world
     budget = Budget()
-    rules = [*rest_apps.rules(budget), *rest_repositories.RULES, *rest_pulls.RULES]
+    rules = [*rest_apps.rules(budget), *(rule for module in _CALLS for rule in module.RULES)]
     git = GitHttp(world)
     return Starlette(
         routes=[

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from githubapp.sandbox.values import (
     Account,
     App,
+    CheckRun,
+    CheckSuite,
     Comment,
     Installation,
     InstallationToken,
@@ -42,6 +44,8 @@ class State:
         self.pulls: dict[tuple[int, int], PullRequest] = {}
         self.comments: dict[int, Comment] = {}
         self.statuses: dict[tuple[int, str], list[Status]] = {}
+        self.check_suites: dict[int, CheckSuite] = {}
+        self.check_runs: dict[int, CheckRun] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)
@@ -140,6 +144,8 @@ class State:
         self.pulls = {place: pull for place, pull in self.pulls.items() if place[0] != gone}
         self.comments = {number: one for number, one in self.comments.items() if one.repository_id != gone}
         self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
+        self.check_suites = {number: one for number, one in self.check_suites.items() if one.repository_id != gone}
+        self.check_runs = {number: one for number, one in self.check_runs.items() if one.repository_id != gone}
         self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
         for place, pull in self.pulls.items():
             if pull.head_id == gone:
@@ -163,4 +169,20 @@ class State:
         latest: dict[str, Status] = {}
         for status in self.statuses_of(repository, sha):
             latest.setdefault(status.context.lower(), status)
+        return list(latest.values())
+
+    def check_suites_of(self, repository: Repository, sha: str) -> list[CheckSuite]:
+        """One for each App that has checked the commit, oldest first."""
+        return [one for one in self.check_suites.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+
+    def check_runs_of(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """Newest first."""
+        found = [one for one in self.check_runs.values() if (one.repository_id, one.sha) == (repository.id, sha)]
+        return sorted(found, key=lambda run: run.id, reverse=True)
+
+    def latest_check_runs(self, repository: Repository, sha: str) -> list[CheckRun]:
+        """The newest check run of each name of each App, newest first."""
+        latest: dict[tuple[int, str], CheckRun] = {}
+        for run in self.check_runs_of(repository, sha):
+            latest.setdefault((run.app_id, run.name), run)
         return list(latest.values())

@@ -7,16 +7,23 @@ All times are aware and in UTC.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 Json: TypeAlias = dict[str, object]
 AccountKind: TypeAlias = Literal["User", "Organization", "Bot"]
 Role: TypeAlias = Literal["read", "triage", "write", "maintain", "admin"]
 Level: TypeAlias = Literal["read", "write"]
 StatusState: TypeAlias = Literal["error", "failure", "pending", "success"]
+CheckStatus: TypeAlias = Literal["queued", "in_progress", "completed"]
+CheckConclusion: TypeAlias = Literal[
+    "action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out"
+]
 
 STATUS_STATES: tuple[StatusState, ...] = ("error", "failure", "pending", "success")
 ROLES: tuple[Role, ...] = ("read", "triage", "write", "maintain", "admin")
+
+CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
+CHECK_CONCLUSIONS: tuple[CheckConclusion, ...] = get_args(CheckConclusion)
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,50 @@ class Status:
 
 
 @dataclass(frozen=True)
+class CheckAction:
+    """A button below a check run; what it does is the App's, which is sent the `identifier`."""
+
+    label: str
+    description: str
+    identifier: str
+
+
+@dataclass(frozen=True)
+class CheckSuite:
+    """All check runs of one App for one commit; `branch` is one that the commit was the tip of."""
+
+    id: int
+    repository_id: int
+    app_id: int
+    sha: str
+    branch: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """A check of a commit; `annotations` are in GitHub's shape. Only a completed one has a conclusion."""
+
+    id: int
+    repository_id: int
+    suite_id: int
+    app_id: int
+    sha: str
+    name: str
+    started_at: datetime
+    status: CheckStatus = "queued"
+    conclusion: CheckConclusion | None = None
+    completed_at: datetime | None = None
+    details_url: str | None = None
+    external_id: str = ""
+    title: str | None = None
+    summary: str | None = None
+    text: str | None = None
+    annotations: tuple[Json, ...] = ()
+    actions: tuple[CheckAction, ...] = ()
+
+
+@dataclass(frozen=True)
 class GitPerson:
     """Who a commit says made it, and when (ISO 8601 with offset, as git prints it)."""
 
@@ -186,6 +237,16 @@ class FileChange:
     additions: int
     deletions: int
     blob: str | None
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """What lies at a path of a commit; a `commit` is a submodule, and only a `blob` has a size."""
+
+    path: str
+    kind: Literal["blob", "tree", "commit"]
+    sha: str
+    size: int
 
 
 @dataclass(frozen=True)
