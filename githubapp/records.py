@@ -109,6 +109,7 @@ async def _record_preview(
         session.add(preview)
     preview.head_sha = seen.decision.sha or preview.head_sha
     preview.live = seen.decision.sha is not None
+    preview.from_fork = preview.live and not seen.decision.build
     preview.updated_at = now
     await session.flush()
     return preview

@@ -36,7 +36,7 @@ class Addresses:
 
     def notebook(self, repository: Repository, sha: str, path: str | None = None) -> str:
         """Return the link that opens a commit live: at a file of it, or at JupyterLab's launcher."""
-        landing = f"labpath={quote(path, safe='')}" if path else "urlpath=lab"
+        landing = f"labpath={quote(path)}" if path else "urlpath=lab"
         return f"{self.service}/v2/gh/{quote(repository.full_name)}/{sha}?{landing}"
 
     def build(self, build: Build) -> str:
@@ -102,8 +102,8 @@ def standing_of_build(build: Build) -> Standing:
 
 def is_waiting(preview: Preview) -> bool:
     """Whether somebody with write access may have the head of a preview built, and nobody did."""
-    is_open = preview.kind == "pull" and preview.live and preview.approved_sha != preview.head_sha
-    return is_open and preview.held in {None, AWAITS_APPROVAL}
+    is_unknown = preview.live and preview.from_fork and preview.approved_sha != preview.head_sha
+    return is_unknown and preview.held in {None, AWAITS_APPROVAL}
 
 
 def notebooks_of(preview: Preview) -> list[str]:

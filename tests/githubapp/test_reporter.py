@@ -10,8 +10,8 @@ from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
 from binder.store.queries import advance_build, want_build
 from binder.store.tables import Build, Report, Repository, utc_now
+from githubapp.comments import MARKER
 from githubapp.reporter import Reporter
-from githubapp.reports import COMMENT_MARKER
 from githubapp.sandbox.faults import RequestFault
 from tests.githubapp.workshop import SERVICE, Workshop
 
@@ -119,7 +119,7 @@ async def test_one_comment_is_edited_in_place(workshop: Workshop) -> None:
     await workshop.report()
     (first,) = workshop.comments(number)
     assert first.author == workshop.app.bot
-    assert first.body.startswith(COMMENT_MARKER)
+    assert first.body.startswith(MARKER)
     assert "is being built" in first.body
     await workshop.finish(sha)
     (ready,) = workshop.comments(number)
