@@ -42,6 +42,8 @@ ADDRESSES = {
     ("POST", f"{_REPOSITORY}/checks/{{sha}}/rerequest"): "rerequest_suite",
     ("POST", f"{_RUN}/rerequest"): "rerequest",
     ("POST", f"{_RUN}/buttons/{{identifier}}"): "press_button",
+    ("GET", f"{_REPOSITORY}/deployments/{{sha}}"): "deployments",
+    ("GET", f"{_REPOSITORY}/deployments/{{sha}}/wait"): "wait_for_deployment",
     ("POST", f"{_REPOSITORY}/pulls"): "open_pull_request",
     ("PATCH", _PULL): "edit_pull_request",
     ("POST", f"{_PULL}/close"): "close_pull_request",

@@ -55,6 +55,28 @@ def text_or_none(body: Json, name: str, resource: str) -> str | None:
     return None if body.get(name) is None else text(body, name, resource)
 
 
+def url_or_none(body: Json, name: str, resource: str) -> str | None:
+    """An address of the web, None where it is missing, null or empty.
+
+    Raises: Refusal 422.
+    """
+    value = text_or_none(body, name, resource)
+    if value and not value.startswith(("http://", "https://")):
+        raise invalid(resource, name, "custom", f"{name} must use http(s) scheme")
+    return value or None
+
+
+def flag(body: Json, name: str, resource: str, *, default: bool) -> bool:
+    """Yes or no.
+
+    Raises: Refusal 422.
+    """
+    value = body.get(name, default)
+    if isinstance(value, bool):
+        return value
+    raise invalid(resource, name, "invalid")
+
+
 def invalid(resource: str, name: str, code: str, message: str | None = None) -> Refusal:
     """GitHub's validation error for one field."""
     error: Json = {"resource": resource, "field": name, "code": code}

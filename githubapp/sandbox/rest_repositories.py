@@ -12,7 +12,7 @@ from githubapp.sandbox.access import Refusal, not_found
 from githubapp.sandbox.names import is_branch, is_sha
 from githubapp.sandbox.plumbing import EMPTY_TREE
 from githubapp.sandbox.rest import Call, Rule
-from githubapp.sandbox.rest_bodies import invalid, text, text_or_none
+from githubapp.sandbox.rest_bodies import invalid, text, text_or_none, url_or_none
 from githubapp.sandbox.rest_lists import page
 from githubapp.sandbox.values import STATUS_STATES, Repository, Status, StatusState
 from githubapp.sandbox.world import World
@@ -132,7 +132,7 @@ async def create_status(call: Call) -> Response:
         context=_context(call),
         state=_status_state(call),
         description=_description(call),
-        target_url=_target_url(call),
+        target_url=url_or_none(call.body, "target_url", "Status"),
         creator=call.login,
         created_at=call.state.now(),
     )
@@ -164,13 +164,6 @@ def _description(call: Call) -> str | None:
         message = f"description is too long (maximum is {LONGEST_DESCRIPTION_CHARACTERS} characters)"
         raise invalid("Status", "description", "custom", message)
     return description
-
-
-def _target_url(call: Call) -> str | None:
-    target = text_or_none(call.body, "target_url", "Status")
-    if target and not target.startswith(("http://", "https://")):
-        raise invalid("Status", "target_url", "custom", "target_url must use http(s) scheme")
-    return target or None
 
 
 def _refuse_too_many(call: Call, status: Status) -> None:

@@ -18,6 +18,7 @@ from githubapp.sandbox.plumbing import Plumbing
 from githubapp.sandbox.state import State
 from githubapp.sandbox.surface import limited
 from githubapp.sandbox.surface_checks import CheckSurface
+from githubapp.sandbox.surface_deployments import DeploymentSurface
 from githubapp.sandbox.values import (
     Account,
     AccountKind,
@@ -55,7 +56,7 @@ class CreatedApp:
     private_key_pem: str = field(repr=False)
 
 
-class Sandbox(CheckSurface):
+class Sandbox(CheckSurface, DeploymentSurface):
     """A small GitHub; `url` is where it is found, `root` an existing directory for its git data."""
 
     def __init__(self, url: str, root: Path) -> None:

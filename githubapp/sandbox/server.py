@@ -18,7 +18,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from githubapp.sandbox import control, pages, rest, rest_apps, rest_checks, rest_contents, rest_pulls, rest_repositories
+from githubapp.sandbox import (
+    control,
+    pages,
+    rest,
+    rest_apps,
+    rest_checks,
+    rest_contents,
+    rest_deployments,
+    rest_pulls,
+    rest_repositories,
+)
 from githubapp.sandbox.access import not_found
 from githubapp.sandbox.budget import Budget
 from githubapp.sandbox.faults import FaultLine
@@ -28,7 +38,7 @@ from githubapp.sandbox.sandbox import Sandbox
 _GRACE_SECONDS = 2
 
 # `rest_checks` before `rest_repositories`: there `/commits/{ref}` takes all that follows for a ref.
-_CALLS = (rest_checks, rest_contents, rest_repositories, rest_pulls)
+_CALLS = (rest_checks, rest_deployments, rest_contents, rest_repositories, rest_pulls)
 
 
 def create_app(sandbox: Sandbox) -> Starlette:

@@ -17,6 +17,8 @@ from githubapp.sandbox.values import (
     CheckRun,
     CheckSuite,
     Comment,
+    Deployment,
+    Environment,
     Installation,
     InstallationToken,
     PullRequest,
@@ -46,6 +48,8 @@ class State:
         self.statuses: dict[tuple[int, str], list[Status]] = {}
         self.check_suites: dict[int, CheckSuite] = {}
         self.check_runs: dict[int, CheckRun] = {}
+        self.deployments: dict[int, Deployment] = {}
+        self.environments: dict[tuple[int, str], Environment] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)
@@ -146,6 +150,8 @@ class State:
         self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
         self.check_suites = {number: one for number, one in self.check_suites.items() if one.repository_id != gone}
         self.check_runs = {number: one for number, one in self.check_runs.items() if one.repository_id != gone}
+        self.deployments = {number: one for number, one in self.deployments.items() if one.repository_id != gone}
+        self.environments = {place: one for place, one in self.environments.items() if place[0] != gone}
         self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
         for place, pull in self.pulls.items():
             if pull.head_id == gone:
@@ -186,3 +192,8 @@ class State:
         for run in self.check_runs_of(repository, sha):
             latest.setdefault((run.app_id, run.name), run)
         return list(latest.values())
+
+    def deployments_of(self, repository: Repository, sha: str | None = None) -> list[Deployment]:
+        """Newest first; of one commit, if it is named."""
+        found = [one for one in self.deployments.values() if one.repository_id == repository.id]
+        return [one for one in reversed(found) if sha in {None, one.sha}]

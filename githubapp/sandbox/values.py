@@ -18,12 +18,14 @@ CheckStatus: TypeAlias = Literal["queued", "in_progress", "completed"]
 CheckConclusion: TypeAlias = Literal[
     "action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out"
 ]
+DeploymentState: TypeAlias = Literal["error", "failure", "inactive", "in_progress", "queued", "pending", "success"]
 
 STATUS_STATES: tuple[StatusState, ...] = ("error", "failure", "pending", "success")
 ROLES: tuple[Role, ...] = ("read", "triage", "write", "maintain", "admin")
 
 CHECK_STATUSES: tuple[CheckStatus, ...] = get_args(CheckStatus)
 CHECK_CONCLUSIONS: tuple[CheckConclusion, ...] = get_args(CheckConclusion)
+DEPLOYMENT_STATES: tuple[DeploymentState, ...] = get_args(DeploymentState)
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,57 @@ class CheckRun:
     text: str | None = None
     annotations: tuple[Json, ...] = ()
     actions: tuple[CheckAction, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where deployments go; it appears with the first one, and stays."""
+
+    id: int
+    repository_id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class DeploymentStatus:
+    """How a deployment stood at a time; the newest one counts."""
+
+    id: int
+    state: DeploymentState
+    creator: str
+    app_id: int | None
+    description: str
+    environment: str
+    environment_url: str
+    log_url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A commit that is brought somewhere; `statuses` are the oldest first."""
+
+    id: int
+    repository_id: int
+    sha: str
+    ref: str
+    task: str
+    payload: Json | str
+    original_environment: str
+    environment: str
+    description: str | None
+    transient: bool
+    production: bool
+    creator: str
+    app_id: int | None
+    created_at: datetime
+    statuses: tuple[DeploymentStatus, ...] = ()
+
+    @property
+    def state(self) -> DeploymentState:
+        """How it stands; `pending` until somebody has said something."""
+        return self.statuses[-1].state if self.statuses else "pending"
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,14 @@ def _description(source: _Source) -> Mapping[str, Any]:
 
 def _correct_rest(described: dict[str, Any]) -> None:
     """Put right what the description gets wrong: here alone an account must be a user *and* an enterprise, where the
-    same object is either of them everywhere else (`installation`)."""
+    same object is either of them everywhere else (`installation`); and the addresses of a deployment's status must be
+    some, though "" is their own default."""
     answer = described["paths"]["/app/installations"]["get"]["responses"]["200"]
     account = answer["content"]["application/json"]["schema"]["items"]["properties"]["account"]
     account["anyOf"] = account.pop("allOf")
+    status = described["components"]["schemas"]["deployment-status"]["properties"]
+    for name in ("target_url", "environment_url", "log_url"):
+        status[name] = {"anyOf": [{"const": status[name]["default"]}, status[name]]}
 
 
 def _correct_pull_requests(described: dict[str, Any]) -> None:
