@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from binder.build_words import size_of_layers, words_of_saving, words_of_size, words_of_time, words_of_way
-from binder.store.tables import Build
+from binder.store.tables import Build, Preview
 from githubapp.markdown import code_span, one_line, unmarked
 from githubapp.reports import (
     Addresses,
@@ -13,9 +13,9 @@ from githubapp.reports import (
     is_waiting,
     notebooks_of,
     reason_of_end,
-    reason_of_hold,
     text_of_fault,
     took,
+    words_of_end,
     words_of_plan,
 )
 from githubapp.values import Check, CheckConclusion, CheckStatus
@@ -69,17 +69,10 @@ def _headline(facts: CommitFacts, build: Build) -> tuple[CheckStatus, CheckConcl
             return "completed", "cancelled", reason_of_end(build)
 
 
-def held_check(facts: CommitFacts) -> Check:
-    """Return the check of a commit that was pending and that is not built, by its repository's choice."""
-    return _end(f"Not built: {reason_of_hold(facts)}", "neutral")
-
-
-def ended_check(reason: str) -> Check:
-    """Return the check of a commit that was waiting, and that its preview has left behind."""
-    return _end(reason, "cancelled")
-
-
-def _end(title: str, conclusion: CheckConclusion) -> Check:
+def ended_check(preview: Preview, sha: str) -> Check:
+    """Return the check of a commit that waited, and that `preview` has left behind, or does not want built."""
+    title = words_of_end(preview, sha)
+    conclusion: CheckConclusion = "neutral" if preview.live and preview.head_sha == sha else "cancelled"
     return Check("completed", conclusion, one_line(title, _LONGEST_TITLE), code_span(title, _LONGEST_WORDS))
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from binder.lifecycle import DeliveryState
 from githubapp.events import Look
 
+WAITS_FOR_APPROVAL = "commits from forks wait for approval"
+"""Why a fork's commit is held that somebody with write access may still allow."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -40,7 +43,7 @@ def decide(look: Look, head: Head) -> Decision:
     if head.sha is None:
         reasons.append("the preview ends")
     elif head.is_from_fork:
-        reasons.append("commits from forks wait for approval")
+        reasons.append(WAITS_FOR_APPROVAL)
     return Decision(state, "; ".join(reasons) or None, head.sha, build=head.sha is not None and not head.is_from_fork)
 
 

@@ -17,15 +17,13 @@ from sqlalchemy.orm import aliased
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS, want_report
 from binder.store.tables import Build, Preview, Report, Repository, utc_now
-from githubapp.checks import check_of, ended_check, held_check
+from githubapp.checks import check_of, ended_check
 from githubapp.comments import Comparison, comment_of, state_of_comment
 from githubapp.deployments import REMOVED, deployment_of
 from githubapp.reports import (
     Addresses,
     CommitFacts,
-    end_of,
     ended_status,
-    held_status,
     status_of,
     status_of_build,
 )
@@ -47,14 +45,13 @@ async def owe_reports(session: AsyncSession, repository: Repository, sha: str, a
     if repository.installation_id is None:
         return
     facts = await _facts_of(session, repository, sha)
-    shown = await _shown(session, repository.id, sha)
-    is_held = facts.standing == "held"
-    if status := status_of(facts, addresses) or (held_status(facts) if is_held and _is_pending(shown) else None):
+    if status := status_of(facts, addresses):
         await _owe_status(session, facts, status)
-    if check := check_of(facts, addresses) or (held_check(facts) if is_held and _is_open(shown) else None):
-        await _owe_check(session, repository, sha, check)
-    if deployment := deployment_of(facts, addresses) or (REMOVED if "deployment" in shown else None):
-        await _owe_deployment(session, repository, sha, deployment)
+    if check := check_of(facts, addresses):
+        await _owe_check(session, facts, check)
+    if deployment := deployment_of(facts, addresses) or await _end_of_deployment(session, facts):
+        wanted = {"ref": sha, **asdict(deployment)}
+        await _want(session, repository.id, "deployment", sha, wanted)
     for pull in facts.previews:
         if pull.kind == "pull" and pull.choices.get("comment", True):
             await _owe_comment(session, facts, pull, addresses)
@@ -73,32 +70,40 @@ def is_told(build: Build, report: Report | None, addresses: Addresses) -> bool:
 
 
 async def owe_end(session: AsyncSession, repository: Repository, preview: Preview, sha: str) -> None:
-    """Owe an end to what was said of a commit that was not built and that `preview` has left behind."""
-    built = select(Build.id).where(Build.repository_id == repository.id, Build.sha == sha, is_of_preview()).limit(1)
-    waits = select(Preview.id).where(Preview.repository_id == repository.id, Preview.head_sha == sha, Preview.live)
-    if (await session.execute(built)).first() or (await session.execute(waits.limit(1))).first():
+    """Owe an end to what is said of a commit that waits, and that is not built, or left behind by `preview`."""
+    facts = await _facts_of(session, repository, sha)
+    if facts.build or facts.standing == "waiting":
         return
     shown = await _shown(session, repository.id, sha)
-    if _is_pending(shown):
-        await _owe_status(session, CommitFacts(repository, sha, None), ended_status(preview))
-    if _is_open(shown):
-        await _owe_check(session, repository, sha, ended_check(end_of(preview)))
+    if "status" in shown and shown["status"].wanted["state"] == "pending":
+        await _owe_status(session, facts, ended_status(preview, sha))
+    if "check" in shown and shown["check"].wanted["conclusion"] in {None, "action_required"}:
+        await _owe_check(session, facts, ended_check(preview, sha))
 
 
-async def owe_again(session: AsyncSession, installation_id: int, addresses: Addresses) -> None:
-    """Owe the repositories of an installation what GitHub refused them, once it may be permitted."""
-    covered = select(Repository.id).where(Repository.installation_id == installation_id)
-    refused = (Report.repository_id.in_(covered), ~Report.owed, Report.reason.contains(NOT_PERMITTED))
+async def owe_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
+    """Owe what could not be told while we had no right to: what was wanted, and the ends of what was left waiting."""
+    of_repository = Report.repository_id == repository.id
+    refused = (of_repository, ~Report.owed, Report.reason.contains(NOT_PERMITTED))
     await session.execute(update(Report).where(*refused).values(reason=None, not_before=None))
-    live = select(Preview).where(Preview.repository_id.in_(covered), Preview.live)
-    for preview in (await session.scalars(live)).all():
-        repository = await session.get_one(Repository, preview.repository_id)
-        await owe_reports(session, repository, preview.head_sha, addresses)
-        subjects = (preview.head_sha, *([preview.ref] if preview.kind == "pull" else []))
-        unsent = (Report.repository_id == repository.id, Report.subject.in_(subjects), ~Report.owed)
-        await session.execute(
-            update(Report).where(*unsent, Report.sent.is_(None), Report.reason.is_(None)).values(owed=True)
-        )
+    heads = select(Preview.head_sha).where(Preview.repository_id == repository.id, Preview.live)
+    pending = select(Report.subject, Report.sent, Report.wanted).where(of_repository, Report.kind == "status")
+    left = [one.subject for one in await session.execute(pending) if (one.sent or one.wanted)["state"] == "pending"]
+    for sha in dict.fromkeys([*(await session.scalars(heads)), *left]):
+        await owe_reports(session, repository, sha, addresses)
+        at_head = select(Preview).where(Preview.repository_id == repository.id, Preview.head_sha == sha)
+        for preview in (await session.scalars(at_head)).all():
+            await owe_end(session, repository, preview, sha)
+    for report in (await session.scalars(select(Report).where(of_repository, ~Report.owed))).all():
+        if report.sent != report.wanted:
+            report.owed, report.attempts, report.not_before = True, 0, None
+
+
+async def owe_nothing(session: AsyncSession, repository: Repository, reason: str) -> None:
+    """Owe nothing any more about a repository, since we have no right to tell it."""
+    owed = (Report.repository_id == repository.id, Report.owed)
+    values = {"owed": False, "reason": reason, "lease_owner": None, "lease_until": None}
+    await session.execute(update(Report).where(*owed).values(**values))
 
 
 async def _facts_of(session: AsyncSession, repository: Repository, sha: str) -> CommitFacts:
@@ -116,31 +121,20 @@ async def _shown(session: AsyncSession, repository_id: int, sha: str) -> Mapping
     return {report.kind: report for report in await session.scalars(select(Report).where(*same))}
 
 
-def _is_pending(shown: Mapping[str, Report]) -> bool:
-    return "status" in shown and shown["status"].wanted["state"] == "pending"
-
-
-def _is_open(shown: Mapping[str, Report]) -> bool:
-    """Whether the check run waits for something: for its build, or for somebody's approval."""
-    check = shown.get("check")
-    return check is not None and (
-        check.wanted["status"] != "completed" or check.wanted["conclusion"] == "action_required"
-    )
-
-
 async def _owe_status(session: AsyncSession, facts: CommitFacts, status: Status) -> None:
     wanted = {**asdict(status), "build": facts.build.id if facts.build else None}
     await want_report(session, repository_id=facts.repository.id, kind="status", subject=facts.sha, wanted=wanted)
 
 
-async def _owe_check(session: AsyncSession, repository: Repository, sha: str, check: Check) -> None:
+async def _owe_check(session: AsyncSession, facts: CommitFacts, check: Check) -> None:
     wanted = asdict(check) | {"annotations": list(check.annotations), "actions": list(check.actions)}
-    await _want(session, repository.id, "check", sha, wanted)
+    await _want(session, facts.repository.id, "check", facts.sha, wanted)
 
 
-async def _owe_deployment(session: AsyncSession, repository: Repository, sha: str, deployment: Deployment) -> None:
-    wanted = {"ref": sha, **asdict(deployment)}
-    await _want(session, repository.id, "deployment", sha, wanted)
+async def _end_of_deployment(session: AsyncSession, facts: CommitFacts) -> Deployment | None:
+    """Return the end of a deployment, None where there is none, or the commit is still at its preview."""
+    is_kept = facts.live and facts.standing in {"queued", "building", "ready", "failed"}
+    return REMOVED if not is_kept and "deployment" in await _shown(session, facts.repository.id, facts.sha) else None
 
 
 async def _owe_comment(session: AsyncSession, facts: CommitFacts, pull: Preview, addresses: Addresses) -> None:

@@ -17,7 +17,7 @@ from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS, advance_build, find_repository, want_build
 from binder.store.tables import Build, Preview, Repository
 from githubapp.events import Look
-from githubapp.heads import Decision
+from githubapp.heads import WAITS_FOR_APPROVAL, Decision
 from githubapp.owed import owe_end, owe_reports
 from githubapp.reports import Addresses, end_of
 from githubapp.values import RepositoryFacts
@@ -109,7 +109,7 @@ async def _record_preview(
         session.add(preview)
     preview.head_sha = seen.decision.sha or preview.head_sha
     preview.live = seen.decision.sha is not None
-    preview.from_fork = preview.live and not seen.decision.build
+    preview.held = WAITS_FOR_APPROVAL if preview.live and not seen.decision.build else None
     preview.updated_at = now
     await session.flush()
     return preview

@@ -12,12 +12,11 @@ from urllib.parse import quote
 from binder.build_words import words_of_layers, words_of_time, words_of_way
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, Preview, Repository
+from githubapp.heads import WAITS_FOR_APPROVAL
 from githubapp.markdown import one_line
 from githubapp.values import LONGEST_DESCRIPTION_CHARACTERS, Status, StatusState
 
 CONTEXT = "binder"
-AWAITS_APPROVAL = "commits from forks wait for approval"
-"""What `Preview.held` says of a commit that somebody with write access may allow."""
 
 _READY = "Ready – open the notebook"  # noqa: RUF001 - a dash, as in print
 _LONGEST_QUOTE = 500
@@ -102,8 +101,7 @@ def standing_of_build(build: Build) -> Standing:
 
 def is_waiting(preview: Preview) -> bool:
     """Whether somebody with write access may have the head of a preview built, and nobody did."""
-    is_unknown = preview.live and preview.from_fork and preview.approved_sha != preview.head_sha
-    return is_unknown and preview.held in {None, AWAITS_APPROVAL}
+    return preview.live and preview.held == WAITS_FOR_APPROVAL
 
 
 def notebooks_of(preview: Preview) -> list[str]:
@@ -162,19 +160,15 @@ def _waiting_status(facts: CommitFacts, addresses: Addresses) -> Status:
     return Status("pending", text, addresses.pull(facts.repository, pull.ref))
 
 
-def held_status(facts: CommitFacts) -> Status:
-    """Return the status of a commit that was pending and that is not built, by its repository's choice."""
-    return Status("error", one_line(f"Not built: {reason_of_hold(facts)}", LONGEST_DESCRIPTION_CHARACTERS), None)
+def ended_status(preview: Preview, sha: str) -> Status:
+    """Return the status of a commit that was pending, and that `preview` has left behind, or does not want built."""
+    return Status("error", one_line(words_of_end(preview, sha), LONGEST_DESCRIPTION_CHARACTERS), None)
 
 
-def reason_of_hold(facts: CommitFacts) -> str:
-    """Return why the previews of a commit are held."""
-    return next((preview.held for preview in facts.live if preview.held), "its repository does not ask for it")
-
-
-def ended_status(preview: Preview) -> Status:
-    """Return the status of a commit that was waiting, and that `preview` has left behind."""
-    return Status("error", end_of(preview), None)
+def words_of_end(preview: Preview, sha: str) -> str:
+    """Return why a commit is not built: its preview holds it, or has left it behind."""
+    is_held = preview.live and preview.head_sha == sha
+    return f"Not built: {preview.held}" if is_held else end_of(preview)
 
 
 def end_of(preview: Preview) -> str:
@@ -182,7 +176,7 @@ def end_of(preview: Preview) -> str:
     if preview.live:
         return f"Superseded by {preview.head_sha[:7]}"
     gone = "the branch was deleted" if preview.kind == "branch" else "the pull request was closed"
-    return f"Cancelled: {gone}"
+    return f"Cancelled: {preview.held or gone}"
 
 
 def reason_of_end(build: Build) -> str:

@@ -9,10 +9,10 @@ from markdown_it import MarkdownIt
 
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, Preview
-from githubapp.checks import check_of, ended_check, held_check
-from githubapp.reports import AWAITS_APPROVAL
+from githubapp.checks import check_of, ended_check
+from githubapp.heads import WAITS_FOR_APPROVAL
 from githubapp.values import Check
-from tests.githubapp.shown import ADDRESSES, LINK, PAGE, SHA, THREE, build, facts, preview
+from tests.githubapp.shown import ADDRESSES, LINK, NEWER, PAGE, SHA, THREE, build, facts, preview
 
 FAULT = {"party": "repository", "message": "no version of nosuchpackage", "file": "requirements.txt", "line": 3}
 RESULT = {
@@ -107,7 +107,7 @@ def test_a_failure_without_a_line(fault: dict[str, Any] | None, lines: list[int]
 
 
 def test_a_fork_waits_with_a_button() -> None:
-    shown = check(None, preview(from_fork=True, held=AWAITS_APPROVAL))
+    shown = check(None, preview(from_fork=True, held=WAITS_FOR_APPROVAL))
     assert (shown.status, shown.conclusion, shown.title) == ("completed", "action_required", "Waiting for approval")
     assert [one["identifier"] for one in shown.actions] == ["approve"]
     assert f"```\n/ok-to-test {SHA}\n```" in shown.summary
@@ -123,13 +123,12 @@ def test_what_was_stopped_can_be_run_again_only_while_somebody_wants_it() -> Non
 
 
 def test_what_is_not_built_is_closed() -> None:
-    held = facts(None, preview(held="[skip binder] is in its message"))
-    assert check_of(held, ADDRESSES) is None
-    assert (held_check(held).conclusion, held_check(held).title) == (
-        "neutral",
-        "Not built: [skip binder] is in its message",
-    )
-    assert ended_check("Superseded by def5678").conclusion == "cancelled"
+    held = preview(held="[skip binder] is in its message")
+    assert check_of(facts(None, held), ADDRESSES) is None
+    closed = ended_check(held, SHA)
+    assert (closed.conclusion, closed.title) == ("neutral", "Not built: [skip binder] is in its message")
+    left = ended_check(preview(head=NEWER), SHA)
+    assert (left.conclusion, left.title) == ("cancelled", "Superseded by def5678")
 
 
 @given(st.text(max_size=3000), st.text(max_size=400), st.sampled_from([None, 1, 10**6]))
@@ -138,7 +137,7 @@ def test_everything_fits(message: str, file: str, line: int | None) -> None:
     many = {"changed": [message[:200]] * 500, "why": message, "layers": THREE}
     rows = [build(BuildState.FAILED, fault=fault, result=many), build(BuildState.SUCCEEDED, result=many)]
     notebooks = preview(facts={"notebooks": [message] * 100})
-    for shown in [check(rows[0], notebooks), check(rows[1], notebooks), held_check(facts(None, preview(held=message)))]:
+    for shown in [check(rows[0], notebooks), check(rows[1], notebooks), ended_check(preview(held=message), SHA)]:
         assert len(shown.title) <= 255
         assert len(shown.summary) <= 65_535
         assert len(shown.annotations) <= 50
@@ -146,7 +145,7 @@ def test_everything_fits(message: str, file: str, line: int | None) -> None:
 
 
 def test_buttons_fit() -> None:
-    rows = [check(build(BuildState.FAILED)), check(None, preview(from_fork=True))]
+    rows = [check(build(BuildState.FAILED)), check(None, preview(held=WAITS_FOR_APPROVAL))]
     for action in [action for row in rows for action in row.actions]:
         assert len(action["label"]) <= 20
         assert len(action["description"]) <= 40

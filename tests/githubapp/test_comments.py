@@ -11,7 +11,7 @@ from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build, Preview
 from githubapp.comments import MARKER, Comparison, comment_of, state_of_comment
-from githubapp.reports import AWAITS_APPROVAL
+from githubapp.heads import WAITS_FOR_APPROVAL
 from tests.githubapp.shown import ADDRESSES, BASE, LINK, NEWER, PAGE, SHA, THREE, build, facts, preview
 
 COMMIT = f"Commit [`abc1234`](https://github.com/ada/demo/commit/{SHA})"
@@ -93,7 +93,7 @@ def test_a_failure_leads_to_the_log_and_to_the_last_one_that_worked() -> None:
 
 
 def test_a_fork_waits_and_the_comment_says_how_it_is_allowed() -> None:
-    text = comment(None, preview(from_fork=True, held=AWAITS_APPROVAL))
+    text = comment(None, preview(from_fork=True, held=WAITS_FOR_APPROVAL))
     assert "**The preview waits for approval**" in text
     assert f"```\n/ok-to-test {SHA}\n```" in text
     assert text.endswith(f"\n\n{COMMIT}\n")

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build, Preview
+from githubapp.heads import WAITS_FOR_APPROVAL
 from githubapp.reports import (
-    AWAITS_APPROVAL,
     end_of,
     ended_status,
-    held_status,
     is_waiting,
     status_of,
 )
@@ -133,7 +132,7 @@ def test_what_was_stopped_by_somebody_else_says_so() -> None:
 
 
 def waiting(**more: Any) -> Preview:
-    return preview(from_fork=True, held=AWAITS_APPROVAL, **more)
+    return preview(from_fork=True, held=WAITS_FOR_APPROVAL, **more)
 
 
 def test_a_fork_waits_and_says_how_it_is_allowed() -> None:
@@ -149,9 +148,8 @@ def test_a_fork_waits_and_says_how_it_is_allowed() -> None:
     ("of", "waits"),
     [
         (waiting(), True),
-        (waiting(approved_sha=NEWER), True),
-        (waiting(approved_sha=SHA), False),
         (waiting(live=False), False),
+        (preview(from_fork=True, approved_sha=SHA), False),
         (preview(from_fork=True, held="forks are never built here"), False),
         (preview("branch", held="[skip binder] is in its message"), False),
     ],
@@ -169,10 +167,10 @@ def test_a_commit_whose_build_was_stopped_waits_again() -> None:
 def test_nothing_is_said_of_what_is_not_built_but_where_something_was_pending() -> None:
     held = facts(None, preview(held="[skip binder] is in its message"))
     assert (held.standing, status_of(held, ADDRESSES)) == ("held", None)
-    assert held_status(held) == Status("error", "Not built: [skip binder] is in its message", None)
+    assert ended_status(held.live[0], SHA) == Status("error", "Not built: [skip binder] is in its message", None)
     assert status_of(facts(None), ADDRESSES) is None
 
 
 def test_what_waited_is_told_when_it_no_longer_does() -> None:
-    assert ended_status(preview(head=NEWER)) == Status("error", "Superseded by def5678", None)
-    assert ended_status(preview(live=False)).description == "Cancelled: the pull request was closed"
+    assert ended_status(preview(head=NEWER), SHA) == Status("error", "Superseded by def5678", None)
+    assert ended_status(preview(live=False), SHA).description == "Cancelled: the pull request was closed"
