@@ -1,14 +1,11 @@
-"""The calls that we make to GitHub, each a line or two of PyGithub.
+"""What we tell GitHub, each a line or two of PyGithub; what we ask it is `lookups`.
 
-Chooses nothing: what to ask and what to say is left to `previews` and `reporter`, who may see GitHub as what is here;
-tokens are `sign_in`'s, time limits and errors `connection`'s.
+Chooses nothing: what to say is left to `reporter`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from github import Github
 from github.CheckRun import CheckRun
 from github.DeploymentStatus import DeploymentStatus
 from github.GithubObject import NotSet
@@ -18,24 +15,20 @@ from github.Repository import Repository as RemoteRepository
 
 from binder.settings import Settings
 from binder.store.tables import Repository
-from githubapp.faults import GitHubRefusalError, GitHubSignInError
+from githubapp.lookups import Lookups
 from githubapp.sign_in import SignIn
-from githubapp.values import Check, Deployment, Place, PullRequest, RepositoryFacts, ShownCheck, Status
+from githubapp.values import Check, Deployment, Place, ShownCheck, Status
 
-Answer = TypeVar("Answer")
-
-_GONE = frozenset({404, 410, 451})
-_EMPTY = 409
 _COMMENTS_LOOKED_AT = 1000
 _CHECKS_LOOKED_AT = 300
 _DEPLOYMENTS_LOOKED_AT = 100
 
 
-class GitHubClient:
+class GitHubClient(Lookups):
     """GitHub, as the App and as its installations. Every method may raise what `Connection.call` raises."""
 
     def __init__(self, sign_in: SignIn) -> None:
-        self._sign_in = sign_in
+        super().__init__(sign_in)
         self._bot: str | None = None
 
     @classmethod
@@ -45,40 +38,6 @@ class GitHubClient:
         Raises: OperatorFault.
         """
         return cls(SignIn.from_settings(settings))
-
-    def close(self) -> None:
-        """Let go of all connections."""
-        self._sign_in.close()
-
-    async def installation_of(self, repository_id: int) -> int | None:
-        """Return the installation that covers a repository, or None where the App is not installed on it."""
-        answer = await _unless_gone(self._as_app("GET", f"/repositories/{repository_id}/installation"))
-        return int(answer["id"]) if answer else None
-
-    async def repository(self, installation_id: int, repository_id: int) -> RepositoryFacts | None:
-        """Return a repository by GitHub's number, or None where the installation cannot see it."""
-
-        def ask(github: Github) -> RepositoryFacts:
-            found = github.get_repo(repository_id).complete()
-            place = Place(installation_id, found.id)
-            return RepositoryFacts(place, found.owner.login, found.name, found.private, found.default_branch)
-
-        return await _unless_gone(self._as_installation(installation_id, ask))
-
-    async def branch_head(self, place: Place, branch: str) -> str | None:
-        """Return the sha that a branch is at, or None where there is no such branch."""
-        asked = self._at(place, lambda repository: repository.get_git_ref(f"heads/{branch}").object.sha)
-        return await _unless_gone(asked, _GONE | {_EMPTY})
-
-    async def pull_request(self, place: Place, number: int) -> PullRequest | None:
-        """Return a pull request, or None where there is none of that number."""
-
-        def ask(repository: RemoteRepository) -> PullRequest:
-            found = repository.get_pull(number).complete()
-            head, base = found.head, found.base
-            return PullRequest(number, found.state == "open", head.sha, _id_of(head.repo), base.repo.id)
-
-        return await _unless_gone(self._at(place, ask))
 
     async def latest_status(self, place: Place, sha: str, context: str) -> Status | None:
         """Return the status that a commit shows in a context, or None where it shows none."""
@@ -188,40 +147,6 @@ class GitHubClient:
         if self._bot is None:
             self._bot = f"{(await self._as_app('GET', '/app'))['slug']}[bot]"
         return self._bot
-
-    async def _as_app(self, verb: str, path: str) -> Mapping[str, Any]:
-        answer: tuple[Any, Mapping[str, Any]] = await self._sign_in.app.call(
-            lambda github: github.requester.requestJsonAndCheck(verb, path)
-        )
-        return answer[1]
-
-    async def _at(self, place: Place, ask: Callable[[RemoteRepository], Answer]) -> Answer:
-        """Ask about a repository by its number: its name may lead elsewhere, and PyGithub takes a 307 for a success."""
-        number = place.repository_id
-        return await self._as_installation(place.installation_id, lambda github: ask(github.get_repo(number)))
-
-    async def _as_installation(self, installation_id: int, ask: Callable[[Github], Answer]) -> Answer:
-        connection = await self._sign_in.installation(installation_id)
-        try:
-            return await connection.call(ask)
-        except GitHubSignInError:
-            # The token ended before its time, as all do when an owner suspends the App and lets it back.
-            self._sign_in.forget(installation_id, connection)
-        return await (await self._sign_in.installation(installation_id)).call(ask)
-
-
-async def _unless_gone(asked: Awaitable[Answer], gone: frozenset[int] = _GONE) -> Answer | None:
-    try:
-        return await asked
-    except GitHubRefusalError as error:
-        if error.status in gone:
-            return None
-        raise
-
-
-def _id_of(repository: RemoteRepository | None) -> int | None:
-    """PyGithub's types do not say that the repository of a head may be gone."""
-    return None if repository is None else repository.id
 
 
 def _login_of(user: NamedUser | Organization | None) -> str | None:

@@ -1,36 +1,48 @@
-"""GitHub's protocol for deliveries: bytes and headers in, values out, nothing read and nothing sent.
+"""What GitHub's events mean here: a payload in, a hint out, nothing read and nothing sent.
 
-Owns which signature is good, which delivery is refused and with which number, which part of a payload is kept, and
-which events are acted on. An event is only a hint to look at a ref again; what is then done is left to `previews`.
+Owns which part of a payload is kept, and what each event hints at. An event is only a hint to look there again:
+nothing that it says is believed, and what its actor may do is asked of GitHub. What is then done is left to `previews`.
 """
 
-import hashlib
-import hmac
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from binder.errors import VisitorFault
 from binder.names import is_ref, is_sha
 
-# Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap
-LARGEST_BODY_BYTES = 25 * 2**20
 # What stands for the commit of a ref that was deleted.
 NO_COMMIT = "0" * 40
+URGENT_EVENTS = ("installation", "installation_repositories", "repository")
+"""Acted on before all others: they are rare, and may take away somebody's right to see something."""
 
 Kind: TypeAlias = Literal["branch", "pull"]
+Word: TypeAlias = Literal["ok-to-test", "build", "cancel", "stop"]
+ButtonAction: TypeAlias = Literal["rerun", "approve", "cancel"]
 
 _BRANCHES = "refs/heads/"
-_GUID = re.compile(r"[A-Za-z0-9-]{1,100}")
-_NAME = re.compile(r"[a-z_]{1,50}")
-_ACTIONS_OF_PULL_REQUESTS = frozenset({"opened", "reopened", "synchronize", "closed"})
-_KEPT: Mapping[str, Any] = {
-    **dict.fromkeys(("action", "ref", "after", "deleted", "number")),
-    "repository": {"id": None},
-    "installation": {"id": None},
-    "pull_request": {"head": {"sha": None}},
+_COMMAND = re.compile(r"/(?:(ok-to-test)(?:[ \t]+([0-9a-fA-F]{7,40}))?|binder[ \t]+(build|cancel|stop))[ \t\r]*")
+# Event → its actions that are acted on; None stands for events that have none.
+_ACTED_ON: Mapping[str, frozenset[str | None]] = {
+    "push": frozenset({None}),
+    "create": frozenset({None}),
+    "delete": frozenset({None}),
+    "pull_request": frozenset(
+        {
+            *("opened", "reopened", "synchronize", "edited", "closed"),
+            *("ready_for_review", "converted_to_draft", "labeled", "unlabeled"),
+        }
+    ),
+    "issue_comment": frozenset({"created"}),
+    "check_run": frozenset({"rerequested", "requested_action"}),
+    "check_suite": frozenset({"rerequested"}),
+    "repository": frozenset(
+        {"renamed", "transferred", "privatized", "publicized", "archived", "unarchived", "deleted", "edited"}
+    ),
+    "installation": frozenset({"created", "deleted", "suspend", "unsuspend", "new_permissions_accepted"}),
+    "installation_repositories": frozenset({"added", "removed"}),
+    "installation_target": frozenset({"renamed"}),
 }
 
 
@@ -43,24 +55,62 @@ class Refusal(VisitorFault):
 
 
 @dataclass(frozen=True)
-class Event:
-    """What a delivery tells. `payload` is GitHub's, cut down to what this module reads: the rest is never kept."""
-
-    guid: str
-    name: str
-    payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Look:
     """A ref to look at again. `sha` is the head that the event told of, None where it told of the end of the ref.
 
-    `installation_id` is None where the payload has none, as many have not.
+    `sha_known` is False where the event named no commit at all. `installation_id` is None where the payload has none,
+    as many have not, and `actor`, the login of whoever caused the event, is None where nobody is named.
     """
 
     kind: Kind
     ref: str
     sha: str | None
+    repository_id: int
+    installation_id: int | None
+    actor: str | None = None
+    sha_known: bool = True
+
+
+@dataclass(frozen=True)
+class RepositoryLook:
+    """A repository to look at again; `action` is GitHub's word for what happened to it."""
+
+    repository_id: int
+    installation_id: int | None
+    action: str
+
+
+@dataclass(frozen=True)
+class InstallationLook:
+    """An installation, and the repositories that it covers, to look at again; `action` is GitHub's word."""
+
+    installation_id: int
+    action: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """What somebody wants, by a comment on pull request `number`.
+
+    `argument` is a commit's sha, 7 characters or more, where one is given: only behind `ok-to-test`.
+    """
+
+    word: Word
+    argument: str | None
+    number: int
+    comment_id: int
+    actor: str
+    repository_id: int
+    installation_id: int | None
+
+
+@dataclass(frozen=True)
+class Button:
+    """What somebody wants, by a button on our check run of the commit `sha`."""
+
+    action: ButtonAction
+    sha: str
+    actor: str
     repository_id: int
     installation_id: int | None
 
@@ -72,90 +122,171 @@ class Ignored:
     reason: str
 
 
-def verify(body: bytes, signature: str | None, secrets: Sequence[str]) -> bool:
-    """Whether one of the secrets signed `body`; `signature` is the header `X-Hub-Signature-256`, None if missing.
+Hint: TypeAlias = Look | RepositoryLook | InstallationLook | Command | Button | Ignored
 
-    Source: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-    """
-    # Bytes, because compare_digest raises on text that is not ASCII.
-    given = (signature or "").encode(errors="replace")
-    signed = [b"sha256=" + _hex_digest(body, secret) for secret in secrets if secret]
-    return any(hmac.compare_digest(given, wanted) for wanted in signed)
+_NOT_A_BRANCH = Ignored("only branches are built, no tags or other refs")
 
 
-def _hex_digest(body: bytes, secret: str) -> bytes:
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
-
-
-def parse(headers: Mapping[str, str], body: bytes) -> Event:
-    """Read a delivery whose signature is good.
-
-    Raises: Refusal, 415 or 400.
-    Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers
-    """
-    known = {name.lower(): value for name, value in headers.items()}
-    media_type = known.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Refusal(415, "Deliveries are taken as application/json only: set the webhook's content type to it.")
-    guid, name = known.get("x-github-delivery", ""), known.get("x-github-event", "")
-    if not _GUID.fullmatch(guid) or not _NAME.fullmatch(name):
-        raise Refusal(400, "The headers X-GitHub-Delivery and X-GitHub-Event are missing or malformed.")
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Refusal(400, "The body is not JSON.") from error
-    if not isinstance(payload, dict):
-        raise Refusal(400, "The body is not a JSON object.")
-    return Event(guid, name, _pick(payload, _KEPT))
+def kept(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a payload that is kept: what this module reads. What has another shape is left out."""
+    return _pick(payload, _KEPT)
 
 
 def _pick(value: Mapping[str, Any], shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of `value` that `shape` names; what does not have that shape is left out."""
     picked: dict[str, Any] = {}
     for key, below in shape.items():
         part = value.get(key)
-        if below is None and isinstance(part, str | int):
+        if callable(below):
+            part = below(part)
+        if isinstance(below, dict):
+            if isinstance(part, dict):
+                picked[key] = _pick(part, below)
+        elif isinstance(part, str | int):
             picked[key] = part
-        elif below is not None and isinstance(part, dict):
-            picked[key] = _pick(part, below)
     return picked
 
 
-def look_of(name: str, payload: Mapping[str, Any]) -> Look | Ignored:
-    """Return what the event `name` asks us to look at.
+def _command_line(body: object) -> str | None:
+    """Return the first line of a comment if it is a command: nothing else that people write is kept."""
+    line = body.partition("\n")[0] if isinstance(body, str) else ""
+    return line if _COMMAND.fullmatch(line) else None
 
-    Raises: Refusal 400, where a field is missing that it takes to find the ref.
+
+# The shape of what is kept: an empty object says only that something was there.
+_KEPT: Mapping[str, Any] = {
+    **dict.fromkeys(("action", "ref", "ref_type", "after", "deleted", "number")),
+    "repository": {"id": None},
+    "installation": {"id": None},
+    "sender": {"login": None, "type": None},
+    "pull_request": {"head": {"sha": None}},
+    "changes": {"base": {}, "default_branch": {}},
+    "issue": {"number": None, "pull_request": {}},
+    "comment": {"id": None, "body": _command_line},
+    "check_run": {"head_sha": None, "app": {"id": None}},
+    "check_suite": {"head_sha": None, "app": {"id": None}},
+    "requested_action": {"identifier": None},
+}
+
+
+def hint_of(name: str, payload: Mapping[str, Any], app_id: int) -> Hint:
+    """Return what the event `name` hints at; `payload` is what is kept of it, `app_id` our App's number.
+
+    Raises: Refusal 400, where a field is missing that it takes to know where to look.
     """
-    action = payload.get("action")
-    if name == "push":
-        return _look_of_push(payload)
-    if name == "pull_request" and action in _ACTIONS_OF_PULL_REQUESTS:
-        return _look_of_pull_request(payload, ended=action == "closed")
-    return Ignored(f"{name}.{action} is not acted on" if isinstance(action, str) else f"{name} is not acted on")
+    action: Any = payload.get("action")
+    if name == "member":
+        return Ignored("what somebody may do is asked of GitHub whenever it counts")
+    if action not in _ACTED_ON.get(name, ()):
+        return Ignored(f"{name}.{action} is not acted on" if isinstance(action, str) else f"{name} is not acted on")
+    hint: Hint
+    match name:
+        case "push":
+            hint = _hint_of_push(payload)
+        case "create" | "delete":
+            hint = _hint_of_branch(payload, ended=name == "delete")
+        case "pull_request":
+            hint = _hint_of_pull_request(payload, action)
+        case "issue_comment":
+            hint = _hint_of_comment(payload)
+        case "check_run" | "check_suite":
+            hint = _hint_of_button(payload, name, app_id)
+        case "repository":
+            hint = _hint_of_repository(payload, action)
+        case _:
+            hint = InstallationLook(_number(payload, "installation"), action)
+    return hint
 
 
-def _look_of_push(payload: Mapping[str, Any]) -> Look | Ignored:
+def _hint_of_push(payload: Mapping[str, Any]) -> Hint:
     ref, after = payload.get("ref"), payload.get("after")
     if not isinstance(ref, str) or not isinstance(after, str) or not is_sha(after):
         raise Refusal(400, "The push names no ref or no commit.")
     branch = ref.removeprefix(_BRANCHES)
     if not ref.startswith(_BRANCHES) or not is_ref(branch):
-        return Ignored("only branches are built, no tags or other refs")
+        return _NOT_A_BRANCH
     ended = payload.get("deleted") is True or after == NO_COMMIT
     return _look(payload, "branch", branch, None if ended else after)
 
 
-def _look_of_pull_request(payload: Mapping[str, Any], *, ended: bool) -> Look:
+def _hint_of_branch(payload: Mapping[str, Any], *, ended: bool) -> Hint:
+    ref = payload.get("ref")
+    if not isinstance(ref, str):
+        raise Refusal(400, "The event names no ref.")
+    if payload.get("ref_type") != "branch" or not is_ref(ref):
+        return _NOT_A_BRANCH
+    return _look(payload, "branch", ref, None, sha_known=ended)
+
+
+def _hint_of_pull_request(payload: Mapping[str, Any], action: str) -> Hint:
     number = payload.get("number")
-    sha = payload.get("pull_request", {}).get("head", {}).get("sha")
-    if not isinstance(number, int) or not isinstance(sha, str) or not is_sha(sha):
-        raise Refusal(400, "The event names no pull request or no commit.")
-    return _look(payload, "pull", str(number), None if ended else sha)
+    if not isinstance(number, int):
+        raise Refusal(400, "The event names no pull request.")
+    if action == "edited" and "base" not in payload.get("changes", {}):
+        return Ignored("the pull request was edited, but not its base")
+    sha = _sha(payload.get("pull_request", {}).get("head", {}).get("sha"))
+    return _look(payload, "pull", str(number), None if action == "closed" else sha)
 
 
-def _look(payload: Mapping[str, Any], kind: Kind, ref: str, sha: str | None) -> Look:
-    repository = payload.get("repository", {}).get("id")
+def _hint_of_comment(payload: Mapping[str, Any]) -> Hint:
+    issue, comment = payload.get("issue", {}), payload.get("comment", {})
+    if "pull_request" not in issue:
+        return Ignored("only comments on pull requests can be commands")
+    if (said := _COMMAND.fullmatch(comment.get("body", ""))) is None:
+        return Ignored("the comment is no command")
+    if payload.get("sender", {}).get("type") != "User":
+        return Ignored("commands are taken from people only, and this one came from an App")
+    if not isinstance(issue.get("number"), int) or not isinstance(comment.get("id"), int):
+        raise Refusal(400, "The event names no pull request or no comment.")
+    word: Any = said[1] or said[3]
+    argument = said[2].lower() if said[2] else None
+    where = _number(payload, "repository"), _covered(payload)
+    return Command(word, argument, issue["number"], comment["id"], _actor(payload), *where)
+
+
+def _hint_of_button(payload: Mapping[str, Any], name: str, app_id: int) -> Hint:
+    checked = payload.get(name, {})
+    if checked.get("app", {}).get("id") != app_id:
+        return Ignored(f"the {name.replace('_', ' ')} is another App's")
+    pressed = payload["action"]
+    action: Any = "rerun" if pressed == "rerequested" else payload.get("requested_action", {}).get("identifier")
+    if action not in get_args(ButtonAction):
+        return Ignored("there is no such button")
+    sha = _sha(checked.get("head_sha"))
+    return Button(action, sha, _actor(payload), _number(payload, "repository"), _covered(payload))
+
+
+def _hint_of_repository(payload: Mapping[str, Any], action: str) -> Hint:
+    if action == "edited" and "default_branch" not in payload.get("changes", {}):
+        return Ignored("the repository was edited, but not its default branch")
+    return RepositoryLook(_number(payload, "repository"), _covered(payload), action)
+
+
+def _look(payload: Mapping[str, Any], kind: Kind, ref: str, sha: str | None, *, sha_known: bool = True) -> Look:
+    login = payload.get("sender", {}).get("login")
+    actor = login if isinstance(login, str) else None
+    return Look(kind, ref, sha, _number(payload, "repository"), _covered(payload), actor, sha_known)
+
+
+def _sha(value: object) -> str:
+    if not isinstance(value, str) or not is_sha(value):
+        raise Refusal(400, "The event names no commit.")
+    return value
+
+
+def _number(payload: Mapping[str, Any], of: str) -> int:
+    number = payload.get(of, {}).get("id")
+    if not isinstance(number, int):
+        raise Refusal(400, f"The event names no {of}.")
+    return number
+
+
+def _covered(payload: Mapping[str, Any]) -> int | None:
     installation = payload.get("installation", {}).get("id")
-    if not isinstance(repository, int):
-        raise Refusal(400, "The event names no repository.")
-    return Look(kind, ref, sha, repository, installation if isinstance(installation, int) else None)
+    return installation if isinstance(installation, int) else None
+
+
+def _actor(payload: Mapping[str, Any]) -> str:
+    login = payload.get("sender", {}).get("login")
+    if not isinstance(login, str):
+        raise Refusal(400, "The event does not say who caused it.")
+    return login

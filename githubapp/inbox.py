@@ -1,7 +1,7 @@
 """Takes GitHub's deliveries in: `POST /webhooks/github` reads, checks, stores, and only then answers.
 
-Owns the limits on what is read, and the answers; what a delivery means is `events`, how it is stored `intake`, what is
-done about it `previews`.
+Owns the limits on what is read, and the answers. How a delivery is read is `deliveries`, what it means `events`, how it
+is stored `intake`, what is done about it `previews`.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ from binder.errors import StoreUnavailableError
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
-from githubapp.events import LARGEST_BODY_BYTES, Event, Ignored, Refusal, look_of, parse, verify
+from githubapp.deliveries import LARGEST_BODY_BYTES, Event, parse, verify
+from githubapp.events import Ignored, Refusal, hint_of
 from githubapp.intake import Intake, Outcome
 
 log = logger(__name__)
@@ -39,7 +40,8 @@ class Inbox:
     """The door for deliveries of one App."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self._intake = Intake(store, settings.github_host, settings.github_app_id or 0)
+        self._app_id = settings.github_app_id or 0
+        self._intake = Intake(store, settings.github_host, self._app_id)
         secrets = settings.github_webhook_secrets if settings.github_app_id else ()
         self._secrets = [secret.get_secret_value() for secret in secrets]
         self._held_bytes = 0
@@ -59,9 +61,9 @@ class Inbox:
 
     async def _take(self, request: Request) -> tuple[Event, Outcome]:
         event = await self._read(request)
-        found = look_of(event.name, event.payload)
+        hint = hint_of(event.name, event.payload, self._app_id)
         async with asyncio.timeout(_STORE_SECONDS):
-            return event, await self._intake.keep(event, found.reason if isinstance(found, Ignored) else None)
+            return event, await self._intake.keep(event, hint.reason if isinstance(hint, Ignored) else None)
 
     async def _read(self, request: Request) -> Event:
         async with self._held_body(request) as body:
@@ -70,7 +72,7 @@ class Inbox:
             return parse(request.headers, body)
 
     @asynccontextmanager
-    async def _held_body(self, request: Request) -> AsyncIterator[bytes]:
+    async def _held_body(self, request: Request) -> AsyncIterator[bytearray]:
         """Give the body, within what one delivery and all of them together may hold."""
         too_large = Refusal(413, f"A delivery has at most {LARGEST_BODY_BYTES} bytes.")
         if _declared_bytes(request) > LARGEST_BODY_BYTES:
@@ -85,7 +87,7 @@ class Inbox:
                         raise too_large
                     if self._held_bytes > _HELD_BYTES:
                         raise Refusal(503, "Too much is being delivered at once. Please deliver it again.")
-            yield bytes(body)
+            yield body
         except ClientDisconnect as error:
             raise Refusal(400, "The body did not come to its end.") from error
         except TimeoutError as error:

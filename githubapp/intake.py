@@ -16,7 +16,7 @@ from binder.errors import StoreUnavailableError
 from binder.lifecycle import DeliveryState, step
 from binder.store import Store
 from binder.store.tables import Delivery, utc_now
-from githubapp.events import Event
+from githubapp.deliveries import Event
 
 Outcome: TypeAlias = Literal["stored", "ignored", "duplicate"]
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+Item = TypeVar("Item")
 
 StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
 CheckStatus: TypeAlias = Literal["queued", "in_progress", "completed"]
@@ -30,6 +32,32 @@ class RepositoryFacts:
     name: str
     private: bool
     default_branch: str
+    archived: bool = False
+
+
+@dataclass(frozen=True)
+class InstallationFacts:
+    """The App on one account."""
+
+    id: int
+    account: str
+    suspended: bool
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit."""
+
+    sha: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Listed(Generic[Item]):
+    """A list as far as it was read; `is_whole` tells that nothing was left out."""
+
+    items: Sequence[Item]
+    is_whole: bool
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,11 @@ class PullRequest:
     head_sha: str
     head_repository_id: int | None
     base_repository_id: int
+    author: str
+    base_ref: str
+    base_sha: str
+    draft: bool
+    labels: tuple[str, ...]
 
     @property
     def is_from_fork(self) -> bool:

@@ -18,12 +18,6 @@ async def branch_of(session: AsyncSession, repository: Repository, ref: str) -> 
     return (await session.scalars(select(Preview).where(*same))).first()
 
 
-async def newest_build(session: AsyncSession, repository_id: int, sha: str) -> Build | None:
-    """Return the newest build of a commit, or None."""
-    same = (Build.repository_id == repository_id, Build.sha == sha)
-    return (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
-
-
 async def last_good_build(session: AsyncSession, branch: Preview) -> Build | None:
     """Return the newest build of a branch that succeeded and whose image is there, None where there is none.
 

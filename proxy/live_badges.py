@@ -15,10 +15,10 @@ from starlette.routing import BaseRoute, Route
 
 from binder.lifecycle import BuildState
 from binder.names import is_ref, is_repository
-from binder.store.queries import ACTIVE_BUILDS, find_repository, has_lost_its_image
+from binder.store.queries import ACTIVE_BUILDS, find_repository, has_lost_its_image, newest_build
 from binder.store.tables import Build
 from proxy.answers import asset
-from proxy.branches import branch_of, last_good_build, newest_build
+from proxy.branches import branch_of, last_good_build
 from proxy.context import ProxyContext
 from templates import render
 
@@ -103,5 +103,5 @@ class LiveBadges:
         preview = await branch_of(session, repository, asked.ref) if repository and not repository.private else None
         if preview is None:
             return None
-        head = await newest_build(session, preview.repository_id, preview.head_sha)
+        head = await newest_build(session, repository_id=preview.repository_id, sha=preview.head_sha)
         return state_of(head, has_good=await last_good_build(session, preview) is not None)

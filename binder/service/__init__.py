@@ -38,6 +38,7 @@ from build.worker import BuildWorker
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
 from githubapp.client import GitHubClient
+from githubapp.comparisons import Comparisons
 from githubapp.inbox import webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
@@ -151,6 +152,7 @@ async def _start(
     _run(service, "routes", keeper.step)
     if github:
         _run(service, "deliveries", DeliveryWorker(store, github, settings).step)
+        _run(service, "comparisons", Comparisons(store, github, settings).step)
         _run(service, "reports", Reporter(store, github, settings).step)
 
 

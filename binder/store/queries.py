@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState, states_before_end, step
-from binder.store.tables import Build, Report, Repository, Session
+from binder.store.tables import Build, Preview, Report, Repository, Session
 
 ACTIVE_BUILDS = states_before_end(BuildState)
 LIVE_SESSIONS = states_before_end(SessionState)
@@ -26,19 +26,38 @@ async def want_build(
     """Return the newest build of a commit, or queue one where there is none.
 
     A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not, nor one
-    whose image was removed.
+    whose image was removed, nor an untrusted one of a commit that is trusted by now.
     """
-    same = (Build.repository_id == repository_id, Build.sha == sha)
-    newest = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+    newest = await newest_build(session, repository_id=repository_id, sha=sha)
+    untrusted = await _is_untrusted(session, repository_id, sha)
     kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
-    if newest and newest.state in kept and not has_lost_its_image(newest):
+    is_trusted_enough = newest is not None and (untrusted or not newest.untrusted)
+    if newest and is_trusted_enough and newest.state in kept and not has_lost_its_image(newest):
         if newest.preview_id is None:
             newest.preview_id = preview_id
         return newest
-    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id)
+    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id, untrusted=untrusted)
     session.add(build)
     await session.flush()
     return build
+
+
+async def newest_build(session: AsyncSession, *, repository_id: int, sha: str) -> Build | None:
+    """Return the newest build of a commit, None where there is none."""
+    same = (Build.repository_id == repository_id, Build.sha == sha)
+    return (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+
+
+async def _is_untrusted(session: AsyncSession, repository_id: int, sha: str) -> bool:
+    """Whether a commit is known from forks only. Whoever wants it built, a visitor too, does not change that."""
+    heads = await session.scalars(
+        select(Preview.from_fork).where(Preview.repository_id == repository_id, Preview.head_sha == sha)
+    )
+    earlier = await session.scalars(
+        select(Build.untrusted).where(Build.repository_id == repository_id, Build.sha == sha)
+    )
+    from_forks = list(heads) or list(earlier)
+    return bool(from_forks) and all(from_forks)
 
 
 def has_lost_its_image(build: Build) -> bool:

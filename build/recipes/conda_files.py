@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from binder.errors import RepositoryFault
-from build.recipes.plain_yaml import Node, Text, is_nothing, line_of, read_yaml, text_at
+from binder.plain_yaml import Node, Text, is_nothing, line_of, read_yaml, text_at
 
 SUBDIR = "linux-64"
 """The platform of all that is built here, in Conda's words; `noarch` is for all platforms."""

@@ -3,6 +3,8 @@
 as_of: commit-date            # or a day, as 2024-05-31: only packages that were there by then
 post_build:
   inputs: [postBuild, data/]  # all that postBuild reads
+
+What it says of previews is checked here, and used by those who decide what is built.
 """
 
 import contextlib
@@ -12,12 +14,12 @@ from datetime import date
 from typing import Literal
 
 from binder.errors import RepositoryFault
-from build.recipes.plain_yaml import Node, Text, is_nothing, line_of, read_yaml
+from binder.plain_yaml import Node, Text, is_nothing, line_of, read_yaml
+from binder.preview_policy import LARGEST_BYTES, TOP_KEYS, policy_of
 from build.recipes.reading import path_within
 
-LARGEST_BYTES = 2**16
 _DAY = re.compile(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_KEYS = "It may say `as_of` and `post_build`."
+_KEYS = "It may say `as_of`, `post_build`, `previews`, `comment` and `deployments`."
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
             as_of = _as_of(path, key, value)
         elif key == "post_build":
             inputs = _inputs(path, key, value)
-        else:
+        elif key not in TOP_KEYS:
             raise _fault(path, key, f"{path} does not know `{key[:60]}`. {_KEYS}")
+    policy_of(path, root)
     return Options(as_of, None if inputs is None else tuple(inputs)), inputs or {}
 
 

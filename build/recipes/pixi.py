@@ -6,9 +6,9 @@ Source: https://pixi.sh/latest/reference/pixi_manifest/
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from binder.plain_yaml import text_at
 from build.commits.tree import Entry
 from build.recipes.conda_files import SUBDIR, CondaRequest, check_channel, fault_in, name_of_spec
-from build.recipes.plain_yaml import text_at
 from build.recipes.reading import Reading, rows, table, word, words
 
 _OURS = ("unix", "linux", SUBDIR)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from binder.hosts import PYPI_FILES
+from binder.plain_yaml import Node, Text, line_of, read_yaml, text_at
 from build.recipes.conda_files import SUBDIR, CondaPackage, CondaRequest, fault_in
-from build.recipes.plain_yaml import Node, Text, line_of, read_yaml, text_at
 
 _OLDEST = 4
 _MOST_CHARACTERS = 2**22

@@ -124,6 +124,9 @@ class Deliveries:
             outgoing = _without_installation(outgoing)
         if kind == "lost":
             self._record(outgoing, _TIMED_OUT, self._headers(outgoing), DEADLINE_SECONDS)
+        elif fault and kind == "failed":
+            answer = _Answer(f"Invalid HTTP Response: {fault.status}", fault.status, {}, fault.message)
+            self._record(outgoing, answer, self._headers(outgoing), 0.0)
         elif kind != "vanished":
             await self._send(client, outgoing)
         if kind == "twice":

@@ -42,6 +42,9 @@ def _tell(world: World, installed: Installation, event: str, repository: Reposit
         "sender": payloads.user(state, sender),
         "installation": {"id": installed.id, "node_id": payloads.node_id("Installation", installed.id)},
     }
+    owner = world.account(repository.owner)
+    if owner.kind == "Organization":
+        payload["organization"] = payloads.organization(state, owner)
     app = state.apps[installed.app_id]
     world.deliveries.post(app, event, payload, installation_id=installed.id, repository_id=repository.id)
 

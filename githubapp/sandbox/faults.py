@@ -10,7 +10,7 @@ import json
 import re
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,12 +20,12 @@ from githubapp.sandbox.access import DOCUMENTATION
 if TYPE_CHECKING:
     from githubapp.sandbox.values import Json
 
-DeliveryFault: TypeAlias = Literal["lost", "vanished", "late", "twice", "swapped", "without_installation"]
+DeliveryFault: TypeAlias = Literal["lost", "failed", "vanished", "late", "twice", "swapped", "without_installation"]
 RequestFault: TypeAlias = Literal["status", "rate_limited", "secondary_rate_limited", "fail_after_effect", "slow"]
 
 LONGEST_SECONDS = 600.0
-_DELIVERY_KINDS = frozenset({"lost", "vanished", "late", "twice", "swapped", "without_installation"})
-_REQUEST_KINDS = frozenset({"status", "rate_limited", "secondary_rate_limited", "fail_after_effect", "slow"})
+_DELIVERY_KINDS = frozenset(get_args(DeliveryFault))
+_REQUEST_KINDS = frozenset(get_args(RequestFault))
 _UNTOUCHED = "/sandbox/"
 _LIMITS_PAGE = f"{DOCUMENTATION}/using-the-rest-api/rate-limits-for-the-rest-api"
 
@@ -34,7 +34,8 @@ _LIMITS_PAGE = f"{DOCUMENTATION}/using-the-rest-api/rate-limits-for-the-rest-api
 class Fault:
     """One thing that goes wrong `count` more times.
 
-    Deliveries: `lost` (recorded as timed out), `vanished` (not even recorded), `late` (by `seconds`), `twice`,
+    Deliveries: `lost` (recorded as timed out), `failed` (recorded as answered with `status` by something in front of
+    the App, which never saw it), `vanished` (not even recorded), `late` (by `seconds`), `twice`,
     `swapped` (after the next one), `without_installation`; `event` narrows them to one event.
     Requests: `status` answers `status` instead; `rate_limited` and `secondary_rate_limited` answer 403 or 429, as
     `status` says, with `Retry-After` where `retry_after_seconds` is given; `fail_after_effect` does the work and then

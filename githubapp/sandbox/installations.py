@@ -89,6 +89,15 @@ def set_suspended(world: World, installed: Installation, sender: str, *, suspend
     return installed
 
 
+def accept_permissions(world: World, installed: Installation, sender: str) -> Installation:
+    """Grant what the App asks for by now; until then an installation has what it had when it was made."""
+    app = world.state.apps[installed.app_id]
+    installed = _store(world, replace(installed, permissions=app.permissions, events=app.events))
+    covered = world.state.installed_repositories(installed)
+    events.installation(world, installed, "new_permissions_accepted", sender, covered)
+    return installed
+
+
 def mint_token(
     world: World, installed: Installation, repository_ids: frozenset[int] | None, permissions: Mapping[str, str]
 ) -> InstallationToken:

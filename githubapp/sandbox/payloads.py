@@ -131,6 +131,25 @@ def user(state: State, login: str) -> Json:
     }
 
 
+def organization(state: State, account: Account) -> Json:
+    """An `organization-simple`."""
+    url = api(state, f"/orgs/{account.login}")
+    return {
+        "login": account.login,
+        "id": account.id,
+        "node_id": node_id(account.kind, account.id),
+        "url": url,
+        "repos_url": f"{url}/repos",
+        "events_url": f"{url}/events",
+        "hooks_url": f"{url}/hooks",
+        "issues_url": f"{url}/issues",
+        "members_url": f"{url}/members{{/member}}",
+        "public_members_url": f"{url}/public_members{{/member}}",
+        "avatar_url": f"{state.url}/sandbox/avatars/{account.id}.svg",
+        "description": None,
+    }
+
+
 def collaborator(state: State, login: str, role_name: str) -> Json:
     """A `collaborator`: a user with what they may do, role by role."""
     return {**user(state, login), "role_name": role_name, "permissions": _permission_flags(role_name)}

@@ -5,6 +5,7 @@ Owns their JSON objects in GitHub's shapes; what git has to say is handed in, be
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from githubapp.sandbox.app_payloads import app
 from githubapp.sandbox.payloads import iso, iso_or_none, node_id, repository, repository_url, user
@@ -12,8 +13,8 @@ from githubapp.sandbox.state import State
 from githubapp.sandbox.values import Comment, FileChange, Json, PullRequest, Repository
 
 _REACTIONS = ("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes")
+_LABEL_COLOUR = "ededed"
 _ISSUE_SAME_FOR_ALL: Json = {
-    "labels": [],
     "locked": False,
     "active_lock_reason": None,
     "milestone": None,
@@ -23,7 +24,6 @@ _ISSUE_SAME_FOR_ALL: Json = {
     "state_reason": None,
 }
 _PULL_SAME_FOR_ALL: Json = {
-    "labels": [],
     "locked": False,
     "active_lock_reason": None,
     "milestone": None,
@@ -72,6 +72,20 @@ def _pull_links(state: State, repo: Repository, pull: PullRequest) -> Json:
     }
 
 
+def label(state: State, repo: Repository, name: str) -> Json:
+    """A `label` of a repository."""
+    number = state.labels[repo.id, name]
+    return {
+        "id": number,
+        "node_id": node_id("Label", number),
+        "url": f"{repository_url(state, repo)}/labels/{quote(name, safe='')}",
+        "name": name,
+        "color": _LABEL_COLOUR,
+        "default": False,
+        "description": None,
+    }
+
+
 def pull_request(state: State, pull: PullRequest) -> Json:
     """A `pull-request-simple`, the form of lists."""
     repo = state.repositories[pull.repository_id]
@@ -97,6 +111,7 @@ def pull_request(state: State, pull: PullRequest) -> Json:
         "user": user(state, pull.author),
         "body": pull.body,
         "draft": pull.draft,
+        "labels": [label(state, repo, name) for name in pull.labels],
         **_PULL_SAME_FOR_ALL,
         "created_at": iso(pull.created_at),
         "updated_at": iso(pull.updated_at),
@@ -148,6 +163,7 @@ def issue_of(state: State, pull: PullRequest) -> Json:
         "title": pull.title,
         "user": user(state, pull.author),
         "state": pull.state,
+        "labels": [label(state, repo, name) for name in pull.labels],
         **_ISSUE_SAME_FOR_ALL,
         "comments": len(state.comments_of(repo, pull.number)),
         "created_at": iso(pull.created_at),

@@ -6,13 +6,14 @@ heads are `pushes`.
 
 from dataclasses import replace
 
-from githubapp.sandbox import events
+from githubapp.sandbox import events, pull_payloads
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.names import is_branch
 from githubapp.sandbox.values import Comment, Json, PullRequest, Repository
 from githubapp.sandbox.world import World
 
 LONGEST_BODY_CHARACTERS = 65_536
+_LONGEST_LABEL_CHARACTERS = 50
 
 
 async def open_pull_request(
@@ -164,6 +165,23 @@ async def set_draft(world: World, pull: PullRequest, sender: str, *, draft: bool
         return pull
     pull = world.state.change_pull(pull, draft=draft)
     await _announce(world, pull, "converted_to_draft" if draft else "ready_for_review", sender)
+    return pull
+
+
+async def set_label(world: World, pull: PullRequest, sender: str, name: str, *, labelled: bool) -> PullRequest:
+    """Put a label on it or take it off; the repository gets a label of that name if it has none.
+
+    Raises: Refusal 422, for a name that cannot be.
+    """
+    if not 0 < len(name) <= _LONGEST_LABEL_CHARACTERS:
+        raise Refusal(422, "Validation Failed", errors=[{"resource": "Label", "field": "name", "code": "invalid"}])
+    if (name in pull.labels) == labelled:
+        return pull
+    world.state.labels.setdefault((pull.repository_id, name), world.state.next_large_id())
+    others = tuple(one for one in pull.labels if one != name)
+    pull = world.state.change_pull(pull, labels=(*others, name) if labelled else others)
+    shape = pull_payloads.label(world.state, world.state.repositories[pull.repository_id], name)
+    await _announce(world, pull, "labeled" if labelled else "unlabeled", sender, label=shape)
     return pull
 
 

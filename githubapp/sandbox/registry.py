@@ -12,7 +12,7 @@ from dataclasses import replace
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from githubapp.sandbox import events
+from githubapp.sandbox import events, payloads
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.names import is_branch, is_owner, is_repository, split_full_name
 from githubapp.sandbox.values import (
@@ -88,6 +88,13 @@ def set_webhook(world: World, app: App, webhook_url: str, webhook_secret: str | 
     return app
 
 
+def set_permissions(world: World, app: App, permissions: Mapping[str, str], events_wanted: Sequence[str]) -> App:
+    """Let an App ask for something else; installations that there are have to accept it first."""
+    app = replace(app, permissions=dict(permissions), events=tuple(events_wanted))
+    world.state.apps[app.id] = app
+    return app
+
+
 def _new_key() -> tuple[str, str]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
     encoding = serialization.Encoding.PEM
@@ -128,6 +135,7 @@ async def create_repository(
     except BaseException:
         del world.state.repositories[number]
         raise
+    events.repository(world, repository, "created", owner)
     return repository
 
 
@@ -168,6 +176,42 @@ def set_private(world: World, repository: Repository, sender: str, *, private: b
 def set_archived(world: World, repository: Repository, sender: str, *, archived: bool) -> Repository:
     """Make a repository read-only, or writable again."""
     return _change(world, replace(repository, archived=archived), "archived" if archived else "unarchived", sender)
+
+
+async def set_default_branch(world: World, repository: Repository, branch: str, sender: str) -> Repository:
+    """Make another of its branches the one that is meant when none is named.
+
+    Raises: Refusal 422.
+    """
+    if not is_branch(branch) or f"refs/heads/{branch}" not in await world.git.refs(repository.id, "refs/heads"):
+        raise Refusal(422, f"The branch {branch!r} was not found")
+    await world.git.run(repository.id, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    # Read again: it may have changed while git was asked.
+    repository = world.state.repositories[repository.id]
+    changes: Json = {"default_branch": {"from": repository.default_branch}}
+    return _change(world, replace(repository, default_branch=branch), "edited", sender, changes)
+
+
+def transfer_repository(world: World, repository: Repository, owner: Account, sender: str) -> Repository:
+    """Give a repository to another account; its old address leads on to it.
+
+    Only Apps that the new owner has installed on it hear of it: for those of the old one it is gone without a word.
+
+    Raises: Refusal 422.
+    """
+    if world.state.repository(owner.login, repository.name):
+        raise Refusal(422, f"{owner.login} has a repository {repository.name!r} already")
+    before = world.account(repository.owner)
+    shape: Json = {"user": payloads.user(world.state, before.login)}
+    if before.kind == "Organization":
+        shape = {"organization": payloads.organization(world.state, before)}
+    world.state.renamed[repository.owner.lower(), repository.name.lower()] = repository.id
+    world.state.take_from_installations(repository.id)
+    for pull in list(world.state.pulls.values()):
+        if pull.head_id == repository.id:
+            world.state.change_pull(pull, head_owner=owner.login)
+    changes: Json = {"owner": {"from": shape}}
+    return _change(world, replace(repository, owner=owner.login), "transferred", sender, changes)
 
 
 async def delete_repository(world: World, repository: Repository, sender: str) -> None:

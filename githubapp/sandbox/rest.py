@@ -143,6 +143,8 @@ async def _answer(rule: Rule, world: World, actor: Actor, request: Request) -> R
         and not any(may(world.state, actor, repository, permission, rule.level) for permission in rule.needs)
     ):
         raise not_accessible() if actor.token else _anonymous_refusal(actor)
+    if repository and rule.needs and rule.level == "write" and repository.archived:
+        raise Refusal(403, "Repository was archived so is read-only.")
     body = {} if rule.method in {"GET", "DELETE"} else await json_object(request)
     return await rule.handler(Call(world, actor, request, body, repository))
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from githubapp.sandbox import installations, pull_requests, registry
+from githubapp.sandbox import installations, registry
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
@@ -19,13 +19,12 @@ from githubapp.sandbox.state import State
 from githubapp.sandbox.surface import limited
 from githubapp.sandbox.surface_checks import CheckSurface
 from githubapp.sandbox.surface_deployments import DeploymentSurface
+from githubapp.sandbox.surface_pulls import PullRequestSurface
 from githubapp.sandbox.values import (
     Account,
     AccountKind,
-    Comment,
     Delivery,
     Installation,
-    PullRequest,
     Repository,
     Role,
     Status,
@@ -56,7 +55,7 @@ class CreatedApp:
     private_key_pem: str = field(repr=False)
 
 
-class Sandbox(CheckSurface, DeploymentSurface):
+class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface):
     """A small GitHub; `url` is where it is found, `root` an existing directory for its git data."""
 
     def __init__(self, url: str, root: Path) -> None:
@@ -111,6 +110,10 @@ class Sandbox(CheckSurface, DeploymentSurface):
         """Move an App's address, and change its secret if one is given."""
         registry.set_webhook(self.world, self._app(app_id), webhook_url, webhook_secret)
 
+    async def set_permissions(self, app_id: int, *, permissions: dict[str, str], events: Sequence[str]) -> None:
+        """Let an App ask for something else; each installation keeps what it has until it accepts that."""
+        registry.set_permissions(self.world, self._app(app_id), permissions, events)
+
     # Repositories
 
     async def create_repository(
@@ -139,6 +142,16 @@ class Sandbox(CheckSurface, DeploymentSurface):
         """Make it read-only, or writable again."""
         repository = self.world.repository(full_name)
         return registry.set_archived(self.world, repository, self._sender(sender, repository), archived=archived)
+
+    async def set_default_branch(self, full_name: str, *, branch: str, sender: str | None = None) -> Repository:
+        """Make another of its branches the default one."""
+        repository = self.world.repository(full_name)
+        return await registry.set_default_branch(self.world, repository, branch, self._sender(sender, repository))
+
+    async def transfer_repository(self, full_name: str, *, owner: str, sender: str | None = None) -> Repository:
+        """Give it to another account; old addresses answer 301."""
+        repository, account = self.world.repository(full_name), self.world.account(owner)
+        return registry.transfer_repository(self.world, repository, account, self._sender(sender, repository))
 
     async def delete_repository(self, full_name: str, *, sender: str | None = None) -> None:
         """Delete it with all that is in it."""
@@ -177,75 +190,10 @@ class Sandbox(CheckSurface, DeploymentSurface):
         installed, who = self._installation(app_id, account), self._person(sender or account)
         return installations.set_suspended(self.world, installed, who, suspended=suspended)
 
-    # Pull requests
-
-    async def open_pull_request(
-        self,
-        full_name: str,
-        *,
-        author: str,
-        head: str,
-        title: str,
-        base: str | None = None,
-        body: str | None = None,
-        draft: bool = False,
-    ) -> PullRequest:
-        """Open one from `branch`, or from `owner:branch` of a fork, towards `base` or the default branch."""
-        repository = self.world.repository(full_name)
-        return await pull_requests.open_pull_request(
-            self.world,
-            repository,
-            self._person(author),
-            head=head,
-            base_ref=base or repository.default_branch,
-            title=title,
-            body=body,
-            draft=draft,
-        )
-
-    async def close_pull_request(self, full_name: str, number: int, *, sender: str | None = None) -> PullRequest:
-        """Close it without merging."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.close_pull_request(self.world, pull, self._person(sender or pull.author))
-
-    async def reopen_pull_request(self, full_name: str, number: int, *, sender: str | None = None) -> PullRequest:
-        """Open it again."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.reopen_pull_request(self.world, pull, self._person(sender or pull.author))
-
-    async def edit_pull_request(
-        self,
-        full_name: str,
-        number: int,
-        *,
-        title: str | None = None,
-        body: str | None = None,
-        base: str | None = None,
-        sender: str | None = None,
-    ) -> PullRequest:
-        """Change what is given."""
-        pull = self._pull(full_name, number)
-        who = self._person(sender or pull.author)
-        return await pull_requests.edit_pull_request(self.world, pull, who, title=title, body=body, base_ref=base)
-
-    async def set_draft(self, full_name: str, number: int, *, draft: bool, sender: str | None = None) -> PullRequest:
-        """Mark it as a draft, or as ready for review."""
-        pull = self._pull(full_name, number)
-        return await pull_requests.set_draft(self.world, pull, self._person(sender or pull.author), draft=draft)
-
-    async def comment(self, full_name: str, number: int, *, author: str, body: str) -> Comment:
-        """Comment on a pull request as a person."""
-        return pull_requests.add_comment(self.world, self._pull(full_name, number), self._person(author), body)
-
-    async def edit_comment(self, comment_id: int, *, body: str, sender: str | None = None) -> Comment:
-        """Change a comment's text."""
-        comment = self._comment(comment_id)
-        return pull_requests.edit_comment(self.world, comment, self._person(sender or comment.author), body)
-
-    async def delete_comment(self, comment_id: int, *, sender: str | None = None) -> None:
-        """Delete a comment."""
-        comment = self._comment(comment_id)
-        pull_requests.delete_comment(self.world, comment, self._person(sender or comment.author))
+    async def accept_permissions(self, app_id: int, *, account: str, sender: str | None = None) -> Installation:
+        """Grant an App what it asks for by now."""
+        installed, who = self._installation(app_id, account), self._person(sender or account)
+        return installations.accept_permissions(self.world, installed, who)
 
     # Deliveries and waiting
 

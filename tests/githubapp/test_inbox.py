@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from binder.lifecycle import DeliveryState
 from binder.settings import Settings, read_settings
 from binder.store import Store
 from binder.store.tables import Delivery, utc_now
-from githubapp.events import LARGEST_BODY_BYTES
+from githubapp.deliveries import LARGEST_BODY_BYTES
 from githubapp.inbox import webhook_route
 from tests.githubapp import payloads
 
@@ -104,13 +105,23 @@ async def test_two_apps_may_share_an_id(client: httpx.AsyncClient, store: Store,
     assert [row.app_id for row in await rows(store)] == [17, 18]
 
 
+async def test_two_hosts_may_share_an_app_and_an_id(
+    client: httpx.AsyncClient, store: Store, settings: Settings
+) -> None:
+    await deliver(client, "push", payloads.push())
+    enterprise = settings.model_copy(update={"github_url": "https://ghe.example.com"})
+    async with client_of(store, enterprise) as other:
+        headers = {"x-github-enterprise-host": "ghe.example.com", "x-github-enterprise-version": "3.16.0"}
+        assert await deliver(other, "push", payloads.push(), **headers) == 202
+    assert [row.host for row in await rows(store)] == ["github.com", "ghe.example.com"]
+
+
 @pytest.mark.parametrize(
     ("event", "payload", "reason"),
     [
         ("ping", {"zen": "Keep it logically awesome.", "hook_id": 1}, "ping is not acted on"),
-        ("installation", {"action": "created", **payloads.installation()}, "installation.created is not acted on"),
         ("push", payloads.push("refs/tags/v1"), "only branches are built, no tags or other refs"),
-        ("pull_request", payloads.pull_request("labeled"), "pull_request.labeled is not acted on"),
+        ("pull_request", payloads.pull_request("assigned"), "pull_request.assigned is not acted on"),
     ],
 )
 async def test_what_is_ignored_is_answered_and_remembered_with_its_reason(
@@ -188,6 +199,19 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         await asyncio.sleep(10)
 
     assert (await client.post("/webhooks/github", content=stalled())).status_code == 408
+
+
+async def test_large_bodies_leave_no_memory_behind(client: httpx.AsyncClient) -> None:
+    start = b'{"ref": "refs/tags/v1", "after": "' + payloads.SHA.encode() + b'", "x": "'
+    large = start + b"x" * (LARGEST_BODY_BYTES - len(start) - 2) + b'"}'
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            assert await deliver(client, "push", large, guid=f"large-{number}") == 200
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < LARGEST_BODY_BYTES // 5
 
 
 async def test_too_much_at_once_is_put_off(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

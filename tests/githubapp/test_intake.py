@@ -10,7 +10,7 @@ from sqlalchemy import event, func, select
 from binder.errors import StoreUnavailableError
 from binder.store import Store, open_store
 from binder.store.tables import Delivery
-from githubapp.events import Event
+from githubapp.deliveries import Event
 from githubapp.intake import Intake
 
 

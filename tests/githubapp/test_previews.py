@@ -187,6 +187,11 @@ async def test_a_closed_pull_request_ends_only_what_nobody_else_wants(workshop: 
     assert (await workshop.build(sha)).state is BuildState.CANCELLED
 
 
+def waiting_for(sha: str) -> tuple[str, str]:
+    """Return the status of a fork's commit that nobody has allowed."""
+    return "pending", f"Waiting for approval: somebody with write access may allow it with /ok-to-test {sha[:7]}"
+
+
 async def test_a_fork_waits_for_approval(workshop: Workshop) -> None:
     await workshop.push("First")
     await workshop.act()
@@ -197,19 +202,19 @@ async def test_a_fork_waits_for_approval(workshop: Workshop) -> None:
     delivery = await workshop.last_delivery("pull_request")
     assert (delivery.state, delivery.reason) == (DeliveryState.ACTED, "commits from forks wait for approval")
     assert await workshop.builds(old) == []
-    waiting = ("pending", "Waiting for approval: commits from forks are not built unasked")
-    assert await shown(workshop, old) == [waiting]
+    assert await shown(workshop, old) == [waiting_for(old)]
     new = await workshop.push_to_fork("Another")
     await workshop.act()
     await workshop.report()
-    assert await shown(workshop, old) == [waiting, ("error", f"Superseded by {new[:7]}")]
-    assert await shown(workshop, new) == [waiting]
+    assert await shown(workshop, old) == [waiting_for(old), ("error", f"Superseded by {new[:7]}")]
+    assert await shown(workshop, new) == [waiting_for(new)]
     await workshop.sandbox.close_pull_request("ada/demo", number)
     await workshop.sandbox.settled()
     await workshop.act()
     await workshop.report()
     assert (await shown(workshop, new))[-1] == ("error", "Cancelled: the pull request was closed")
-    assert workshop.comments(number) == []
+    (comment,) = workshop.comments(number)
+    assert "The preview was removed" in comment.body
 
 
 async def test_a_fork_that_offers_a_commit_of_ours_changes_nothing(workshop: Workshop) -> None:
@@ -241,6 +246,7 @@ async def test_a_repository_keeps_its_row_when_it_is_renamed(workshop: Workshop)
 async def test_a_name_that_another_repository_took_over(workshop: Workshop) -> None:
     await workshop.push("First")
     await workshop.act()
+    await workshop.sandbox.add_fault("vanished", event="repository")
     await workshop.sandbox.rename_repository("ada/demo", name="other")
     await workshop.sandbox.create_repository("ada/demo")
     await workshop.sandbox.install(workshop.app.app_id, account="ada", repositories=["ada/demo"])
@@ -292,7 +298,11 @@ async def test_where_the_app_lost_sight_nothing_is_done(workshop: Workshop) -> N
     await workshop.sandbox.settled()
     await workshop.act()
     delivery = await workshop.last_delivery("push")
-    assert (delivery.state, delivery.reason) == (DeliveryState.IGNORED, "the App cannot see the repository")
+    assert (delivery.state, delivery.reason) == (
+        DeliveryState.IGNORED,
+        "the App is not installed on the repository",
+    )
+    assert await workshop.rows(Repository) == []
 
 
 async def test_a_suspended_app_fails_and_the_delivery_may_come_again(workshop: Workshop) -> None:
@@ -312,6 +322,8 @@ async def test_a_suspended_app_fails_and_the_delivery_may_come_again(workshop: W
 
 
 async def test_while_github_is_down_a_delivery_waits(workshop: Workshop) -> None:
+    await workshop.push("The branch is created")
+    await workshop.act()
     sha = await workshop.push("First")
     await workshop.sandbox.add_fault("status", status=503, count=3, path="^/api/")
     for attempt in (1, 2, 3):
@@ -329,6 +341,8 @@ async def test_while_github_is_down_a_delivery_waits(workshop: Workshop) -> None
 
 
 async def test_a_delivery_that_never_works_fails_in_the_end(workshop: Workshop) -> None:
+    await workshop.push("The branch is created")
+    await workshop.act()
     await workshop.push("First")
     await workshop.sandbox.add_fault("status", status=503, count=100, path="^/api/")
     for _ in range(25):
@@ -339,8 +353,10 @@ async def test_a_delivery_that_never_works_fails_in_the_end(workshop: Workshop) 
 
 
 async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(workshop: Workshop) -> None:
+    await workshop.push("The branch is created")
+    await workshop.act()
     old = await workshop.push("First")
-    held = workshop.gate.hold("GET", "/git/ref/heads/main$")
+    held = workshop.gate.hold("GET", "/branches/main$")
     slow = asyncio.create_task(workshop.worker.step())
     await held.reached.wait()
     new = await workshop.push("Second")
@@ -348,12 +364,12 @@ async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(works
         await DeliveryWorker(workshop.store, of_another_process, workshop.settings).step()
     held.released.set()
     await slow
-    first = next(row for row in await workshop.rows(Delivery) if row.event == "push")
+    first = [row for row in await workshop.rows(Delivery) if row.event == "push"][1]
     assert (first.state, first.reason) == (DeliveryState.STORED, "The ref changed while it was looked at.")
     assert [row.head_sha for row in await workshop.rows(Preview)] == [new]
     assert await workshop.builds(old) == []
     await workshop.skip_pauses()
     await workshop.act()
     assert [row.head_sha for row in await workshop.rows(Preview)] == [new]
-    states = [row.state for row in await workshop.rows(Delivery) if row.event == "push"]
+    states = [row.state for row in await workshop.rows(Delivery) if row.event == "push"][1:]
     assert states == [DeliveryState.STALE, DeliveryState.ACTED]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -252,16 +253,26 @@ async def test_a_permission_that_was_lost_is_recorded_and_not_asked_for_again(wo
 
 
 async def test_what_was_not_permitted_is_told_once_it_is(workshop: Workshop) -> None:
-    sha, number = await proposed(workshop)
-    refusal = "Resource not accessible by integration"
-    for path in ("/issues/.*/comments", "/check-runs"):
-        await workshop.sandbox.add_fault("status", method="POST", path=path, status=403, message=refusal, count=1)
+    sandbox, app = workshop.sandbox, workshop.app
+    granted = dict(sandbox.world.state.apps[app.app_id].permissions)
+    events = sandbox.world.state.apps[app.app_id].events
+    await allow(workshop, {name: level for name, level in granted.items() if name != "checks"}, events)
+    sha = await pushed(workshop)
     await workshop.finish(sha)
-    assert (await workshop.sandbox.check_runs("ada/demo", sha=sha), workshop.comments(number)) == ([], [])
-    await tell_again(workshop)
+    assert (await states(workshop, sha))[-1] == "success"
+    assert await sandbox.check_runs("ada/demo", sha=sha) == []
+    assert (await report_of(workshop, "check")).reason == "GitHub answered 403: Resource not accessible by integration"
+    await allow(workshop, granted, events)
+    await workshop.report()
     assert (await workshop.check(sha)).conclusion == "success"
-    (comment,) = workshop.comments(number)
-    assert "The preview is ready" in comment.body
+
+
+async def allow(workshop: Workshop, permissions: dict[str, str], events: Sequence[str]) -> None:
+    """Have the App ask for these permissions, and Ada grant them."""
+    await workshop.sandbox.set_permissions(workshop.app.app_id, permissions=permissions, events=events)
+    await workshop.sandbox.accept_permissions(workshop.app.app_id, account="ada")
+    await workshop.sandbox.settled()
+    await workshop.act()
 
 
 async def test_a_comment_that_a_person_deleted_is_not_written_again(workshop: Workshop) -> None:
@@ -503,10 +514,8 @@ async def test_a_suspended_installation_waits_and_loses_nothing(workshop: Worksh
     await workshop.sandbox.set_suspended(workshop.app.app_id, account="ada", suspended=True)
     await workshop.report()
     assert (await report_of(workshop, "status")).owed
-    (repository,) = await workshop.rows(Repository)
-    values = {"host": repository.host, "external_id": repository.installation_id, "account": "ada"}
     async with workshop.store.write() as session:
-        session.add(Installation(**values, suspended=True))
+        await session.execute(update(Installation).values(suspended=True))
     await workshop.skip_pauses()
     workshop.gate.seen.clear()
     await workshop.report()

@@ -7,7 +7,7 @@ loops take their steps, and moves builds on as the builder would.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +17,24 @@ from sqlalchemy import select, update
 from starlette.applications import Starlette
 
 from binder.errors import BinderError
-from binder.lifecycle import BuildState
+from binder.lifecycle import BuildState, SessionState
+from binder.names import new_session_id, new_token
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
 from binder.store.queries import advance_build, fail_build
-from binder.store.tables import Build, Delivery, Preview, Report, Repository, utc_now
+from binder.store.tables import (
+    Build,
+    Decision,
+    Delivery,
+    Installation,
+    Preview,
+    Report,
+    Repository,
+    Session,
+    utc_now,
+)
 from githubapp.client import GitHubClient
+from githubapp.comparisons import Comparisons
 from githubapp.inbox import webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
@@ -31,7 +43,7 @@ from githubapp.sandbox.values import CheckRun, Comment, Status
 from tests.githubapp.gate import Gate
 from tests.githubapp.sandbox.git_checkout import Checkout, new_checkout
 
-AnyRow = TypeVar("AnyRow", Build, Delivery, Preview, Report, Repository)
+AnyRow = TypeVar("AnyRow", Build, Decision, Delivery, Installation, Preview, Report, Repository, Session)
 
 SECRET = "not much of a secret"
 SERVICE = "http://binder.example.org"
@@ -56,10 +68,18 @@ class Workshop:
     worker: DeliveryWorker
     reporter: Reporter
 
-    async def push(self, message: str, branch: str = "main", *, force: bool = False, **files: str) -> str:
-        """Commit `files` on a branch and push it; return the sha once the delivery has arrived."""
+    async def push(
+        self,
+        message: str,
+        branch: str = "main",
+        *,
+        force: bool = False,
+        files: Mapping[str, str] | None = None,
+        **notes: str,
+    ) -> str:
+        """Commit `files` (path → text) and `notes` on a branch and push it; return the sha once that is delivered."""
         await self.checkout.git("checkout", "--quiet", "-B", branch)
-        sha = await self.checkout.commit(message, **files)
+        sha = await self.checkout.commit(message, **(files or {}), **notes)
         await self.push_ref(f"{'+' if force else ''}HEAD:refs/heads/{branch}")
         return sha
 
@@ -87,6 +107,10 @@ class Workshop:
     async def act(self) -> None:
         """Act on all deliveries that wait."""
         await _until_idle(self.worker.step)
+
+    async def compare(self) -> None:
+        """Compare everything, as a service does that has just started."""
+        await _until_idle(Comparisons(self.store, self.client, self.settings).step)
 
     async def report(self) -> None:
         """Tell GitHub all that is owed and due."""
@@ -123,6 +147,48 @@ class Workshop:
     async def builds(self, sha: str) -> list[Build]:
         async with self.store.read() as session:
             return list(await session.scalars(select(Build).where(Build.sha == sha).order_by(Build.id)))
+
+    async def preview(self, ref: str) -> Preview:
+        (preview,) = [row for row in await self.rows(Preview) if row.ref == ref]
+        return preview
+
+    async def decisions(self, sha: str, *, known: bool = False) -> list[tuple[str, str | None]]:
+        """Return what was decided about a commit, and why, oldest first; `known`: also that nothing had changed."""
+        rows = [row for row in await self.rows(Decision) if row.sha == sha and (known or row.outcome != "known")]
+        return [(row.outcome, row.reason) for row in rows]
+
+    async def rows_live(self) -> list[Preview]:
+        """Return the previews that are live, by their refs."""
+        return sorted((row for row in await self.rows(Preview) if row.live), key=lambda row: row.ref)
+
+    async def decisions_of(self, ref: str) -> list[Decision]:
+        return [row for row in await self.rows(Decision) if row.ref == ref]
+
+    async def add_session(self, build: Build, state: SessionState) -> str:
+        """Have a session of a build run; return its id."""
+        row = Session(
+            id=new_session_id(),
+            token=new_token(),
+            repository_id=build.repository_id,
+            build_id=build.id,
+            image="image",
+            state=state,
+        )
+        async with self.store.write() as session:
+            session.add(row)
+        return row.id
+
+    async def session_states(self) -> dict[str, SessionState]:
+        async with self.store.read() as session:
+            return {row.id: row.state for row in await session.scalars(select(Session))}
+
+    async def happens(self, *done: Awaitable[object]) -> None:
+        """Have something happen at GitHub, and act on what is told of it."""
+        for one in done:
+            await one
+        await self.sandbox.settled()
+        await self.act()
+        await self.report()
 
     async def last_delivery(self, event: str) -> Delivery:
         return [row for row in await self.rows(Delivery) if row.event == event][-1]

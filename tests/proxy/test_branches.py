@@ -3,8 +3,8 @@
 from binder.lifecycle import BuildState
 from binder.store import Store
 from binder.store.tables import Build, Decision, Preview, Repository
-from proxy.branches import branch_of, last_good_build, newest_build
-from tests.proxy.rows import SHA, add_build, add_preview, add_repository
+from proxy.branches import branch_of, last_good_build
+from tests.proxy.rows import add_build, add_preview, add_repository
 
 OLD, OLDER = "e" * 40, "f" * 40
 
@@ -26,17 +26,6 @@ async def test_a_branch_by_its_name_and_as_the_default_one(store: Store) -> None
     async with store.read() as session:
         found = [await branch_of(session, repository, ref) for ref in ("trunk", "HEAD", "gone", "7", "main")]
     assert [one.id if one else None for one in found] == [branch.id, branch.id, None, None, None]
-
-
-async def test_the_newest_build_of_a_commit(store: Store) -> None:
-    repository, _ = await staged(store)
-    await add_build(store, repository, BuildState.FAILED)
-    newest = await add_build(store, repository)
-    async with store.read() as session:
-        found = await newest_build(session, repository.id, SHA)
-        assert found
-        assert found.id == newest.id
-        assert await newest_build(session, repository.id, OLD) is None
 
 
 async def test_the_last_good_build_is_the_newest_with_an_image(store: Store) -> None:

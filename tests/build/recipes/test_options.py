@@ -23,6 +23,7 @@ def read(text: str) -> Options:
         ("# nothing yet\n", Options()),
         ("as_of: commit-date", Options("commit-date")),
         ("as_of: 2024-02-29", Options(date(2024, 2, 29))),
+        ("previews: {drafts: false}\ncomment: false\nas_of: commit-date", Options("commit-date")),
         ('as_of: "2024-02-29"', Options(date(2024, 2, 29))),
         ("post_build:\n  inputs: []", Options(None, ())),
         ("post_build: {inputs: [./postBuild, data/, data]}", Options(None, ("postBuild", "data"))),
@@ -39,7 +40,7 @@ def test_inputs_know_their_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("- as_of", 1, "must be a table. It may say `as_of` and `post_build`"),
+        ("- as_of", 1, "must be a table. It may say `as_of`, `post_build`, `previews`, `comment` and `deployments`"),
         ("as_of: commit-date\nasof: x", 2, "does not know `asof`"),
         ("as_of: yesterday", 1, "must be `commit-date`, or a day such as `2024-05-31`"),
         ("as_of: 2023-02-29", 1, "must be `commit-date`, or a day"),
@@ -55,6 +56,7 @@ def test_inputs_know_their_lines() -> None:
         ("post_build:\n  inputs:\n  - /x", 3, "must list files and folders"),
         ("post_build:\n  inputs:\n  - .", 3, "must list files and folders"),
         ("post_build:\n  inputs:\n  - [x]", 3, "must list files and folders"),
+        ("as_of: commit-date\npreviews:\n  drafts: maybe", 3, "`drafts` in binder.yml must be `true` or `false`"),
         ("a: &a x\nb: *a", 2, "alias"),
         ("as_of: !x commit-date", 1, "tag"),
         ("as_of: commit-date\n---\nas_of: commit-date", 2, "second document"),

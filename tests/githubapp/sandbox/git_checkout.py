@@ -54,12 +54,14 @@ class Checkout:
         return await git(self.folder, *arguments)
 
     def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     async def commit(self, message: str, **files: str) -> str:
-        """Write `files` (name without its `.md` → text), commit them and return the sha."""
+        """Write `files` (path, or name without its `.md` → text), commit them and return the sha."""
         for name, text in files.items():
-            self.write(f"{name}.md", text)
+            self.write(name if "." in name else f"{name}.md", text)
         await self.git("add", "--all")
         await self.git("commit", "--allow-empty", "--quiet", "-m", message)
         return await self.git("rev-parse", "HEAD")

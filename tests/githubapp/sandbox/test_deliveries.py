@@ -133,3 +133,13 @@ async def test_a_ping_greets_a_new_address(stage: Stage) -> None:
     received = stage.receiver.received[0]
     assert received.headers["x-hub-signature-256"] == signature("another", received.body)
     assert received.payload["hook"]["app_id"] == stage.app.app_id
+
+
+async def test_a_delivery_fails_before_the_app_sees_it(stage: Stage) -> None:
+    await stage.sandbox.add_fault("failed", event="push", status=504)
+    await stage.push("Second")
+    assert await stage.heard() == []
+    failed = (await stage.sandbox.deliveries())[0]
+    assert (failed.status_code, failed.status, failed.ok) == (504, "Invalid HTTP Response: 504", False)
+    await stage.sandbox.redeliver(failed.id)
+    assert await stage.heard() == ["push"]

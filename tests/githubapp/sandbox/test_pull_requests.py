@@ -1,5 +1,7 @@
 """Pull requests: opened, changed, pushed to, from forks."""
 
+import asyncio
+
 import pytest
 
 from githubapp.sandbox.access import Refusal
@@ -146,3 +148,37 @@ async def test_empty_and_endless_comments_are_refused(stage: Stage) -> None:
     for body in ("", "  \n", "x" * 65_537):
         with pytest.raises(Refusal):
             await stage.sandbox.comment("ada/demo", 1, author="bob", body=body)
+
+
+async def test_labels_are_put_on_and_taken_off(stage: Stage, rest: Rest) -> None:
+    await _open(stage)
+    box, name = stage.sandbox, "ada/demo"
+    for label, labelled in (("preview", True), ("preview", True), ("later", True), ("preview", False)):
+        await box.set_label(name, 1, label=label, labelled=labelled)
+    assert await stage.heard() == ["pull_request.labeled", "pull_request.labeled", "pull_request.unlabeled"]
+    first, second, third = stage.receiver.of("pull_request")
+    assert (first["label"], third["label"]["id"]) == (second["pull_request"]["labels"][0], first["label"]["id"])
+    listed = (await rest("GET", "/repos/ada/demo/pulls/1")).json()["labels"]
+    assert [one["name"] for one in listed] == ["later"]
+    for wrong in ("", "x" * 51):
+        with pytest.raises(Refusal):
+            await box.set_label(name, 1, label=wrong)
+
+
+async def test_an_app_comments_as_itself(stage: Stage) -> None:
+    await _open(stage)
+
+    def write() -> None:
+        with stage.as_installation() as client:
+            comment = client.get_repo("ada/demo").get_pull(1).create_issue_comment("Ready")
+            comment.edit("Ready to open")
+            comment.delete()
+
+    await asyncio.to_thread(write)
+    assert await stage.heard() == [f"issue_comment.{action}" for action in ("created", "edited", "deleted")]
+    created, edited, deleted = stage.receiver.of("issue_comment")
+    assert edited["changes"] == {"body": {"from": "Ready"}}
+    for payload in (created, edited, deleted):
+        assert (payload["sender"]["login"], payload["sender"]["type"]) == ("binder[bot]", "Bot")
+        assert payload["comment"]["performed_via_github_app"]["id"] == stage.app.app_id
+        assert payload["issue"]["pull_request"]["url"].endswith("/pulls/1")

@@ -105,3 +105,75 @@ async def test_a_name_that_was_given_up_can_be_taken(stage: Stage, rest: Rest) -
     await stage.sandbox.rename_repository("ada/demo", name="renamed")
     taken = await stage.sandbox.create_repository("ada/demo")
     assert (await rest("GET", "/repos/ada/demo")).json()["id"] == taken.id
+
+
+async def test_a_transferred_repository_leads_on_and_only_the_new_owner_hears(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.transfer_repository("ada/demo", owner="bob")
+    assert await stage.heard() == [], "the App is not Bob's"
+    assert (await rest("GET", "/repos/ada/demo")).status_code == 301
+    await stage.sandbox.create_user("lab", kind="Organization")
+    await stage.sandbox.install(stage.app.app_id, account="lab")
+    await stage.sandbox.transfer_repository("bob/demo", owner="lab")
+    await stage.sandbox.install(stage.app.app_id, account="ada")
+    await stage.sandbox.transfer_repository("lab/demo", owner="ada")
+    heard = [name for name in await stage.heard() if name.startswith("repository.")]
+    assert heard == ["repository.transferred", "repository.transferred"]
+    to_lab, to_ada = stage.receiver.of("repository")
+    assert (to_lab["repository"]["full_name"], to_ada["repository"]["full_name"]) == ("lab/demo", "ada/demo")
+    assert to_lab["changes"]["owner"]["from"]["user"]["login"] == "bob"
+    assert to_ada["changes"]["owner"]["from"]["organization"]["login"] == "lab"
+    assert (await rest("GET", "/repos/bob/demo")).status_code == 301
+    await stage.sandbox.create_repository("bob/demo")
+    with pytest.raises(Refusal):
+        await stage.sandbox.transfer_repository("ada/demo", owner="bob")
+
+
+async def test_another_default_branch_is_told(stage: Stage, rest: Rest) -> None:
+    await stage.push("Work", "topic")
+    await stage.sandbox.set_default_branch("ada/demo", branch="topic")
+    assert (await stage.heard())[-1] == "repository.edited"
+    (payload,) = stage.receiver.of("repository")
+    assert payload["changes"] == {"default_branch": {"from": "main"}}
+    assert (await rest("GET", "/repos/ada/demo")).json()["default_branch"] == "topic"
+    assert "ref: refs/heads/topic" in await stage.checkout.git("ls-remote", "--symref", stage.url, "HEAD")
+    with pytest.raises(Refusal):
+        await stage.sandbox.set_default_branch("ada/demo", branch="missing")
+
+
+async def test_nothing_is_written_to_an_archived_repository(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.set_archived("ada/demo", archived=True)
+    token = await asyncio.to_thread(stage.installation_token)
+    path = f"/repos/ada/demo/statuses/{stage.first_sha}"
+    refused = await rest("POST", path, token=token, json={"state": "success"})
+    assert (refused.status_code, refused.json()["message"]) == (403, "Repository was archived so is read-only.")
+    assert (await rest("GET", "/repos/ada/demo/branches", token=token)).status_code == 200
+
+
+async def test_a_new_permission_needs_consent(stage: Stage, rest: Rest) -> None:
+    app = stage.app.app_id
+    await stage.sandbox.set_permissions(app, permissions={"metadata": "read", "actions": "read"}, events=["push"])
+    path = "/repos/ada/demo/environments"
+    before = await asyncio.to_thread(stage.installation_token)
+    assert (await rest("GET", path, token=before)).status_code == 403
+    await stage.sandbox.accept_permissions(app, account="ada")
+    assert await stage.heard() == ["installation.new_permissions_accepted"]
+    after = await asyncio.to_thread(stage.installation_token)
+    assert (await rest("GET", path, token=after)).status_code == 200
+    (payload,) = stage.receiver.of("installation")
+    assert payload["installation"]["permissions"]["actions"] == "read"
+
+
+async def test_a_deleted_repository_is_out_of_its_installation(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.create_repository("ada/second")
+    await stage.sandbox.install(stage.app.app_id, account="ada", repositories=["ada/second"])
+    await stage.sandbox.delete_repository("ada/second")
+    token = await asyncio.to_thread(stage.installation_token)
+    listed = (await rest("GET", "/installation/repositories", token=token)).json()
+    assert [one["full_name"] for one in listed["repositories"]] == ["ada/demo"]
+
+
+async def test_a_new_repository_is_told_to_an_app_on_everything(stage: Stage) -> None:
+    await stage.sandbox.create_repository("ada/unheard")
+    await stage.sandbox.install(stage.app.app_id, account="ada")
+    await stage.sandbox.create_repository("ada/heard")
+    assert await stage.heard() == ["installation_repositories.added", "repository.created"]

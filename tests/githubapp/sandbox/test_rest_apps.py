@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 import jwt
 import pytest
 from github import GithubException
 
+from githubapp.sandbox.installations import mint_token
+from githubapp.sandbox.values import Installation
 from tests.githubapp.sandbox.conftest import Rest, Stage
 
 
@@ -176,3 +179,24 @@ async def test_a_missing_permission_is_pygithubs_403(stage: Stage) -> None:
     with pytest.raises(GithubException) as caught:
         await asyncio.to_thread(write)
     assert caught.value.status == 403
+
+
+async def test_installations_and_their_repositories_come_in_pages(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.create_repository("ada/second")
+    await stage.sandbox.install(stage.app.app_id, account="ada", repositories=["ada/second"])
+    await stage.sandbox.create_repository("bob/his")
+    await stage.sandbox.install(stage.app.app_id, account="bob")
+    first = await rest("GET", "/app/installations?per_page=1", token=_jwt(stage))
+    second = await rest("GET", first.links["next"]["url"].removeprefix(stage.sandbox.api_url), token=_jwt(stage))
+    assert [answer.json()[0]["account"]["login"] for answer in (first, second)] == ["ada", "bob"]
+    assert [answer.json()[0]["repository_selection"] for answer in (first, second)] == ["selected", "all"]
+    token = mint_token(stage.sandbox.world, *_installed(stage, "ada")).value
+    listed = await rest("GET", "/installation/repositories?per_page=1&page=2", token=token)
+    assert (listed.json()["total_count"], listed.json()["repositories"][0]["full_name"]) == (2, "ada/second")
+    assert set(listed.links) == {"prev", "first"}
+
+
+def _installed(stage: Stage, account: str) -> tuple[Installation, frozenset[int] | None, Mapping[str, str]]:
+    installed = stage.sandbox.world.state.installation(stage.app.app_id, account)
+    assert installed
+    return installed, installed.repository_ids, installed.permissions

@@ -1,0 +1,59 @@
+"""The rows of repositories: one for each number that GitHub has given, whatever the repository is called by now."""
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from binder.store.queries import find_repository
+from binder.store.tables import Preview, Repository
+from githubapp.owed import owe_again
+from githubapp.reports import Addresses
+from githubapp.values import RepositoryFacts
+
+
+async def stored_repository(
+    session: AsyncSession, host: str, number: int, *, to_write: bool = False
+) -> Repository | None:
+    """Return the row of a repository, None where there is none; `to_write` keeps others from it until the end."""
+    by_number = select(Repository).where(Repository.host == host, Repository.external_id == number)
+    return (await session.scalars(by_number.with_for_update() if to_write else by_number)).one_or_none()
+
+
+async def record_repository(
+    session: AsyncSession, host: str, facts: RepositoryFacts, addresses: Addresses
+) -> Repository:
+    """Bring the row of a repository up to date; it stays locked, so that nobody else writes about its refs."""
+    place = facts.place
+    row = await stored_repository(session, host, place.repository_id, to_write=True)
+    named = await find_repository(session, host=host, owner=facts.owner, name=facts.name)
+    if row is None and named and named.external_id is None:
+        row = named  # a visitor's link named it first
+    elif named and named is not row:
+        # It had this name once. No repository can have the name that it gets, until a delivery tells of its new one.
+        named.name = f"~{named.id}"
+        await session.flush()
+    if row is None:
+        row = Repository(host=host)
+        session.add(row)
+    was_seen = row.installation_id is not None and not row.archived and not row.private
+    row.external_id, row.owner, row.name = place.repository_id, facts.owner, facts.name
+    row.clone_url = f"{addresses.github}/{facts.owner}/{facts.name}.git"
+    row.private, row.archived, row.default_branch = facts.private, facts.archived, facts.default_branch
+    row.installation_id = place.installation_id
+    await session.flush()
+    if not was_seen and not facts.archived:
+        await _begin_again(session, row, addresses)
+    return row
+
+
+async def _begin_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
+    """Take up a repository that we had no right to for a while: nothing that was said of its refs holds any more."""
+    ended = (Preview.repository_id == repository.id, Preview.live.is_(False))
+    await session.execute(update(Preview).where(*ended).values(held=None, updated_at=Preview.updated_at))
+    await owe_again(session, repository, addresses)
+
+
+def unseen(facts: RepositoryFacts) -> str | None:
+    """Return why a repository that we can see has no previews, None where it may have some."""
+    if facts.private:
+        return "the repository is private, and visitors may open public ones only"
+    return "the repository is archived" if facts.archived else None
