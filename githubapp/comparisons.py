@@ -6,7 +6,7 @@ One installation at a time, one repository a step, and only while much of its ho
 from collections import deque
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select, update
 
 from binder.errors import BinderError
 from binder.log import logger
@@ -42,7 +42,7 @@ class Comparisons:
         self._began_at = utc_now()
         self._listed_at: datetime | None = None
         self._installation_id: int | None = None
-        self._repositories: deque[RepositoryFacts] = deque()
+        self._repositories: deque[RepositoryFacts] | None = None  # not known yet
         self._not_before = self._began_at
         self._failures = 0
 
@@ -64,22 +64,22 @@ class Comparisons:
             await self._list()
             self._listed_at = now
             return True
-        if self._installation_id is not None:
-            await self._go_on(self._installation_id, now)
-            return True
-        self._installation_id = await self._due(now)
-        if self._installation_id is not None:
-            await self._begin(self._installation_id)
-        return self._installation_id is not None
+        if self._installation_id is None:
+            self._installation_id = await self._due(now)
+        if self._installation_id is None:
+            return False
+        if self._repositories is None:
+            self._repositories = await self._begin(self._installation_id, now)
+        else:
+            await self._go_on(self._installation_id, self._repositories, now)
+        return True
 
     async def _list(self) -> None:
         """Learn of the installations that there are, and end those that there are no more."""
         listed = await self._github.installations()
         async with self._store.write() as session:
             for facts in listed.items:
-                row = await self._installations.record(session, facts)
-                if facts.suspended or row.suspended:
-                    row.compared_at = None
+                await self._installations.record(session, facts)
             of_host = select(Installation.external_id).where(Installation.host == self._host)
             stored = list(await session.scalars(of_host))
         known = {facts.id for facts in listed.items}
@@ -96,34 +96,38 @@ class Comparisons:
         async with self._store.read() as session:
             return (await session.scalars(due.order_by(at.is_not(None), at, Installation.id).limit(1))).first()
 
-    async def _begin(self, installation_id: int) -> None:
+    async def _begin(self, installation_id: int, now: datetime) -> deque[RepositoryFacts]:
+        """End what the installation covers no more, and return the repositories to compare."""
         finding, covered = await self._installations.find(installation_id)
         await self._looker.write(finding, self._cause)
-        self._repositories = deque(covered)
+        # From here on, an event that wants it compared again is not forgotten when this comparison ends.
+        await self._note(installation_id, now)
+        return deque(covered)
 
-    async def _go_on(self, installation_id: int, now: datetime) -> None:
+    async def _go_on(self, installation_id: int, repositories: deque[RepositoryFacts], now: datetime) -> None:
         """Compare the next repository, or note that all were."""
-        if not self._repositories:
-            await self._note_compared(installation_id, now)
-            self._installation_id = None
+        if not repositories:
+            await self._note(installation_id, now, Installation.compared_at.is_not(None))
+            self._leave()
             return
         if await self._github.allowance(installation_id) < _LEFT_TO_OTHERS:
             self._not_before = now + _SHORT_OF_REQUESTS
             return
-        facts = self._repositories[0]
+        facts = repositories[0]
         try:
             if not unseen(facts):
                 await self._comparer.compare(facts, self._cause)
         except GitHubRefusalError as error:
             log.warning("repository_not_compared", repository=f"{facts.owner}/{facts.name}", reason=error.message)
-        self._repositories.popleft()
+        repositories.popleft()
 
-    async def _note_compared(self, installation_id: int, now: datetime) -> None:
+    def _leave(self) -> None:
+        self._installation_id = self._repositories = None
+
+    async def _note(self, installation_id: int, now: datetime, *where: ColumnElement[bool]) -> None:
         same = (Installation.host == self._host, Installation.external_id == installation_id)
         async with self._store.write() as session:
-            row = (await session.scalars(select(Installation).where(*same))).one_or_none()
-            if row:
-                row.compared_at = now
+            await session.execute(update(Installation).where(*same, *where).values(compared_at=now))
 
     async def _put_off(self, error: BinderError, now: datetime) -> None:
         """Go on with the next installation, or later with all where GitHub itself does not answer."""
@@ -132,9 +136,8 @@ class Comparisons:
             isinstance(error, GitHubUnavailableError) and error.limited
         )
         if is_of_one and self._installation_id is not None:
-            self._repositories.clear()
-            await self._note_compared(self._installation_id, now)
-            self._installation_id = None
+            await self._note(self._installation_id, now)
+            self._leave()
             return
         self._failures += 1
         self._not_before = now + timedelta(seconds=pause_seconds(error, self._failures))

@@ -18,6 +18,7 @@ WAITS_FOR_APPROVAL = "commits from forks wait for approval"
 
 Action: TypeAlias = Literal["build", "hold", "end"]
 
+_LONGEST_LABELS = 200
 _SKIP = re.compile(r"\[(?:skip binder|binder skip)\]", re.IGNORECASE)
 
 
@@ -103,7 +104,7 @@ def _unwanted(look: Look, head: Head, policy: PreviewPolicy) -> str | None:
     if policy.pull_requests == "none":
         return "binder.yml asks for no previews of pull requests"
     if policy.pull_requests == "labeled" and not set(policy.labels) & set(head.pull.labels):
-        return f"binder.yml asks for one of the labels {', '.join(policy.labels)}"
+        return f"binder.yml asks for one of the labels {', '.join(policy.labels)[:_LONGEST_LABELS]}"
     if policy.forks == "never" and head.pull.is_from_fork:
         return "binder.yml asks for no previews of forks"
     return None

@@ -87,7 +87,7 @@ class Intake:
     async def _write_once(self, batch: Sequence[_Waiting]) -> list[Outcome]:
         guids = [one.event.guid for one in batch]
         same_app = (Delivery.host == self._host, Delivery.app_id == self._app_id)
-        async with self._store.write() as session:
+        async with self._store.write(only_arrivals=True) as session:
             rows = await session.scalars(select(Delivery).where(*same_app, Delivery.guid.in_(guids)))
             known = {row.guid: row for row in rows}
             outcomes: list[Outcome] = []

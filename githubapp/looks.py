@@ -67,15 +67,26 @@ class Looker:
             mark = await mark_of(session, self._host, look)
         facts = await self.repository(look.repository_id, look.installation_id)
         if isinstance(facts, str):
-            return self.ends(look.repository_id, facts)
+            return self._unless_moved(look, mark, self.ends(look.repository_id, facts))
         if unseen(facts):
-            return self.hides(facts)
+            return self._unless_moved(look, mark, self.hides(facts))
         seen = await self._observe(look, facts, mark, wish)
         return Finding(
             seen.decision.state,
             seen.decision.reason,
             lambda session, cause, now: record(session, self._host, seen, self._addresses, cause, now),
         )
+
+    def _unless_moved(self, look: Look, mark: Mark, finding: Finding) -> Finding:
+        """Return the same finding, that is written only if nobody wrote about the ref since the mark was taken."""
+
+        async def write(session: AsyncSession, cause: Cause, now: datetime) -> None:
+            if await mark_of(session, self._host, look) != mark:
+                raise MovedError("The ref changed while it was looked at.")
+            if finding.write:
+                await finding.write(session, cause, now)
+
+        return replace(finding, write=write)
 
     async def write(self, finding: Finding, cause: Cause) -> None:
         """Write down what was found, in a transaction of its own.
@@ -94,7 +105,7 @@ class Looker:
         current = await self._github.installation_of(repository_id)
         if current is None:
             return "the App is not installed on the repository"
-        return await self._github.repository(current, repository_id) or "the App cannot see the repository"
+        return await self._github.repository(current, repository_id, anew=True) or "the App cannot see the repository"
 
     def ends(self, repository_id: int, reason: str) -> Finding:
         """Return that a repository is out of our sight, with all that it had ended."""

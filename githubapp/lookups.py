@@ -55,7 +55,8 @@ class Lookups(Calls):
         return await self._sign_in.app.call(ask)
 
     async def covered(self, installation_id: int) -> Listed[RepositoryFacts]:
-        """Return the repositories that an installation covers, the first ten thousand."""
+        """Return the repositories that an installation covers now, the first ten thousand."""
+        self._sign_in.renew(installation_id)
 
         def ask(github: Github) -> Listed[RepositoryFacts]:
             found: list[RepositoryFacts] = []
@@ -78,8 +79,15 @@ class Lookups(Calls):
 
         return await self._as_installation(installation_id, ask)
 
-    async def repository(self, installation_id: int, repository_id: int) -> RepositoryFacts | None:
-        """Return a repository by GitHub's number, or None where the installation cannot see it."""
+    async def repository(
+        self, installation_id: int, repository_id: int, *, anew: bool = False
+    ) -> RepositoryFacts | None:
+        """Return a repository by GitHub's number, or None where the installation cannot see it.
+
+        `anew`: with a new token, since an old one may not cover what was added later.
+        """
+        if anew:
+            self._sign_in.renew(installation_id)
 
         def ask(github: Github) -> RepositoryFacts:
             return _repository(installation_id, github.get_repo(repository_id).complete().raw_data)

@@ -42,7 +42,7 @@ def is_of_preview() -> ColumnElement[bool]:
 
 async def owe_reports(session: AsyncSession, repository: Repository, sha: str, addresses: Addresses) -> None:
     """Owe GitHub what a commit should show now, and the comments of the pull requests whose head it is."""
-    if repository.installation_id is None:
+    if repository.installation_id is None or repository.archived:
         return
     facts = await _facts_of(session, repository, sha)
     if status := status_of(facts, addresses):

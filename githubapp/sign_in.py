@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 from github import Auth, Github
+from jwt.algorithms import RSAAlgorithm
 
 from binder.errors import OperatorFault
 from binder.settings import Settings
@@ -51,8 +52,15 @@ class SignIn:
     def __init__(self, api_url: str, app_id: int, private_key: str) -> None:
         self._api_url = api_url
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="github")
-        key = Auth.AppAuth(app_id, private_key, jwt_issued_at=_JWT_ISSUED_SECONDS, jwt_expiry=_JWT_EXPIRY_SECONDS)
-        self.app = Connection(api_url, key, self._threads)
+        # Reading a key takes tens of milliseconds, in which no other thread runs: once, not for each request.
+        key: Any = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key)
+        app = Auth.AppAuth(
+            app_id,
+            sign_func=lambda claims: jwt.encode(claims, key, algorithm="RS256"),
+            jwt_issued_at=_JWT_ISSUED_SECONDS,
+            jwt_expiry=_JWT_EXPIRY_SECONDS,
+        )
+        self.app = Connection(api_url, app, self._threads)
         self._installations: OrderedDict[int, _Installation] = OrderedDict()
 
     @classmethod
@@ -65,10 +73,9 @@ class SignIn:
             raise OperatorFault("GitHub needs both BINDER_GITHUB_APP_ID and BINDER_GITHUB_PRIVATE_KEY_FILE.")
         try:
             key = settings.github_private_key_file.read_text(encoding="ascii")
-            jwt.encode({}, key, algorithm="RS256")
+            return cls(settings.github_api_url, settings.github_app_id, key)
         except (OSError, ValueError, jwt.PyJWTError) as error:
             raise OperatorFault("BINDER_GITHUB_PRIVATE_KEY_FILE is not a PEM file with the App's RSA key.") from error
-        return cls(settings.github_api_url, settings.github_app_id, key)
 
     async def installation(self, installation_id: int) -> Connection:
         """Return the connection as an installation, its token good for some minutes at least."""
@@ -101,6 +108,11 @@ class SignIn:
         kept = self._installations.get(installation_id)
         if kept and kept.connection is connection:
             _close(kept)
+
+    def renew(self, installation_id: int) -> None:
+        """Let the next one mint anew: a token may cover just what its installation did when it was minted."""
+        if kept := self._installations.get(installation_id):
+            kept.expires_at = _LONG_AGO
 
     def close(self) -> None:
         """Let go of all connections."""

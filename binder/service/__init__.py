@@ -20,7 +20,7 @@ from binder.cgroups import Allowance, Cgroups, limits_for, read_cgroup_facts
 from binder.containers import prepare_engine, release_engine
 from binder.errors import OperatorFault
 from binder.log import logger
-from binder.loop import run_loop
+from binder.loop import Hint, run_loop
 from binder.paths import Paths
 from binder.process import Account, find_account
 from binder.service.builder import Builder, registries_of, wired_builder
@@ -151,13 +151,13 @@ async def _start(
     _run(service, "sessions", sessions.step)
     _run(service, "routes", keeper.step)
     if github:
-        _run(service, "deliveries", DeliveryWorker(store, github, settings).step)
+        _run(service, "deliveries", DeliveryWorker(store, github, settings).step, store.arrived)
         _run(service, "comparisons", Comparisons(store, github, settings).step)
         _run(service, "reports", Reporter(store, github, settings).step)
 
 
-def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]]) -> None:
-    loop = run_loop(name, step, service.store.changed, poll_seconds=_POLL_SECONDS)
+def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None) -> None:
+    loop = run_loop(name, step, hint or service.store.changed, poll_seconds=_POLL_SECONDS)
     service.loops.append(asyncio.create_task(loop, name=name))
 
 

@@ -31,11 +31,16 @@ _LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Deliver
 
 
 class Store:
-    """A relational store; `changed` is given after every write, so that loops look again at once."""
+    """A relational store; `changed` is given after every write, so that loops look again at once.
+
+    `arrived` is given as well, and alone after writes that only took deliveries in: those come in bursts, and concern
+    only whoever acts on them.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.changed = Hint()
+        self.arrived = Hint()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
@@ -55,7 +60,7 @@ class Store:
                 yield session
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, only_arrivals: bool = False) -> AsyncIterator[AsyncSession]:
         """Give a transaction that may write, and hint at the change once it is committed.
 
         Raises: StoreUnavailableError.
@@ -63,7 +68,9 @@ class Store:
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        self.changed.give()
+        self.arrived.give()
+        if not only_arrivals:
+            self.changed.give()
 
     async def migrate(self) -> None:
         """Bring the schema up to date."""

@@ -42,11 +42,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks: at most one of the three is set, none for an anonymous call."""
+    """Who asks: at most one of the first three is set, none for an anonymous call; `app_of_user` is the App that acts
+    in the name of a person."""
 
     app: App | None = None
     token: InstallationToken | None = None
     account: Account | None = None
+    app_of_user: App | None = None
 
     @property
     def is_anonymous(self) -> bool:
@@ -94,6 +96,9 @@ def actor_with_token(state: State, credential: str) -> Actor:
     token = state.tokens.get(credential)
     if token and token.expires_at > state.now() and _is_active(state, token):
         return Actor(token=token)
+    lent = state.user_tokens.get(credential)
+    if lent and lent.expires_at > state.now():
+        return Actor(account=state.account(lent.login), app_of_user=state.apps[lent.app_id])
     account = state.account_with_token(credential)
     if account:
         return Actor(account=account)
@@ -150,6 +155,9 @@ def may(state: State, actor: Actor, repository: Repository, permission: str, lev
     """
     if actor.token and token_covers(state, actor.token, repository):
         return token_grants(actor.token, permission, level)
+    needs_app = actor.app_of_user is not None and (repository.private or level == "write")
+    if actor.app_of_user and needs_app and not _granted_to(state, actor.app_of_user, repository, permission, level):
+        return False
     if actor.account:
         role = state.role(actor.account.login, repository)
         if role and level == "write":
@@ -166,7 +174,15 @@ def may_see(state: State, actor: Actor, repository: Repository) -> bool:
         return any(one.app_id == actor.app.id for one in state.installations_of(repository))
     if actor.token:
         return token_covers(state, actor.token, repository)
+    if actor.app_of_user and not any(one.app_id == actor.app_of_user.id for one in state.installations_of(repository)):
+        return False
     return actor.account is not None and state.role(actor.account.login, repository) is not None
+
+
+def _granted_to(state: State, app: App, repository: Repository, permission: str, level: Level) -> bool:
+    """Whether an App that acts for a person is installed there with this permission: both must have it."""
+    installed = next((one for one in state.installations_of(repository) if one.app_id == app.id), None)
+    return installed is not None and grants(installed.permissions, permission, level)
 
 
 def token_covers(state: State, token: InstallationToken, repository: Repository) -> bool:
@@ -177,7 +193,12 @@ def token_covers(state: State, token: InstallationToken, repository: Repository)
 
 
 def token_grants(token: InstallationToken, permission: str, level: Level) -> bool:
+    return grants(token.permissions, permission, level)
+
+
+def grants(permissions: Mapping[str, str], permission: str, level: Level) -> bool:
+    """Whether `permissions` are enough; looking at what there is comes with all of them."""
     if permission == "metadata" and level == "read":
         return True
-    granted = token.permissions.get(permission)
+    granted = permissions.get(permission)
     return granted in {"write", "admin"} or (granted == "read" and level == "read")

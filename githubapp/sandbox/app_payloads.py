@@ -10,13 +10,13 @@ def app(state: State, registered: App) -> Json:
     """An `integration`."""
     return {
         "id": registered.id,
-        "client_id": f"Iv23{registered.id:016d}",
+        "client_id": registered.client_id,
         "slug": registered.slug,
         "node_id": node_id("App", registered.id),
         "owner": user(state, registered.owner),
-        "name": registered.slug,
+        "name": registered.name,
         "description": "",
-        "external_url": registered.webhook_url,
+        "external_url": registered.homepage,
         "html_url": f"{state.url}/apps/{registered.slug}",
         "created_at": iso(registered.created_at),
         "updated_at": iso(registered.created_at),
@@ -30,7 +30,7 @@ def installation(state: State, installed: Installation) -> Json:
     account = user(state, installed.account)
     return {
         "id": installed.id,
-        "client_id": f"Iv23{installed.app_id:016d}",
+        "client_id": state.apps[installed.app_id].client_id,
         "account": account,
         "repository_selection": "all" if installed.repository_ids is None else "selected",
         "access_tokens_url": api(state, f"/app/installations/{installed.id}/access_tokens"),

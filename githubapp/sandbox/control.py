@@ -48,6 +48,7 @@ ADDRESSES = {
     ("POST", f"{_RUN}/buttons/{{identifier}}"): "press_button",
     ("GET", f"{_REPOSITORY}/deployments/{{sha}}"): "deployments",
     ("GET", f"{_REPOSITORY}/deployments/{{sha}}/wait"): "wait_for_deployment",
+    ("POST", f"{_REPOSITORY}/actions/tokens"): "actions_token",
     ("POST", f"{_REPOSITORY}/pulls"): "open_pull_request",
     ("PATCH", _PULL): "edit_pull_request",
     ("POST", f"{_PULL}/close"): "close_pull_request",

@@ -24,6 +24,7 @@ DeliveryFault: TypeAlias = Literal["lost", "failed", "vanished", "late", "twice"
 RequestFault: TypeAlias = Literal["status", "rate_limited", "secondary_rate_limited", "fail_after_effect", "slow"]
 
 LONGEST_SECONDS = 600.0
+_RESET_SECONDS = 60.0
 _DELIVERY_KINDS = frozenset(get_args(DeliveryFault))
 _REQUEST_KINDS = frozenset(get_args(RequestFault))
 _UNTOUCHED = "/sandbox/"
@@ -38,9 +39,9 @@ class Fault:
     the App, which never saw it), `vanished` (not even recorded), `late` (by `seconds`), `twice`,
     `swapped` (after the next one), `without_installation`; `event` narrows them to one event.
     Requests: `status` answers `status` instead; `rate_limited` and `secondary_rate_limited` answer 403 or 429, as
-    `status` says, with `Retry-After` where `retry_after_seconds` is given; `fail_after_effect` does the work and then
-    answers `status`; `slow` waits `seconds` first. `method` and `path` (a regular expression that is searched for)
-    narrow them.
+    `status` says, with `Retry-After` where `retry_after_seconds` is given, the former reset after `seconds`;
+    `fail_after_effect` does the work and then answers `status`; `slow` waits `seconds` first. `method` and `path` (a
+    regular expression that is searched for) narrow them.
     """
 
     id: int
@@ -139,7 +140,9 @@ def _answer(fault: Fault) -> Response:
     if fault.kind == "rate_limited":
         body = {"message": "API rate limit exceeded for installation.", "documentation_url": _LIMITS_PAGE}
         headers |= {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-used": "5000"}
-        headers["x-ratelimit-reset"] = str(int(time.time()) + (fault.retry_after_seconds or 60))
+        headers["x-ratelimit-resource"] = "core"
+        reset_seconds = fault.seconds or fault.retry_after_seconds or _RESET_SECONDS
+        headers["x-ratelimit-reset"] = str(int(time.time() + reset_seconds))
     if fault.kind == "secondary_rate_limited":
         wait = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
         body = {"message": wait, "documentation_url": f"{_LIMITS_PAGE}#about-secondary-rate-limits"}

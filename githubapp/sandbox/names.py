@@ -10,7 +10,7 @@ _OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _BRANCH = re.compile(r"(?!-)[^\x00-\x20\x7f~^:?*\[\\]{1,250}")
 _SHA = re.compile(r"[0-9a-f]{40}")
-_RESERVED_OWNERS = frozenset({"api", "apps", "login", "sandbox"})
+_RESERVED_OWNERS = frozenset({"api", "apps", "login", "organizations", "sandbox", "settings"})
 
 NO_COMMIT = "0" * 40
 

@@ -131,6 +131,24 @@ def user(state: State, login: str) -> Json:
     }
 
 
+def public_user(state: State, account: Account) -> Json:
+    """A `public-user`: what is told to a person about themselves."""
+    nothing = dict.fromkeys(("company", "location", "email", "hireable", "bio", "twitter_username"))
+    repositories = [one for one in state.repositories.values() if one.owner == account.login]
+    return {
+        **user(state, account.login),
+        **nothing,
+        "name": account.login,
+        "blog": "",
+        "public_repos": sum(not one.private for one in repositories),
+        "public_gists": 0,
+        "followers": 0,
+        "following": 0,
+        "created_at": iso(account.created_at),
+        "updated_at": iso(account.created_at),
+    }
+
+
 def organization(state: State, account: Account) -> Json:
     """An `organization-simple`."""
     url = api(state, f"/orgs/{account.login}")
@@ -152,10 +170,10 @@ def organization(state: State, account: Account) -> Json:
 
 def collaborator(state: State, login: str, role_name: str) -> Json:
     """A `collaborator`: a user with what they may do, role by role."""
-    return {**user(state, login), "role_name": role_name, "permissions": _permission_flags(role_name)}
+    return {**user(state, login), "role_name": role_name, "permissions": permission_flags(role_name)}
 
 
-def _permission_flags(role_name: str) -> Json:
+def permission_flags(role_name: str) -> Json:
     """Each level implies those below it."""
     order = ["pull", "triage", "push", "maintain", "admin"]
     rank = {"none": -1, "read": 0, "triage": 1, "write": 2, "maintain": 3, "admin": 4}[role_name]

@@ -27,6 +27,7 @@ from githubapp.sandbox.world import World
 
 _KEY_BITS = 2048
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LONGEST_SLUG = 34
 _LONGEST_DESCRIPTION_CHARACTERS = 350
 
 
@@ -43,6 +44,12 @@ def create_account(world: World, login: str, kind: AccountKind) -> Account:
     return account
 
 
+def check_slug(world: World, slug: str) -> None:
+    """Raises: Refusal 422, for a slug that cannot be or is taken."""
+    if not _SLUG.fullmatch(slug) or len(slug) > _LONGEST_SLUG or world.state.account(f"{slug}[bot]"):
+        raise Refusal(422, f"The App name {slug!r} is not possible or not free")
+
+
 async def create_app(
     world: World,
     slug: str,
@@ -52,14 +59,17 @@ async def create_app(
     webhook_secret: str,
     permissions: Mapping[str, str],
     events_wanted: Sequence[str],
+    name: str | None = None,
+    homepage: str | None = None,
+    callback_urls: Sequence[str] = (),
+    setup_url: str | None = None,
 ) -> tuple[App, str]:
     """Register an App and its bot; the second half is its private key in PEM, which is kept by nobody here.
 
     Raises: Refusal 422, for a slug that cannot be or is taken.
     """
+    check_slug(world, slug)
     bot = f"{slug}[bot]"
-    if not _SLUG.fullmatch(slug) or len(slug) > 34 or world.state.account(bot):
-        raise Refusal(422, f"The App name {slug!r} is not possible or not free")
     world.state.accounts[bot] = Account(world.state.next_id(), bot, "Bot", world.state.now())
     private_pem, public_pem = await asyncio.to_thread(_new_key)
     app = App(
@@ -74,6 +84,11 @@ async def create_app(
         events=tuple(events_wanted),
         bot=bot,
         created_at=world.state.now(),
+        client_secret=secrets.token_hex(20),
+        name=name or slug,
+        homepage=homepage or webhook_url,
+        callback_urls=tuple(callback_urls),
+        setup_url=setup_url,
     )
     world.state.apps[app.id] = app
     events.ping(world, app)

@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 from githubapp.sandbox import deployment_payloads, deployments
 from githubapp.sandbox.access import Refusal, not_found
 from githubapp.sandbox.rest import Call, Rule
-from githubapp.sandbox.rest_bodies import flag, invalid, text, text_or_none, url_or_none
+from githubapp.sandbox.rest_bodies import flag, invalid, one_of, short_text_or_none, text, url_or_none
 from githubapp.sandbox.rest_lists import page
 from githubapp.sandbox.rest_repositories import resolve
-from githubapp.sandbox.values import DEPLOYMENT_STATES, Deployment, DeploymentState, DeploymentStatus, Json
+from githubapp.sandbox.values import DEPLOYMENT_STATES, Deployment, DeploymentStatus, Json
 
 LONGEST_DESCRIPTION_CHARACTERS = 140
 _LONGEST_ENVIRONMENT_CHARACTERS = 255
@@ -72,11 +72,7 @@ def _payload(call: Call) -> Json | str:
 
 
 def _description(call: Call, resource: str) -> str | None:
-    description = text_or_none(call.body, "description", resource)
-    if description and len(description) > LONGEST_DESCRIPTION_CHARACTERS:
-        message = f"description is too long (maximum is {LONGEST_DESCRIPTION_CHARACTERS} characters)"
-        raise invalid(resource, "description", "custom", message)
-    return description
+    return short_text_or_none(call.body, "description", resource, longest=LONGEST_DESCRIPTION_CHARACTERS)
 
 
 def _required_contexts(call: Call) -> list[str] | None:
@@ -115,7 +111,7 @@ async def create_status(call: Call) -> Response:
     log_url = url_or_none(call.body, "log_url", "DeploymentStatus")
     status = DeploymentStatus(
         id=call.state.next_large_id(),
-        state=_state(call),
+        state=one_of(call.body, "state", "DeploymentStatus", DEPLOYMENT_STATES),
         creator=call.login,
         app_id=writer.id if writer else None,
         description=_description(call, "DeploymentStatus") or "",
@@ -128,14 +124,6 @@ async def create_status(call: Call) -> Response:
     moved = deployments.add_status(call.world, deployment, status, auto_inactive=auto_inactive)
     shape = deployment_payloads.deployment_status(call.state, moved, status)
     return JSONResponse(shape, 201, {"location": str(shape["url"])})
-
-
-def _state(call: Call) -> DeploymentState:
-    asked = text(call.body, "state", "DeploymentStatus")
-    for state in DEPLOYMENT_STATES:
-        if asked == state:
-            return state
-    raise invalid("DeploymentStatus", "state", "custom", "state is not included in the list")
 
 
 async def list_statuses(call: Call) -> Response:

@@ -12,9 +12,9 @@ from githubapp.sandbox.access import Refusal, not_found
 from githubapp.sandbox.names import is_branch, is_sha
 from githubapp.sandbox.plumbing import EMPTY_TREE
 from githubapp.sandbox.rest import Call, Rule
-from githubapp.sandbox.rest_bodies import invalid, text, text_or_none, url_or_none
+from githubapp.sandbox.rest_bodies import invalid, one_of, short_text_or_none, text, url_or_none
 from githubapp.sandbox.rest_lists import page
-from githubapp.sandbox.values import STATUS_STATES, Repository, Status, StatusState
+from githubapp.sandbox.values import STATUS_STATES, Repository, Status
 from githubapp.sandbox.world import World
 
 MOST_STATUSES = 1000
@@ -28,6 +28,9 @@ async def get_repository(call: Call) -> Response:
     body = payloads.full_repository(call.state, call.repository)
     if call.actor.token:
         body["permissions"] = app_payloads.visible_permissions(call.actor.token)
+    if call.actor.account:
+        role = call.state.role(call.actor.account.login, call.repository) or "none"
+        body["permissions"] = payloads.permission_flags(role)
     return JSONResponse(body)
 
 
@@ -130,8 +133,8 @@ async def create_status(call: Call) -> Response:
         repository_id=call.repository.id,
         sha=sha,
         context=_context(call),
-        state=_status_state(call),
-        description=_description(call),
+        state=one_of(call.body, "state", "Status", STATUS_STATES),
+        description=short_text_or_none(call.body, "description", "Status", longest=LONGEST_DESCRIPTION_CHARACTERS),
         target_url=url_or_none(call.body, "target_url", "Status"),
         creator=call.login,
         created_at=call.state.now(),
@@ -148,22 +151,6 @@ def _context(call: Call) -> str:
     if not context or len(context) > 255:
         raise invalid("Status", "context", "custom", "context is too long (maximum is 255 characters)")
     return context
-
-
-def _status_state(call: Call) -> StatusState:
-    asked = text(call.body, "state", "Status")
-    for state in STATUS_STATES:
-        if asked == state:
-            return state
-    raise invalid("Status", "state", "custom", "state is not included in the list")
-
-
-def _description(call: Call) -> str | None:
-    description = text_or_none(call.body, "description", "Status")
-    if description and len(description) > LONGEST_DESCRIPTION_CHARACTERS:
-        message = f"description is too long (maximum is {LONGEST_DESCRIPTION_CHARACTERS} characters)"
-        raise invalid("Status", "description", "custom", message)
-    return description
 
 
 def _refuse_too_many(call: Call, status: Status) -> None:

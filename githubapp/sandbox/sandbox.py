@@ -17,6 +17,7 @@ from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
 from githubapp.sandbox.plumbing import Plumbing
 from githubapp.sandbox.state import State
 from githubapp.sandbox.surface import limited
+from githubapp.sandbox.surface_actions import ActionsSurface
 from githubapp.sandbox.surface_checks import CheckSurface
 from githubapp.sandbox.surface_deployments import DeploymentSurface
 from githubapp.sandbox.surface_pulls import PullRequestSurface
@@ -53,9 +54,11 @@ class CreatedApp:
     slug: str
     bot: str
     private_key_pem: str = field(repr=False)
+    client_id: str
+    client_secret: str = field(repr=False)
 
 
-class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface):
+class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface, ActionsSurface):
     """A small GitHub; `url` is where it is found, `root` an existing directory for its git data."""
 
     def __init__(self, url: str, root: Path) -> None:
@@ -93,6 +96,7 @@ class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface):
         slug: str = "binder",
         permissions: dict[str, str] | None = None,
         events: Sequence[str] = DEFAULT_EVENTS,
+        callback_urls: Sequence[str] = (),
     ) -> CreatedApp:
         """Register an App; a `ping` goes to its address at once."""
         app, pem = await registry.create_app(
@@ -103,8 +107,9 @@ class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface):
             webhook_secret=webhook_secret,
             permissions=DEFAULT_PERMISSIONS if permissions is None else permissions,
             events_wanted=events,
+            callback_urls=callback_urls,
         )
-        return CreatedApp(app.id, app.slug, app.bot, pem)
+        return CreatedApp(app.id, app.slug, app.bot, pem, app.client_id, app.client_secret)
 
     async def set_webhook(self, app_id: int, *, webhook_url: str, webhook_secret: str | None = None) -> None:
         """Move an App's address, and change its secret if one is given."""

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from githubapp.sandbox import (
     control,
+    oidc,
     pages,
     rest,
     rest_apps,
@@ -28,6 +29,10 @@ from githubapp.sandbox import (
     rest_deployments,
     rest_pulls,
     rest_repositories,
+    rest_users,
+    web_apps,
+    web_forms,
+    web_sign_in,
 )
 from githubapp.sandbox.access import not_found
 from githubapp.sandbox.budget import Budget
@@ -38,7 +43,7 @@ from githubapp.sandbox.sandbox import Sandbox
 _GRACE_SECONDS = 2
 
 # `rest_checks` before `rest_repositories`: there `/commits/{ref}` takes all that follows for a ref.
-_CALLS = (rest_checks, rest_deployments, rest_contents, rest_repositories, rest_pulls)
+_CALLS = (rest_checks, rest_deployments, rest_contents, rest_repositories, rest_pulls, rest_users)
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
@@ -53,6 +58,10 @@ def create_app(sandbox: Sandbox) -> Starlette:
             *rest.routes(rules, world, budget),
             Route("/api/{rest:path}", _no_such_call, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             *(Route(f"/{{owner}}/{{name}}/{action}", git) for action in ACTIONS),
+            *oidc.routes(world),
+            *web_apps.routes(world),
+            *web_sign_in.routes(world),
+            *web_forms.routes(world),
             *pages.routes(world),
         ],
         middleware=[Middleware(FaultLine, faults=world.faults)],

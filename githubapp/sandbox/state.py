@@ -21,10 +21,13 @@ from githubapp.sandbox.values import (
     Environment,
     Installation,
     InstallationToken,
+    ManifestCode,
     PullRequest,
     Repository,
     Role,
+    SignInCode,
     Status,
+    UserToken,
 )
 
 T = TypeVar("T")
@@ -51,6 +54,9 @@ class State:
         self.deployments: dict[int, Deployment] = {}
         self.environments: dict[tuple[int, str], Environment] = {}
         self.labels: dict[tuple[int, str], int] = {}
+        self.manifest_codes: dict[str, ManifestCode] = {}
+        self.sign_in_codes: dict[str, SignInCode] = {}
+        self.user_tokens: dict[str, UserToken] = {}
         self.renamed: dict[tuple[str, str], int] = {}
         self._small_ids = itertools.count(1001)
         self._large_ids = itertools.count(_FIRST_LARGE_ID)

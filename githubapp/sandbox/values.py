@@ -58,6 +58,16 @@ class App:
     events: tuple[str, ...]
     bot: str
     created_at: datetime
+    client_secret: str = field(repr=False)
+    name: str
+    homepage: str
+    callback_urls: tuple[str, ...] = ()
+    setup_url: str | None = None
+
+    @property
+    def client_id(self) -> str:
+        """What the App is called where a person signs in through it."""
+        return f"Iv23{self.id:016d}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,54 @@ class InstallationToken:
     repository_ids: frozenset[int] | None
     permissions: Mapping[str, str]
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an App shall be, as somebody's form asks for it."""
+
+    name: str
+    url: str
+    webhook_url: str
+    redirect_url: str
+    callback_urls: tuple[str, ...]
+    setup_url: str | None
+    permissions: Mapping[str, str]
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ManifestCode:
+    """A manifest that `owner` agreed to: whoever has the code may make an App of it once."""
+
+    code: str = field(repr=False)
+    manifest: Manifest
+    owner: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class SignInCode:
+    """A person's consent that an App acts for them; `challenge` is PKCE's, where there was one."""
+
+    code: str = field(repr=False)
+    app_id: int
+    login: str
+    redirect_uri: str
+    challenge: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class UserToken:
+    """What an App acts with in the name of a person; with `refresh`, once, it gets the next one."""
+
+    value: str = field(repr=False)
+    app_id: int
+    login: str
+    expires_at: datetime
+    refresh: str = field(repr=False)
+    refresh_expires_at: datetime
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import Faults
 from githubapp.sandbox.names import split_full_name
 from githubapp.sandbox.plumbing import Plumbing
+from githubapp.sandbox.signing import SigningKey
 from githubapp.sandbox.state import State
 from githubapp.sandbox.values import Account, PullRequest, Repository
 
@@ -24,6 +25,7 @@ class World:
     git: Plumbing
     deliveries: Deliveries
     faults: Faults
+    actions_key: SigningKey = field(default_factory=SigningKey)
     push_locks: collections.defaultdict[int, asyncio.Lock] = field(
         default_factory=lambda: collections.defaultdict(asyncio.Lock)
     )

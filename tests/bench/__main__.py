@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, demo, push
+from tests.bench import building, clicks, demo, push, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -19,6 +19,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "push-content": push.measure,
     "build": building.measure,
     "click": clicks.measure,
+    "webhooks": webhooks.measure,
 }
 """Name of a benchmark → what measures its figures."""
 
@@ -33,6 +34,9 @@ _OF_FIGURE = {
     "same-environment": "build",
     "fresh-worker": "build",
     "planning-50k": "build",
+    "webhooks-p99": "webhooks",
+    "webhooks-lost": "webhooks",
+    "webhooks-memory": "webhooks",
 }
 
 

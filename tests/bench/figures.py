@@ -7,13 +7,14 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure, in seconds: our rounds, and those of the peer that was measured beside us, if there is one."""
+    """One figure, in seconds unless `unit` says otherwise: our rounds, and those of a peer, if there is one."""
 
     name: str
     rounds: Sequence[float]
     what: str
     peer: str | None = None
     peer_rounds: Sequence[float] = ()
+    unit: str = "s"
 
     @property
     def value(self) -> float:
@@ -29,10 +30,10 @@ class Figure:
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
         peers = f"{median(self.peer_rounds):.3f}" if self.peer_rounds else "-"
-        return (self.name, f"{self.value:.3f}", "s", peers, f"{self.ratio:.2f}" if self.ratio else "-", self.what)
+        return (self.name, f"{self.value:.3f}", self.unit, peers, f"{self.ratio:.2f}" if self.ratio else "-", self.what)
 
     @property
     def line(self) -> str:
         """The line for programs."""
         beside = f" ratio={self.ratio:.2f} peer={self.peer}" if self.ratio else ""
-        return f"{self.name} {self.value:.3f} s{beside}"
+        return f"{self.name} {self.value:.3f} {self.unit}{beside}"

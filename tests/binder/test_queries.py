@@ -53,6 +53,38 @@ async def test_a_commit_that_is_built_or_being_built_is_not_built_twice(store: S
     assert (await _want(store, repository.id, again=True)).id == first.id
 
 
+async def _propose(store: Store, repository_id: int, ref: str, *, from_fork: bool) -> int:
+    row = Preview(repository_id=repository_id, kind="pull", ref=ref, head_sha=SHA, from_fork=from_fork)
+    async with store.write() as session:
+        session.add(row)
+    return row.id
+
+
+async def test_what_is_known_from_a_fork_only_is_untrusted_whoever_wants_it(store: Store) -> None:
+    repository = await add_repository(store)
+    preview_id = await _propose(store, repository.id, "1", from_fork=True)
+    visited = await _want(store, repository.id)
+    assert visited.untrusted
+    approved = await _want(store, repository.id, preview_id=preview_id)
+    assert (approved.id, approved.preview_id) == (visited.id, preview_id)
+    async with store.write() as session:
+        (await session.get_one(Preview, preview_id)).head_sha = "d" * 40
+    await _set_state(store, visited, BuildState.FAILED)
+    assert (await _want(store, repository.id, again=True)).untrusted  # although it is nobody's head any more
+
+
+async def test_a_commit_that_becomes_trusted_is_built_anew_and_the_other_way_round_is_not(store: Store) -> None:
+    repository = await add_repository(store)
+    await _propose(store, repository.id, "1", from_fork=True)
+    first = await _want(store, repository.id)
+    await _set_state(store, first, BuildState.SUCCEEDED)
+    await _propose(store, repository.id, "2", from_fork=False)
+    second = await _want(store, repository.id)
+    assert (first.untrusted, second.untrusted, second.id > first.id) == (True, False, True)
+    await _propose(store, repository.id, "3", from_fork=True)
+    assert (await _want(store, repository.id)).id == second.id
+
+
 async def test_a_build_that_failed_stands_until_it_is_wanted_again(store: Store) -> None:
     repository = await add_repository(store)
     first = await _want(store, repository.id)

@@ -110,12 +110,21 @@ async def test_a_host_that_starts_frees_what_it_held_and_nothing_else(store: Sto
 
 
 async def test_a_change_is_hinted_at_once_it_is_there(store: Store) -> None:
-    changed = store.changed.subscribe()
+    changed, arrived = store.changed.subscribe(), store.arrived.subscribe()
     async with store.write() as session:
         session.add(Repository(host="h", owner="o", name="n", clone_url="u"))
         await session.flush()
         assert not changed.is_set()
     assert changed.is_set()
+    assert arrived.is_set()
+
+
+async def test_arrivals_wake_only_those_who_act_on_them(store: Store) -> None:
+    changed, arrived = store.changed.subscribe(), store.arrived.subscribe()
+    async with store.write(only_arrivals=True):
+        pass
+    assert arrived.is_set()
+    assert not changed.is_set()
 
 
 async def test_a_block_that_fails_writes_nothing_and_hints_at_nothing(store: Store) -> None:

@@ -301,9 +301,9 @@ class MortalStore(Store):
             yield session
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, only_arrivals: bool = False) -> AsyncIterator[AsyncSession]:
         self._life.spend()
-        async with super().write() as session:
+        async with super().write(only_arrivals=only_arrivals) as session:
             yield session
             self._life.spend()
         self._life.spend()

@@ -34,7 +34,7 @@ async def run(port: int) -> None:
         ):
             await store.release_leases(of_host=socket.gethostname())
             for part in (DeliveryWorker(store, client, settings), Reporter(store, client, settings)):
-                loops.create_task(run_loop(type(part).__name__, part.step, store.changed, poll_seconds=POLL_SECONDS))
+                loops.create_task(run_loop(type(part).__name__, part.step, store.arrived, poll_seconds=POLL_SECONDS))
             print("ready", flush=True)
 
 

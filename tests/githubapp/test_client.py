@@ -753,6 +753,19 @@ async def test_tokens_are_in_no_log_and_no_repr(
     assert "ghs_" not in " ".join(written)
 
 
+async def test_what_was_added_since_is_seen_with_a_new_token(client: GitHubClient, router: respx.Router) -> None:
+    router["tokens"].side_effect = [minted("ghs_old"), minted("ghs_new"), minted("ghs_newer")]
+    route = router.get(REPOSITORY)
+    found = {"id": 1296269, "owner": {"login": "ada"}, "name": "demo", "private": True, "default_branch": "main"}
+    route.side_effect = [said("Not Found", 404), httpx.Response(200, json=found)]
+    assert await client.repository(5, 1296269) is None
+    assert await client.repository(5, 1296269, anew=True)
+    assert [call.request.headers["authorization"] for call in route.calls] == ["token ghs_old", "token ghs_new"]
+    router.get(f"{API}/installation/repositories").respond(json={"repositories": []})
+    await client.covered(5)
+    assert router["tokens"].call_count == 3
+
+
 # Settings
 
 

@@ -62,7 +62,7 @@ async def set_state(store: Store, state: DeliveryState) -> None:
 
 
 async def test_a_push_is_stored_before_it_is_answered(client: httpx.AsyncClient, store: Store) -> None:
-    woken = store.changed.subscribe()
+    woken = store.arrived.subscribe()
     assert await deliver(client, "push", payloads.push(head_commit={"message": "hush"})) == 202
     (row,) = await rows(store)
     assert (row.host, row.app_id, row.guid, row.event) == ("github.com", 17, "first", "push")

@@ -373,3 +373,13 @@ async def test_of_two_workers_the_one_with_the_older_answer_writes_nothing(works
     assert [row.head_sha for row in await workshop.rows(Preview)] == [new]
     states = [row.state for row in await workshop.rows(Delivery) if row.event == "push"][1:]
     assert states == [DeliveryState.STALE, DeliveryState.ACTED]
+
+
+async def test_what_may_take_away_a_right_goes_before_what_came_earlier(workshop: Workshop) -> None:
+    await workshop.act()
+    await workshop.push("First")
+    await workshop.sandbox.set_private("ada/demo", private=True)
+    await workshop.sandbox.settled()
+    assert await workshop.worker.step()
+    assert (await workshop.last_delivery("repository")).state is not DeliveryState.STORED
+    assert (await workshop.last_delivery("push")).state is DeliveryState.STORED

@@ -128,3 +128,10 @@ async def rest(sandbox: Sandbox) -> AsyncIterator[Rest]:
             return await client.request(method, sandbox.api_url + path, headers=headers, **more)  # type: ignore[arg-type]
 
         yield call
+
+
+@pytest.fixture
+async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who looks at pages and sends their forms; redirects are not followed."""
+    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False) as client:
+        yield client

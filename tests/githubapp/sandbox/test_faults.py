@@ -52,6 +52,13 @@ async def test_rate_limits_of_both_kinds(stage: Stage, rest: Rest, retry_after_s
         assert second.headers.get("retry-after") == (None if retry_after_seconds is None else "1")
 
 
+async def test_a_spent_limit_is_reset_when_it_says(stage: Stage, rest: Rest) -> None:
+    await stage.sandbox.add_fault("rate_limited", status=429, seconds=500)
+    limited = await rest("GET", "/repos/ada/demo")
+    assert int(limited.headers["x-ratelimit-reset"]) > time.time() + 100
+    assert (limited.headers["x-ratelimit-resource"], "retry-after" in limited.headers) == ("core", False)
+
+
 async def test_a_failure_after_the_effect_makes_a_second_comment(stage: Stage) -> None:
     """Why no client may simply try a POST again: PyGithub does, if it is let."""
     await stage.push("Work", "topic", topic="1")

@@ -1,19 +1,10 @@
 """The pages that a person looks at."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 
-from githubapp.sandbox.sandbox import Sandbox
 from tests.githubapp.sandbox.conftest import CONTEXT, Rest, Stage
-
-
-@pytest.fixture
-async def browser(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=sandbox.url, trust_env=False) as client:
-        yield client
 
 
 async def _set_status(stage: Stage, rest: Rest, state: str, description: str = "") -> None:
@@ -111,3 +102,34 @@ async def test_avatars_are_pictures(stage: Stage, browser: httpx.AsyncClient, re
     url = (await rest("GET", "/repos/ada/demo")).json()["owner"]["avatar_url"]
     answer = await browser.get(url.removeprefix(stage.sandbox.url))
     assert answer.headers["content-type"].startswith("image/svg+xml")
+
+
+async def test_a_commit_page_shows_checks_and_deployments(stage: Stage, rest: Rest, browser: httpx.AsyncClient) -> None:
+    token = await asyncio.to_thread(stage.installation_token)
+    annotation = {
+        "path": "environment.yml",
+        "start_line": 3,
+        "end_line": 3,
+        "annotation_level": "failure",
+        "message": "No such <package>",
+    }
+    output = {"title": "Failed", "summary": "**Why**", "annotations": [annotation]}
+    check = {"name": "binder", "head_sha": stage.first_sha, "status": "in_progress"}
+    run = (await rest("POST", "/repos/ada/demo/check-runs", token=token, json=check)).json()
+    path = f"/ada/demo/commit/{stage.first_sha}"
+    assert '<meta http-equiv="refresh"' in (await browser.get(path)).text
+    path_of_run = f"/repos/ada/demo/check-runs/{run['id']}"
+    await rest("PATCH", path_of_run, token=token, json={"conclusion": "failure", "output": output})
+    body = {"ref": stage.first_sha, "environment": "binder-preview", "required_contexts": []}
+    made = (await rest("POST", "/repos/ada/demo/deployments", token=token, json=body)).json()
+    status = {"state": "success", "environment_url": "http://binder.example.org/v2/gh/ada/demo"}
+    await rest("POST", f"/repos/ada/demo/deployments/{made['id']}/statuses", token=token, json=status)
+    page = (await browser.get(path)).text
+    assert "<strong>Why</strong>" in page
+    assert "environment.yml:3" in page
+    assert "No such &lt;package&gt;" in page
+    assert '<a href="http://binder.example.org/v2/gh/ada/demo" rel="noopener noreferrer">View deployment</a>' in page
+    assert '<meta http-equiv="refresh"' not in page
+    there = await browser.get(run["html_url"])
+    assert there.headers["location"] == f"{path}#check-{run['id']}"
+    assert (await browser.get("/ada/demo/runs/1")).status_code == 404
