@@ -32,6 +32,12 @@ def words_of_saving(saved: Mapping[str, Any] | None) -> str:
     return " and ".join(filter(None, parts))
 
 
+def size_of_layers(layers: Sequence[Mapping[str, Any]] | None) -> int | None:
+    """Return the bytes of an image of these layers, None where the size of one is not known."""
+    sizes = [layer.get("bytes") for layer in layers or ()]
+    return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+
+
 def words_of_size(size: float) -> str:
     """Return a number of bytes in decimal units, at most three digits before the point: `312 MB`."""
     unit = 0

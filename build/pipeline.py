@@ -35,7 +35,8 @@ _THERE = "The image of this commit was there already."
 class Built:
     """What a build made. `seconds` maps phases to their time; `packages` ([type, name, version]) is what it holds.
 
-    `saved` tells the `bytes` and `seconds` that the re-used layers would have cost.
+    `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
+    were exchanged in an earlier environment.
     """
 
     image: str
@@ -48,6 +49,7 @@ class Built:
     packages: Sequence[Sequence[str]]
     suite: str
     created: datetime
+    changed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -116,6 +118,7 @@ class Pipeline:
         await mark_used(self._paths, [layer.tag])
         async with self._alone.at(layer.tag):
             before = await self._images.present([layer])
+            await job.planned([BuiltLayer(layer, layer in before)])
             if layer not in before:
                 text = await self._planner.text_of(job, commit, path)
                 asked = Asked(path, text, recipe.ignore, labels_of(job.source, commit))
@@ -137,6 +140,7 @@ class Pipeline:
         await mark_used(self._paths, [layer.tag for layer in plan.layers])
         async with self._alone.at(plan.content.tag):
             before = await self._images.present(plan.layers)
+            await job.planned([BuiltLayer(layer, _is_reused(layer, plan, before)) for layer in plan.layers])
             if plan.content not in before:
                 if plan.environment.layer not in before:
                     async with watch.phase("environment"):
@@ -162,7 +166,7 @@ class Pipeline:
             raise WorldFault(_REMOVED)
         records = await asyncio.gather(*(read_record(self._texts, layer) for layer in plan.layers))
         layers = tuple(
-            BuiltLayer(layer, plan.content in before or layer in before, record.size_bytes, record.seconds)
+            BuiltLayer(layer, _is_reused(layer, plan, before), record.size_bytes, record.seconds)
             for layer, record in zip(plan.layers, records, strict=True)
         )
         way = way_of(layers, is_delta=outcome.how == "delta")
@@ -182,4 +186,9 @@ class Pipeline:
             records[plan.layers.index(plan.environment.layer)].packages,
             plan.foundation.suite,
             datetime.fromtimestamp(time_of(plan.commit), UTC),
+            outcome.changed,
         )
+
+
+def _is_reused(layer: Layer, plan: Plan, before: Collection[Layer]) -> bool:
+    return plan.content in before or layer in before
