@@ -4,6 +4,7 @@ Owns the words and the order. Nothing secret goes in: of a session neither its t
 is `binder.store.commits`'; showing the events is left to the command line and the pages.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ Tone: TypeAlias = Literal["plain", "good", "wrong"]
 
 _ORDER: Final[Mapping[Kind, int]] = {"delivery": 0, "decision": 1, "build": 2, "session": 3, "report": 4}
 _LONGEST_DETAIL = 500
+_BOLD = re.compile(r"\*\*(.+?)\*\*")
 _ONE_TRANSACTION: Final = timedelta(seconds=1)
 _ABOUT_BUILDS = ("approve", "build", "cancel")
 _FATES: Final[Mapping[DeliveryState, str]] = {
@@ -182,20 +184,21 @@ def _of_session(row: Session, at: datetime, what: str, *details: str | None) -> 
 
 
 def _reported(row: Report) -> Event:
-    wanted = row.wanted
-    shown = _shown_in(wanted)
-    what = f"{row.kind.capitalize()} {shown}" if shown else row.kind.capitalize()
+    is_sent, shown = row.sent == row.wanted, _shown_in(row.kind, row.wanted)
     where = f"on pull request {row.subject}" if row.kind == "comment" else ""
-    described = wanted.get("description") or wanted.get("title")
-    is_sent = row.sent == wanted
-    tone: Tone = "plain" if is_sent or row.owed else "wrong"
-    told = _shown_in(row.sent) if row.sent and not is_sent else ""
+    told = _shown_in(row.kind, row.sent) if row.sent and not is_sent else ""
     last = f"GitHub was last told: {told}" if told else ""
-    return Event(row.updated_at, "report", what, _said(where, described, _sending(row), last), tone, f"report {row.id}")
+    details = _said(where, row.wanted.get("description") or row.wanted.get("title"), _sending(row), last)
+    tone: Tone = "plain" if is_sent or row.owed else "wrong"
+    return Event(row.updated_at, "report", f"{row.kind.capitalize()}: {shown}", details, tone, f"report {row.id}")
 
 
-def _shown_in(values: Mapping[str, Any]) -> str:
-    return str(values.get("conclusion") or values.get("state") or values.get("status") or "")
+def _shown_in(kind: str, values: Mapping[str, Any]) -> str:
+    """Return what a report shows, in a few words: of a comment its title, which is the first thing in bold."""
+    if kind == "comment":
+        title = _BOLD.search(str(values.get("body")))
+        return title[1] if title else "without a title"
+    return str(values.get("conclusion") or values.get("state") or values.get("status"))
 
 
 def _sending(row: Report) -> str:

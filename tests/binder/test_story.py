@@ -81,7 +81,7 @@ def test_everything_stands_in_the_order_of_time_with_the_time_in_between() -> No
         ("build", "Build 5 succeeded", 6),
         ("session", "Session wanted", 1),
         ("session", "Standby proven: a kernel answered", 3),
-        ("report", "Status success", 8),
+        ("report", "Status: success", 8),
         ("session", "Session opened by a visitor", 10),
     ]
 
@@ -180,30 +180,30 @@ SENT = {"state": "pending", "description": "Queued"}
 @pytest.mark.parametrize(
     ("values", "what", "details", "tone"),
     [
-        ({"sent": report().wanted, "owed": False}, "Status success", ("Ready", "GitHub was told"), "plain"),
-        ({}, "Status success", ("Ready", "not sent yet"), "plain"),
+        ({"sent": report().wanted, "owed": False}, "Status: success", ("Ready", "GitHub was told"), "plain"),
+        ({}, "Status: success", ("Ready", "not sent yet"), "plain"),
         (
             {"sent": SENT, "attempts": 1, "not_before": later(90), "reason": "502"},
-            "Status success",
+            "Status: success",
             ("Ready", "not sent yet, tried once, not before 12:01:30 UTC: 502", "GitHub was last told: pending"),
             "plain",
         ),
-        ({"owed": False, "reason": "403"}, "Status success", ("Ready", "never sent: 403"), "wrong"),
+        ({"owed": False, "reason": "403"}, "Status: success", ("Ready", "never sent: 403"), "wrong"),
         (
-            {"kind": "comment", "subject": "7", "wanted": {"body": "long", "create": True}},
-            "Comment",
+            {"kind": "comment", "subject": "7", "wanted": {"body": "<!-- x -->\n**It is ready** [a](b)\n**b**"}},
+            "Comment: It is ready",
             ("on pull request 7", "not sent yet"),
             "plain",
         ),
         (
             {"kind": "check", "wanted": {"status": "completed", "conclusion": "failure", "title": "Build failed"}},
-            "Check failure",
+            "Check: failure",
             ("Build failed", "not sent yet"),
             "plain",
         ),
         (
             {"kind": "deployment", "wanted": {"state": "in_progress", "description": None}},
-            "Deployment in_progress",
+            "Deployment: in_progress",
             ("not sent yet",),
             "plain",
         ),

@@ -66,7 +66,8 @@ async def test_a_commit_that_was_superseded_and_the_one_that_took_its_place(work
         ("delivery", "push received"),
         ("decision", "The build was ended"),
         ("build", f"Build {number_of_old} superseded"),
-        ("report", "Status error"),
+        ("report", "Status: error"),
+        ("report", "Check: cancelled"),
     ]
     told = await why(workshop, old)
     assert f"it told of commit {new[:7]}" in told
@@ -80,7 +81,7 @@ async def test_a_commit_that_was_superseded_and_the_one_that_took_its_place(work
         ("build", f"Build {number_of_new} started"),
     ]
     assert ("build", f"Build {number_of_new} succeeded") in happened
-    assert ("report", "Status success") in happened
+    assert ("report", "Status: success") in happened
     assert happened[-4:] == [
         ("session", "Session wanted"),
         ("session", "Standby proven: a kernel answered"),
@@ -104,7 +105,9 @@ async def test_a_commit_of_a_fork_that_waits_and_is_allowed(workshop: Workshop) 
     assert await story(workshop, sha) == [
         ("delivery", "pull_request.opened received"),
         ("decision", "Held back: not built"),
-        ("report", "Status pending"),
+        ("report", "Status: pending"),
+        ("report", "Check: action_required"),
+        ("report", "Comment: The preview waits for approval"),
     ]
     for author in ("bob", "ada"):
         await workshop.happens(
@@ -122,7 +125,12 @@ async def test_a_commit_of_a_fork_that_waits_and_is_allowed(workshop: Workshop) 
         ("decision", "Approved"),
     ]
     assert ("build", f"Build {number} succeeded") in happened
-    assert {what for kind, what in happened if kind == "report"} >= {"Status success", "Comment"}
+    assert {what for kind, what in happened if kind == "report"} == {
+        "Status: success",
+        "Check: success",
+        "Deployment: success",
+        "Comment: The preview is ready",
+    }
     told = await why(workshop, sha)
     assert "bob has no write access to the repository" in told
     assert "because of a comment by ada" in told

@@ -44,7 +44,7 @@ async def test_a_commits_story_is_shown(visitor: httpx.AsyncClient, context: Pro
         "<li>requirements.txt line 3</li>",
         "<li>No &lt;numpyy&gt;.</li>",
         "<b>Standby proven: a kernel answered</b>",
-        "<b>Status failure</b>",
+        "<b>Status: failure</b>",
         "<li>not sent yet</li>",
         f'href="/v2/gh/ada/notebooks/{SHA}"',
     ):
