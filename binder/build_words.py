@@ -32,6 +32,12 @@ def words_of_saving(saved: Mapping[str, Any] | None) -> str:
     return " and ".join(filter(None, parts))
 
 
+def size_of_layers(layers: Sequence[Mapping[str, Any]] | None) -> int | None:
+    """Return the bytes of an image of these layers, None where the size of one is not known."""
+    sizes = [layer.get("bytes") for layer in layers or ()]
+    return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+
+
 def words_of_size(size: float) -> str:
     """Return a number of bytes in decimal units, at most three digits before the point: `312 MB`."""
     unit = 0
@@ -41,8 +47,15 @@ def words_of_size(size: float) -> str:
 
 
 def words_of_time(seconds: float) -> str:
-    """Return a length of time: `2.5 s`, `41 s`, `3 min 12 s`."""
+    """Return a length of time: `2.5 s`, `41 s`, `3 min 12 s`, `5 h 2 min`, `3 days 4 h`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 2 * 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = whole // 60
+    if minutes < 2 * 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} days {minutes % 1440 // 60} h"

@@ -38,7 +38,8 @@ class Built:
     """What a build made. `seconds` maps phases to their time.
 
     `packages` ([type, name, version]) is what it holds, None where that is not known.
-    `saved` tells the `bytes` and `seconds` that the re-used layers would have cost.
+    `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
+    were exchanged in an earlier environment.
     """
 
     image: str
@@ -50,6 +51,7 @@ class Built:
     seconds: dict[str, float]
     packages: Sequence[Sequence[str]] | None
     created: datetime
+    changed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -120,6 +122,7 @@ class Pipeline:
         await mark_used(self._paths, [layer.tag])
         async with self._alone.at(layer.tag):
             before = await self._images.present([layer])
+            await job.planned([BuiltLayer(layer, layer in before)])
             if layer not in before:
                 text = await self._planner.text_of(job, commit, path)
                 asked = Asked(path, text, recipe.ignore, labels_of(job.source, commit))
@@ -143,6 +146,7 @@ class Pipeline:
         await mark_used(self._paths, [layer.tag for layer in plan.layers])
         async with self._alone.at(plan.content.tag):
             before = await self._images.present(plan.layers)
+            await job.planned([BuiltLayer(layer, _is_reused(layer, plan, before)) for layer in plan.layers])
             if plan.content not in before:
                 if plan.environment.layer not in before:
                     async with watch.phase("environment"):
@@ -187,7 +191,7 @@ class Pipeline:
             raise WorldFault(_REMOVED)
         records = await asyncio.gather(*(read_record(self._texts, layer) for layer in plan.layers))
         layers = tuple(
-            BuiltLayer(layer, plan.content in before or layer in before, record.size_bytes, record.seconds)
+            BuiltLayer(layer, _is_reused(layer, plan, before), record.size_bytes, record.seconds)
             for layer, record in zip(plan.layers, records, strict=True)
         )
         way = way_of(layers, is_delta=outcome.how == "delta")
@@ -206,6 +210,7 @@ class Pipeline:
             watch.seconds,
             _packages(records, plan.foundation.suite),
             datetime.fromtimestamp(time_of(plan.commit), UTC),
+            outcome.changed,
         )
 
 
@@ -213,3 +218,7 @@ def _packages(records: Sequence[Record], suite: str) -> Sequence[Sequence[str]] 
     """Return what an image of layers holds, from the bottom up: what was listed last, and Debian."""
     listed = [record.packages for record in records if record.packages is not None]
     return [["os", "debian", suite], *listed[-1]] if listed else None
+
+
+def _is_reused(layer: Layer, plan: Plan, before: Collection[Layer]) -> bool:
+    return plan.content in before or layer in before

@@ -34,6 +34,7 @@ from build.recipes.ignore import kept
 from build.recipes.recipe import Recipe, paths_to_read, recipe_for
 from build.recipes.requirements import text_of
 from build.resolution import Resolution
+from build.ways import BuiltLayer
 from templates import render
 
 LOCK_FILE = "binder.lock"
@@ -45,11 +46,16 @@ Archiving = Callable[[], Awaitable[Tar]]
 """Waits for the archive of a commit's files."""
 
 
+async def _tell_nobody(_: Sequence[BuiltLayer]) -> None:
+    """Have nobody hear of the plan."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One build: what is built, where it says what it does, and a folder of its own, empty at first.
 
-    `enter` is told of each state that the build enters.
+    `enter` is told of each state that the build enters, `planned` of the layers of its image once it is known which of
+    them are there already.
     """
 
     source: Source
@@ -57,6 +63,7 @@ class Job:
     log: BuildLog
     work: Path
     enter: Callable[[BuildState], Awaitable[None]]
+    planned: Callable[[Sequence[BuiltLayer]], Awaitable[None]] = _tell_nobody
 
 
 @dataclass(frozen=True)

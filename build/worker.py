@@ -31,6 +31,7 @@ from build.log import BuildLog
 from build.pipeline import Built, Pipeline
 from build.planner import Job
 from build.sbom import Package, sbom_of
+from build.ways import BuiltLayer
 
 log = logger(__name__)
 
@@ -49,7 +50,22 @@ class Sources(Protocol):
 
 def result_of(built: Built) -> dict[str, Any]:
     """Return what the build's row keeps of what it made."""
-    layers = [
+    return {
+        "image": built.image,
+        "digest": built.digest,
+        "way": built.way,
+        "why": built.why,
+        **plan_of(built.layers),
+        "saved": built.saved,
+        "seconds": built.seconds,
+        "packages": len(built.packages or ()),
+        "changed": list(built.changed),
+    }
+
+
+def plan_of(layers: Sequence[BuiltLayer]) -> dict[str, Any]:
+    """Return what is known of an image before it is made: its layers, and which of them are there."""
+    kept = [
         {
             "kind": one.layer.kind,
             "key": one.layer.key,
@@ -57,18 +73,9 @@ def result_of(built: Built) -> dict[str, Any]:
             "bytes": one.size_bytes,
             "seconds": one.seconds,
         }
-        for one in built.layers
+        for one in layers
     ]
-    return {
-        "image": built.image,
-        "digest": built.digest,
-        "way": built.way,
-        "why": built.why,
-        "layers": layers,
-        "saved": built.saved,
-        "seconds": built.seconds,
-        "packages": len(built.packages or ()),
-    }
+    return {"layers": kept}
 
 
 def _sbom(build: Build, repository: Repository, built: Built, packages: Sequence[Sequence[str]]) -> bytes:
@@ -211,7 +218,14 @@ class BuildWorker:
                 if source.token:
                     notes.add_secret(source.token)
                 return await self._pipeline.build(
-                    Job(source, build.sha, notes, folder, lambda state: self._enter(build.id, state))
+                    Job(
+                        source,
+                        build.sha,
+                        notes,
+                        folder,
+                        lambda state: self._enter(build.id, state),
+                        lambda layers: self._note_plan(build.id, layers),
+                    )
                 )
             except WorldFault as error:
                 if pause is None:
@@ -229,6 +243,13 @@ class BuildWorker:
             # An attempt that is not the first passes through states that the build has behind it.
             if build.state not in _IN_WORK[_IN_WORK.index(state) :]:
                 advance_build(build, state, utc_now())
+
+    async def _note_plan(self, build_id: int, layers: Sequence[BuiltLayer]) -> None:
+        async with self._store.write() as session:
+            build = await session.get_one(Build, build_id)
+            # What an attempt that is not the first finds there, is what the one before it made.
+            if self._is_ours(build) and build.result is None:
+                build.result = plan_of(layers)
 
     def _is_ours(self, build: Build) -> bool:
         """Whether the build still goes on, and by us: another may have taken it up while we were held up."""

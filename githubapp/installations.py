@@ -4,6 +4,7 @@ An event says only where to look: whether the App is still there, what it covers
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -18,6 +19,7 @@ from githubapp.endings import end_repository
 from githubapp.events import InstallationLook
 from githubapp.looks import Finding
 from githubapp.lookups import Lookups
+from githubapp.owed import owe_again
 from githubapp.reports import Addresses
 from githubapp.repositories import record_repository, unseen
 from githubapp.values import InstallationFacts, RepositoryFacts
@@ -39,7 +41,21 @@ class Installations:
     async def look(self, look: InstallationLook) -> Finding:
         """Return what becomes of an installation; the heads of what it covers are left to be compared, soon."""
         found, _ = await self.find(look.installation_id)
-        return found
+        if look.action != "new_permissions_accepted":
+            return found
+        await self._github.renew(look.installation_id)
+        return self._telling_again(found, look.installation_id)
+
+    def _telling_again(self, found: Finding, installation_id: int) -> Finding:
+        """Return the finding with what GitHub refused before, as it may be permitted now."""
+
+        async def write(session: AsyncSession, cause: Cause, now: datetime) -> None:
+            if found.write:
+                await found.write(session, cause, now)
+            for repository in await self._rows(session, installation_id):
+                await owe_again(session, repository, self._addresses)
+
+        return replace(found, write=write)
 
     async def find(self, installation_id: int) -> tuple[Finding, Sequence[RepositoryFacts]]:
         """Return what becomes of an installation, and the repositories that it covers."""

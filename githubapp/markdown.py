@@ -4,6 +4,10 @@ import re
 import unicodedata
 
 _BACKTICKS = re.compile(r"`+")
+# What a sentence is made of. A number before a dot, or a dash or plus in front, could begin a list.
+_HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9 ,.:;'()+-]*")
+# Source: https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/autolinked-references-and-urls
+_REFERENCE = re.compile(r"www\.|GH-\d|[0-9a-f]{7}", re.IGNORECASE)
 
 
 def one_line(text: str, most_characters: int) -> str:
@@ -23,3 +27,9 @@ def code_span(text: str, most_characters: int) -> str:
     line = one_line(text, most_characters) or " "
     fence = "`" * (1 + max((len(run) for run in _BACKTICKS.findall(line)), default=0))
     return f"{fence} {line} {fence}"
+
+
+def unmarked(text: str, most_characters: int) -> str:
+    """Return `text` as it is where it holds nothing that GitHub could read as markup, else as a code span."""
+    line = one_line(text, most_characters)
+    return line if _HARMLESS.fullmatch(line) and not _REFERENCE.search(line) else code_span(text, most_characters)

@@ -3,7 +3,8 @@
 from binder.settings import Settings
 from binder.store import Store
 from githubapp.reports import Addresses
-from githubapp.sending import GitHub, Sender
+from githubapp.sending import Sender
+from githubapp.showing import GitHub
 from githubapp.watch import BuildWatch
 
 

@@ -1,26 +1,29 @@
-"""What GitHub should show of a build: pure functions from rows to a commit's status and a pull request's comment.
+"""What GitHub should show of a commit: how it stands, and its status. Pure functions from rows.
 
-Owns the words. That a report is owed, and sending it, is left to `owed` and `reporter`.
+Owns the words that all reports share; the check, the deployment and the comment have modules of their own. That a
+report is owed, and sending it, is left to `owed` and `reporter`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
-from binder.build_words import words_of_layers, words_of_saving, words_of_time, words_of_way
+from binder.build_words import words_of_layers, words_of_time, words_of_way
 from binder.lifecycle import BuildState
-from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build, Preview, Repository
-from githubapp.markdown import code_span, one_line
+from githubapp.heads import WAITS_FOR_APPROVAL
+from githubapp.markdown import one_line
 from githubapp.values import LONGEST_DESCRIPTION_CHARACTERS, Status, StatusState
-from templates import render
 
 CONTEXT = "binder"
-COMMENT_MARKER = "<!-- binder-preview -->"
 
 _READY = "Ready – open the notebook"  # noqa: RUF001 - a dash, as in print
 _LONGEST_QUOTE = 500
+
+Standing: TypeAlias = Literal["queued", "building", "ready", "failed", "stopped", "waiting", "held", "left"]
+"""How a commit stands: `stopped` before its build ended, `waiting` for approval, `held` by its repository's choice,
+`left` where no preview is at it and nothing was built."""
 
 
 @dataclass(frozen=True)
@@ -30,53 +33,142 @@ class Addresses:
     service: str
     github: str
 
-    def notebook(self, repository: Repository, sha: str) -> str:
-        """Return the link that opens a commit live."""
-        return f"{self.service}/v2/gh/{quote(repository.full_name)}/{sha}?urlpath=lab"
+    def notebook(self, repository: Repository, sha: str, path: str | None = None) -> str:
+        """Return the link that opens a commit live: at a file of it, or at JupyterLab's launcher."""
+        landing = f"labpath={quote(path)}" if path else "urlpath=lab"
+        return f"{self.service}/v2/gh/{quote(repository.full_name)}/{sha}?{landing}"
 
     def build(self, build: Build) -> str:
-        """Return the page of a build, with its log."""
-        return f"{self.service}/builds/{build.id}"
+        """Return the page of a build, with its log; of one that failed, at the lines at fault."""
+        return f"{self.service}/builds/{build.id}" + ("#at-fault" if build.state is BuildState.FAILED else "")
 
     def commit(self, repository: Repository, sha: str) -> str:
         """Return GitHub's page of a commit."""
         return f"{self.github}/{quote(repository.full_name)}/commit/{sha}"
 
+    def pull(self, repository: Repository, number: str) -> str:
+        """Return GitHub's page of a pull request."""
+        return f"{self.github}/{quote(repository.full_name)}/pull/{number}"
 
-def status_of(build: Build, repository: Repository, addresses: Addresses) -> Status:
-    """Return the status that a build's commit should show.
 
-    The words for a build that goes on change only once, so that one build takes at most three writes.
+@dataclass(frozen=True)
+class CommitFacts:
+    """What is known of a commit: its newest `build` for a preview, and the previews whose head it is, live or not."""
+
+    repository: Repository
+    sha: str
+    build: Build | None
+    previews: Sequence[Preview] = ()
+
+    @property
+    def live(self) -> list[Preview]:
+        """The previews that are kept at this commit now."""
+        return [preview for preview in self.previews if preview.live]
+
+    @property
+    def notebook(self) -> str | None:
+        """The first notebook that a pull request changes here, None where there is none."""
+        return next((path for preview in self.live for path in notebooks_of(preview)), None)
+
+    @property
+    def standing(self) -> Standing:
+        """How the commit stands."""
+        if self.build and (standing := standing_of_build(self.build)) != "stopped":
+            return standing
+        if any(is_waiting(preview) for preview in self.live):
+            return "waiting"
+        if self.build:
+            return "stopped"
+        return "held" if self.live else "left"
+
+
+def standing_of_build(build: Build) -> Standing:
+    """Return how a commit stands whose newest build this is.
+
+    A build goes on in two steps, whatever its states: its plan, and with it what is re-used, is known or not yet. So
+    one build takes at most three writes.
     """
-    page = addresses.build(build)
     match build.state:
         case BuildState.SUCCEEDED:
-            return Status("success", _ready(build), addresses.notebook(repository, build.sha))
+            return "ready"
         case BuildState.FAILED:
-            return _status_of_fault(build.fault or {}, page)
+            return "failed"
         case BuildState.SUPERSEDED | BuildState.CANCELLED:
-            return Status("error", _reason_of_end(build), page)
+            return "stopped"
         case _:
-            return Status("pending", "Building …" if build.started_at else "Queued", page)
+            return "building" if build.result else "queued"
+
+
+def is_waiting(preview: Preview) -> bool:
+    """Whether somebody with write access may have the head of a preview built, and nobody did."""
+    return preview.live and preview.held == WAITS_FOR_APPROVAL
+
+
+def notebooks_of(preview: Preview) -> list[str]:
+    """Return the paths of the notebooks that a pull request changes."""
+    return [str(path) for path in (preview.facts or {}).get("notebooks") or ()]
+
+
+def status_of(facts: CommitFacts, addresses: Addresses) -> Status | None:
+    """Return the status that a commit should show, None where there is nothing to say of it."""
+    build, repository = facts.build, facts.repository
+    match facts.standing:
+        case "waiting":
+            return _waiting_status(facts, addresses)
+        case "held" | "left":
+            return None
+        case "ready" if build:
+            return Status("success", _ready(build), addresses.notebook(repository, facts.sha, facts.notebook))
+        case _:
+            return status_of_build(build, addresses) if build else None
+
+
+def status_of_build(build: Build, addresses: Addresses) -> Status:
+    """Return the status of a commit whose build did not become a notebook that could be opened, or not yet."""
+    page = addresses.build(build)
+    match standing_of_build(build):
+        case "failed":
+            return _status_of_fault(build.fault or {}, page)
+        case "stopped":
+            return Status("error", one_line(reason_of_end(build), LONGEST_DESCRIPTION_CHARACTERS), page)
+        case "building":
+            return Status("pending", words_of_plan(build), page)
+        case _:
+            return Status("pending", "Queued", page)
+
+
+def words_of_plan(build: Build) -> str:
+    """Return what is known of a build that goes on: `Building: 3 of 4 layers re-used`."""
+    reused = words_of_layers((build.result or {}).get("layers"))
+    return f"Building: {reused}" if reused else "Building …"
 
 
 def _status_of_fault(fault: Mapping[str, Any], page: str) -> Status:
     state: StatusState = "failure" if fault.get("party") == "repository" else "error"
-    described = "Build failed" if state == "failure" else "Not built"
-    text = f"{described}: {text_of_fault(fault)}"
-    return Status(state, one_line(text, LONGEST_DESCRIPTION_CHARACTERS), page)
+    return Status(state, one_line(headline_of_fault(fault), LONGEST_DESCRIPTION_CHARACTERS), page)
 
 
-def waiting_status() -> Status:
-    """Return the status of a commit that is not built before somebody allows it."""
-    return Status("pending", "Waiting for approval: commits from forks are not built unasked", None)
+def headline_of_fault(fault: Mapping[str, Any]) -> str:
+    """Return whose fault it is that there is no image, and what is wrong."""
+    described = "Build failed" if fault.get("party") == "repository" else "Not built"
+    return f"{described}: {text_of_fault(fault)}"
+
+
+def _waiting_status(facts: CommitFacts, addresses: Addresses) -> Status:
+    pull = next(preview for preview in facts.live if is_waiting(preview))
+    text = f"Waiting for approval: somebody with write access may allow it with /ok-to-test {facts.sha[:7]}"
+    return Status("pending", text, addresses.pull(facts.repository, pull.ref))
 
 
 def ended_status(preview: Preview, sha: str) -> Status:
     """Return the status of a commit that was pending, and that `preview` has left behind, or does not want built."""
+    return Status("error", one_line(words_of_end(preview, sha), LONGEST_DESCRIPTION_CHARACTERS), None)
+
+
+def words_of_end(preview: Preview, sha: str) -> str:
+    """Return why a commit is not built: its preview holds it, or has left it behind."""
     is_held = preview.live and preview.head_sha == sha
-    text = f"Not built: {preview.held}" if is_held else end_of(preview)
-    return Status("error", one_line(text, LONGEST_DESCRIPTION_CHARACTERS), None)
+    return f"Not built: {preview.held}" if is_held else end_of(preview)
 
 
 def end_of(preview: Preview) -> str:
@@ -87,10 +179,9 @@ def end_of(preview: Preview) -> str:
     return f"Cancelled: {preview.held or gone}"
 
 
-def _reason_of_end(build: Build) -> str:
+def reason_of_end(build: Build) -> str:
     """Return what was written down when a build was stopped: a preview may have moved on again since."""
-    reason = (build.fault or {}).get("message") or build.state.capitalize()
-    return one_line(str(reason), LONGEST_DESCRIPTION_CHARACTERS)
+    return str((build.fault or {}).get("message") or build.state.capitalize())
 
 
 def text_of_fault(fault: Mapping[str, Any]) -> str:
@@ -103,54 +194,25 @@ def text_of_fault(fault: Mapping[str, Any]) -> str:
 
 
 def _ready(build: Build) -> str:
-    took, did = _took(build), _did(build)
-    if not took and not did:
-        return _READY
-    text = (f"Ready in {took}" if took else "Ready") + (f": {did}" if did else "")
-    return one_line(text, LONGEST_DESCRIPTION_CHARACTERS)
+    facts = words_of_work(build)
+    return one_line(f"{_READY} ({facts})" if facts else _READY, LONGEST_DESCRIPTION_CHARACTERS)
 
 
-def _took(build: Build) -> str:
-    """Return how long a build took, from its start to its end; empty where that is not known."""
-    if not build.started_at or not build.finished_at:
-        return ""
-    return words_of_time((build.finished_at - build.started_at).total_seconds())
-
-
-def _did(build: Build) -> str:
-    """Return the way, what was re-used and what that saved; empty where nothing is known."""
+def words_of_work(build: Build) -> str:
+    """Return how long a build took, its way, and what it re-used; empty where nothing is known."""
     result = build.result or {}
-    saved = words_of_saving(result.get("saved"))
-    facts = (words_of_way(result.get("way")), words_of_layers(result.get("layers")), f"saved {saved}" if saved else "")
-    return ", ".join(filter(None, facts))
-
-
-def comment_of(build: Build, repository: Repository, preview: Preview, addresses: Addresses) -> str:
-    """Return the text of a pull request's comment, in Markdown; `build` is of the head of `preview`."""
-    is_ready = preview.live and build.state is BuildState.SUCCEEDED
-    is_over = preview.live and build.state not in {*ACTIVE_BUILDS, BuildState.SUCCEEDED}
-    return render(
-        "github/comment.md",
-        marker=COMMENT_MARKER,
-        title=_title_of(build, preview),
-        open_url=addresses.notebook(repository, build.sha) if is_ready else None,
-        message=code_span(text_of_fault(build.fault or {}), _LONGEST_QUOTE) if is_over else None,
-        facts=", ".join(filter(None, (_took(build), _did(build)))) if is_ready else None,
-        short_sha=build.sha[:7],
-        commit_url=addresses.commit(repository, build.sha),
-        log_url=addresses.build(build) if preview.live else None,
+    return ", ".join(
+        filter(None, (took(build), words_of_way(result.get("way")), words_of_layers(result.get("layers"))))
     )
 
 
-def _title_of(build: Build, preview: Preview) -> str:
-    if not preview.live:
-        return "The preview was removed: the pull request is closed"
-    if build.state in ACTIVE_BUILDS:
-        return "The preview is being built"
-    match build.state:
-        case BuildState.SUCCEEDED:
-            return "The preview is ready"
-        case BuildState.FAILED:
-            return "The preview could not be built"
-        case _:
-            return "The preview was not built"
+def took(build: Build) -> str:
+    """Return how long a build took, from its start to its end; empty where that is not known."""
+    seconds = seconds_of(build)
+    return "" if seconds is None else words_of_time(seconds)
+
+
+def seconds_of(build: Build) -> float | None:
+    """Return the seconds from a build's start to its end, None where they are not known."""
+    known = build.started_at and build.finished_at
+    return (build.finished_at - build.started_at).total_seconds() if known else None  # type: ignore[operator]

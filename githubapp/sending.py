@@ -1,24 +1,23 @@
-"""Sends GitHub what it is owed, one report at a time, the statuses first.
+"""Sends GitHub what it is owed, one report at a time: each installation in its turn, of each the most important first.
 
-Owns the repetitions and their end. None is sent twice: where an attempt before this one may have had its effect, GitHub
-is asked first. One that was replaced before it was sent is never sent.
+Owns the repetitions and their end. One that was replaced before it was sent is never sent. How much may be sent is
+`buckets`'; how a report is shown, and never twice, is `showing`'s.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError
 from binder.log import logger
 from binder.store import Store
-from binder.store.tables import Report, Repository, utc_now
+from binder.store.tables import Installation, Report, Repository, utc_now
+from githubapp.buckets import Bucket, Kind, in_turn
 from githubapp.faults import GitHubRefusalError, GitHubUnavailableError, pause_seconds
-from githubapp.reports import COMMENT_MARKER
-from githubapp.values import Place, Status
+from githubapp.owed import NOT_PERMITTED
+from githubapp.showing import GitHub, Owed, show
+from githubapp.values import Place
 
 log = logger(__name__)
 
@@ -27,46 +26,13 @@ _LEASE_SECONDS = 150.0
 # With the pauses in between, some three days: what is older, nobody waits for.
 _MOST_ATTEMPTS = 300
 _LONGEST_REASON = 1000
-
-
-class Statuses(Protocol):
-    """Where statuses are shown."""
-
-    async def latest_status(self, place: Place, sha: str, context: str) -> Status | None:
-        """Return the status that a commit shows in a context, or None."""
-
-    async def post_status(self, place: Place, sha: str, status: Status) -> None:
-        """Show a status at a commit."""
-
-
-class Comments(Protocol):
-    """Where comments are shown."""
-
-    async def find_comment(self, place: Place, number: int, marker: str) -> int | None:
-        """Return the number of our own comment that begins with `marker`, or None."""
-
-    async def create_comment(self, place: Place, number: int, body: str) -> int:
-        """Comment on a pull request and return the comment's number."""
-
-    async def edit_comment(self, place: Place, number: int, comment_id: int, body: str) -> None:
-        """Put another text into a comment of ours."""
-
-
-class GitHub(Statuses, Comments, Protocol):
-    """What is told to GitHub here."""
-
-
-@dataclass(frozen=True)
-class _Owed:
-    """A report as it is sent; `is_repeated` where an attempt before may have had its effect."""
-
-    report_id: int
-    kind: str
-    subject: str
-    wanted: Mapping[str, Any]
-    place: Place
-    remote_id: int | None
-    is_repeated: bool
+# How long a kind of report is not owed any more to a repository that does not permit it.
+_REFUSAL_STANDS = timedelta(days=1)
+# GitHub tells when an installation is let back; this is for the time before that.
+_SUSPENDED = "suspended"
+_SUSPENDED_SECONDS = 300.0
+# The reports of repositories that no installation covers: they are given up, which costs GitHub nothing.
+_NOBODY = 0
 
 
 class Sender:
@@ -75,31 +41,50 @@ class Sender:
     def __init__(self, store: Store, github: GitHub) -> None:
         self._store = store
         self._github = github
+        self._buckets: dict[int, Bucket] = {}
 
     async def send_next(self) -> bool:
-        """Send the report that is owed the longest, and return whether there was one."""
+        """Send the report whose turn it is, and return whether there was one."""
         now = utc_now()
-        is_due = or_(Report.not_before.is_(None), Report.not_before <= now)
-        for kind in ("status", "comment"):
-            where = and_(Report.owed, Report.kind == kind, is_due)
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_empty(now)}
+        for installation, kind in in_turn(await self._waiting(now), self._buckets, now):
+            where = and_(_is_due(now), Report.kind == kind, _is_of(installation))
             report = await self._store.claim(Report, where, now=now, lease_seconds=_LEASE_SECONDS)
             if report:
-                await self._send(report)
+                await self._send(report, installation, kind)
                 return True
         return False
 
-    async def _send(self, report: Report) -> None:
+    async def _waiting(self, now: datetime) -> dict[int, set[str]]:
+        """Return which kinds of report are due: installation → kinds. A suspended installation's wait."""
+        is_free = or_(Report.lease_until.is_(None), Report.lease_until < now)
+        is_same = and_(Installation.host == Repository.host, Installation.external_id == Repository.installation_id)
+        due = (
+            select(Repository.installation_id, Report.kind)
+            .join(Repository, Repository.id == Report.repository_id)
+            .outerjoin(Installation, is_same)
+            .where(_is_due(now), is_free, Installation.suspended.is_not(True))
+            .distinct()
+        )
+        waiting: dict[int, set[str]] = {}
+        async with self._store.read() as session:
+            for installation, kind in await session.execute(due):
+                waiting.setdefault(installation or _NOBODY, set()).add(kind)
+        return waiting
+
+    async def _send(self, report: Report, installation: int, kind: Kind) -> None:
         owed = await self._begin(report.id)
         if owed is None:
             return
+        self._buckets[installation] = self._buckets.get(installation, Bucket()).after(kind, utc_now())
         try:
-            remote_id = await (self._show_status(owed) if owed.kind == "status" else self._show_comment(owed))
+            remote_id = await show(self._github, owed)
         except BinderError as error:
             await self._note_failure(owed, error)
         else:
             await self._note_sent(owed, remote_id)
 
-    async def _begin(self, report_id: int) -> _Owed | None:
+    async def _begin(self, report_id: int) -> Owed | None:
         """Write down that an attempt is made, before it is; return None where there is nobody to tell."""
         async with self._store.write() as session:
             row = await session.get_one(Report, report_id)
@@ -109,33 +94,18 @@ class Sender:
                 return None
             row.attempts += 1
             place = Place(repository.installation_id, repository.external_id)
-            return _Owed(
-                row.id, row.kind, row.subject, dict(row.wanted), place, row.remote_id, is_repeated=row.attempts > 1
+            return Owed(
+                row.id,
+                row.kind,
+                row.subject,
+                wanted=dict(row.wanted),
+                sent=row.sent,
+                place=place,
+                remote_id=row.remote_id,
+                is_repeated=row.attempts > 1,
             )
 
-    async def _show_status(self, owed: _Owed) -> None:
-        status = Status.from_wanted(owed.wanted)
-        shown = None
-        if owed.is_repeated:
-            shown = await self._github.latest_status(owed.place, owed.subject, status.context)
-        if shown != status:
-            await self._github.post_status(owed.place, owed.subject, status)
-
-    async def _show_comment(self, owed: _Owed) -> int | None:
-        """Show a comment and return its number, None where there is none to edit and none is to be written.
-
-        One that a person deleted is not written again: GitHub then refuses the edit.
-        """
-        number, body, comment_id = int(owed.subject), owed.wanted["body"], owed.remote_id
-        if comment_id is None:
-            comment_id = await self._github.find_comment(owed.place, number, COMMENT_MARKER)
-        if comment_id is not None:
-            await self._github.edit_comment(owed.place, number, comment_id, body)
-        elif owed.wanted["create"]:
-            comment_id = await self._github.create_comment(owed.place, number, body)
-        return comment_id
-
-    async def _note_sent(self, owed: _Owed, remote_id: int | None) -> None:
+    async def _note_sent(self, owed: Owed, remote_id: int | None) -> None:
         async with self._store.write() as session:
             row = await session.get_one(Report, owed.report_id)
             row.sent, row.remote_id = dict(owed.wanted), remote_id
@@ -144,20 +114,58 @@ class Sender:
             _release(row)
         log.info("report_sent", report=owed.kind, subject=owed.subject, state=owed.wanted.get("state"))
 
-    async def _note_failure(self, owed: _Owed, error: BinderError) -> None:
+    async def _note_failure(self, owed: Owed, error: BinderError) -> None:
         now = utc_now()
         async with self._store.write() as session:
             row = await session.get_one(Report, owed.report_id)
             attempts = max(row.attempts, 1)
-            if row.wanted == owed.wanted and (isinstance(error, GitHubRefusalError) or attempts >= _MOST_ATTEMPTS):
+            if _is_not_permitted(error):
+                await _give_up_kind(session, row, error.message, now + _REFUSAL_STANDS)
+            elif _is_for_good(error, attempts) and row.wanted == owed.wanted:
                 _give_up(row, error.message)
             else:
                 row.not_before = now + timedelta(seconds=pause_seconds(error, attempts))
                 row.reason = error.message[:_LONGEST_REASON]
                 _release(row)
-            if isinstance(error, GitHubUnavailableError) and error.limited:
-                await _put_off_all(session, owed.place, now + timedelta(seconds=error.retry_after_seconds))
+            if pause := _pause_of_all(error):
+                await _put_off_all(session, owed.place, now + timedelta(seconds=pause))
         log.warning("report_not_sent", report=owed.kind, subject=owed.subject, reason=error.message)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(Report.owed, or_(Report.not_before.is_(None), Report.not_before <= now))
+
+
+def _is_of(installation: int) -> ColumnElement[bool]:
+    covers = Repository.installation_id.is_not_distinct_from(None if installation == _NOBODY else installation)
+    return Report.repository_id.in_(select(Repository.id).where(covers))
+
+
+def _is_not_permitted(error: BinderError) -> bool:
+    return isinstance(error, GitHubRefusalError) and error.status == 403 and NOT_PERMITTED in error.message
+
+
+def _is_suspended(error: BinderError) -> bool:
+    return isinstance(error, GitHubRefusalError) and error.status == 403 and _SUSPENDED in error.message
+
+
+def _is_for_good(error: BinderError, attempts: int) -> bool:
+    is_refused = isinstance(error, GitHubRefusalError) and not _is_suspended(error)
+    return is_refused or attempts >= _MOST_ATTEMPTS
+
+
+def _pause_of_all(error: BinderError) -> float:
+    """Return how long nothing should be sent to the installation, 0 where the error is only of one report."""
+    if isinstance(error, GitHubUnavailableError) and error.limited:
+        return error.retry_after_seconds
+    return _SUSPENDED_SECONDS if _is_suspended(error) else 0.0
+
+
+async def _give_up_kind(session: AsyncSession, row: Report, reason: str, until: datetime) -> None:
+    """Leave all reports of this kind unsent; none of it is owed to the repository `until` then."""
+    same = (Report.repository_id == row.repository_id, Report.kind == row.kind, Report.owed)
+    changed = {"owed": False, "reason": reason[:_LONGEST_REASON], "not_before": until}
+    await session.execute(update(Report).where(*same).values(lease_owner=None, lease_until=None, **changed))
 
 
 def _give_up(row: Report, reason: str) -> None:

@@ -8,6 +8,9 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 Item = TypeVar("Item")
 
 StatusState: TypeAlias = Literal["pending", "success", "failure", "error"]
+CheckStatus: TypeAlias = Literal["queued", "in_progress", "completed"]
+CheckConclusion: TypeAlias = Literal["success", "failure", "neutral", "cancelled", "action_required"]
+DeploymentState: TypeAlias = Literal["in_progress", "success", "failure", "inactive"]
 
 # Source: https://docs.github.com/en/rest/commits/statuses#create-a-commit-status
 LONGEST_DESCRIPTION_CHARACTERS = 140
@@ -124,3 +127,57 @@ class AppFacts:
     page: str
     permissions: Mapping[str, str]
     events: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check run. `annotations` and `actions` are as GitHub's API words them.
+
+    `external_id` is our own name for one attempt: another attempt is another run. An end that only closes what was said
+    before has none.
+    """
+
+    status: CheckStatus
+    conclusion: CheckConclusion | None
+    title: str
+    summary: str
+    annotations: Sequence[Mapping[str, Any]] = ()
+    actions: Sequence[Mapping[str, str]] = ()
+    details_url: str | None = None
+    external_id: str | None = None
+
+    @classmethod
+    def from_wanted(cls, wanted: Mapping[str, Any]) -> "Check":
+        """Return the check run of a report."""
+        return cls(**wanted)
+
+
+@dataclass(frozen=True)
+class ShownCheck:
+    """A check run as GitHub shows it."""
+
+    number: int
+    status: str
+    conclusion: str | None
+    title: str | None
+    summary: str | None
+
+    def shows(self, check: Check) -> bool:
+        """Whether it tells what `check` tells."""
+        told = (self.status, self.conclusion, self.title, self.summary)
+        return told == (check.status, check.conclusion, check.title, check.summary)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a deployment says. `environment_url` opens the notebook."""
+
+    state: DeploymentState
+    description: str
+    environment_url: str | None
+    log_url: str | None
+
+    @classmethod
+    def from_wanted(cls, wanted: Mapping[str, Any]) -> "Deployment":
+        """Return the part of a report that GitHub is shown."""
+        return cls(wanted["state"], wanted["description"], wanted["environment_url"], wanted["log_url"])

@@ -51,9 +51,7 @@ class BuildWatch:
 
     async def _note(self, rows: Sequence[Seen]) -> bool:
         commits = {
-            (build.repository_id, build.sha)
-            for build, repository, report in rows
-            if not is_told(build, repository, report, self._addresses)
+            (build.repository_id, build.sha) for build, _, report in rows if not is_told(build, report, self._addresses)
         }
         if commits:
             # Decided again inside of the transaction that writes: a build may have moved on in between.

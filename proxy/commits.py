@@ -10,7 +10,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import VisitorFault, WorldFault
@@ -18,7 +17,8 @@ from binder.names import is_sha
 from binder.settings import Settings
 from binder.store import Store
 from binder.store.queries import find_repository
-from binder.store.tables import Preview, Repository
+from binder.store.tables import Repository
+from proxy.branches import branch_of, last_good_build
 from proxy.links import Link
 
 _RESOLVE_SECONDS = 20.0
@@ -138,12 +138,15 @@ class _Answers:
 
 
 async def _stored_sha(session: AsyncSession, repository: Repository, ref: str) -> str | None:
-    """Return what a ref is as far as the store knows: a sha is itself, a branch that is kept live has a head."""
+    """Return what a ref is as far as the store knows: a sha is itself, a branch that is kept live has a head.
+
+    Where the head is not to be built, the branch stands for its last commit that can be opened.
+    """
     if is_sha(ref):
         return ref
-    branch = repository.default_branch if ref == "HEAD" else ref
-    same = (Preview.repository_id == repository.id, Preview.kind == "branch", Preview.ref == branch)
-    return (await session.scalars(select(Preview.head_sha).where(*same, Preview.live))).first()
+    branch = await branch_of(session, repository, ref)
+    good = await last_good_build(session, branch) if branch and branch.held else None
+    return good.sha if good else branch.head_sha if branch else None
 
 
 def _not_found(link: Link) -> str:

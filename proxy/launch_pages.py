@@ -1,5 +1,6 @@
 """What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
 
+from dataclasses import replace
 from typing import assert_never
 
 from starlette.requests import Request
@@ -8,8 +9,10 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import OperatorFault
 from binder.log import logger
+from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
 from proxy.answers import WHOSE_FAULT, html, redirect
+from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
 from proxy.claims import Launched, launch
 from proxy.commits import Commit, CommitFinder
@@ -64,7 +67,7 @@ class LaunchPages:
             case Wait():
                 return _waiting_page(link, commit, launched.build)
             case BuildFailed():
-                return self._failed_page(link, commit, launched.build)
+                return await self._failed_page(link, commit, launched.build)
             case StartFailed(reason):
                 raise OperatorFault(
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
@@ -100,8 +103,9 @@ class LaunchPages:
         )
         return response
 
-    def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
+    async def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
         fault = build.fault or {}
+        good = await self._last_good(link, commit)
         party = fault.get("party", "operator")
         return html(
             "failed.html",
@@ -109,10 +113,18 @@ class LaunchPages:
             link=link,
             commit=commit,
             build=build,
+            good=good,
+            good_link=replace(link, ref=good.sha) if good else None,
             fault=fault,
             place=place_address(build, commit.repository, self._context.settings),
             whose=WHOSE_FAULT.get(party, WHOSE_FAULT["operator"]),
         )
+
+    async def _last_good(self, link: Link, commit: Commit) -> Build | None:
+        """Return the last build of the link's branch that can be opened, None where there is none."""
+        async with self._context.store.read() as session:
+            branch = None if is_sha(link.ref) else await branch_of(session, commit.repository, link.ref)
+            return await last_good_build(session, branch) if branch else None
 
 
 def _only_looks(request: Request) -> bool:

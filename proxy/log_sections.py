@@ -8,6 +8,7 @@ from itertools import pairwise
 # As `build.log` writes it. What a child prints may look the same: it then folds its own log, and nothing else.
 _HEADING = re.compile(r"==> (.*) {2}\[(\d\d):(\d\d):(\d\d)\]")
 _DAY_SECONDS = 86_400
+_LAST_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Section:
     at: int | None
     seconds: int | None = None
     is_open: bool = False
+
+    @property
+    def last_words(self) -> int:
+        """The number of the line from which on its end is worth reading: what went wrong is said at the end."""
+        return self.first_line + max(0, len(self.lines) - _LAST_LINES)
 
     @property
     def time(self) -> str:

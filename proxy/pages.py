@@ -3,6 +3,8 @@
 Errors become answers by one table (`proxy.answers`): whose fault it is, and what to do.
 """
 
+from typing import Protocol
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,25 +20,36 @@ from proxy.context import ProxyContext
 from proxy.front_pages import FrontPages
 from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
+from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
+from proxy.why_pages import WhyPages
 
 log = logger(__name__)
 
 _METHOD_NOT_ALLOWED = 405
 
 
+class _Pages(Protocol):
+    """Some of the pages."""
+
+    def routes(self) -> list[BaseRoute]:
+        """Return their routes."""
+
+
 def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
-    pages: list[FrontPages | LaunchPages | LaunchEvents | BuildPages | LogAnswers | SessionPages | SetUpPages] = [
+    pages: list[_Pages] = [
         FrontPages(context),
         LaunchPages(context),
         LaunchEvents(context),
         BuildPages(context),
+        LiveBadges(context),
         LogAnswers(context),
         SessionPages(context),
         SetUpPages(context),
+        WhyPages(context),
     ]
     application = Starlette(
         routes=[route for page in pages for route in page.routes()],

@@ -126,6 +126,23 @@ def gc(
         collect_garbage(delete=delete, older_than_days=older_than, disk_budget_gb=disk_budget)
 
 
+@app.command()
+def why(
+    commit: Annotated[str, typer.Argument(metavar="SHA", help="The commit: its sha, or the first 7 letters or more.")],
+    repository: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Of this repository, where several have such a commit.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what happened to a commit, and why: deliveries, decisions, builds, sessions and reports, with their times.
+
+    Example: `binder why 0123abc --repository ada/notebooks`
+    """
+    from binder.cli.why import tell_why  # noqa: PLC0415
+
+    tell_why(commit, repository=repository, as_json=as_json)
+
+
 def main() -> None:
     """Run the command line; a fault is one sentence, and an exit code that says whose it is."""
     from binder.errors import BinderError  # noqa: PLC0415

@@ -184,8 +184,9 @@ class Build(Row, Leased):
     """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
 
     `untrusted`: of a fork's commit; it is given no secrets, a cache of its own, and less of the machine.
-    `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}), `seconds`
-    (phase → s). `fault` holds {party, message, file, line, step}.
+    `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}: these are known
+    before they are made), `seconds` (phase → s), `changed` (packages that were exchanged).
+    `fault` holds {party, message, file, line, step}.
     """
 
     __tablename__ = "builds"
@@ -234,10 +235,12 @@ class Report(Row, Leased):
     | `kind` | `subject` | `wanted` | `remote_id` |
     |---|---|---|---|
     | `status` | the sha | {state, description, target_url, context, build} | (none) |
-    | `check` | the sha | {status, conclusion, title, summary, annotations, actions, details_url} | the check run |
+    | `check` | the sha | {status, conclusion, title, summary, annotations, actions, details_url, external_id} | a run |
     | `deployment` | the sha | {ref, state, description, environment_url, log_url} | the deployment |
-    | `comment` | the pull request's number | {body, create}; none is created where `create` is false | the comment |
+    | `comment` | the pull request's number | {body, create, state, good} | the comment |
 
+    A check run of another `external_id` is another attempt's. No comment is created where `create` is false; it is
+    edited only where its `state` changes, and `good` is the last commit that it told to be ready.
     `reason` says why the last attempt failed: for good, where it is not `owed` any more.
     """
 

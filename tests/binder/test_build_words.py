@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binder.build_words import words_of_layers, words_of_saving, words_of_size, words_of_time, words_of_way
+from binder.build_words import (
+    size_of_layers,
+    words_of_layers,
+    words_of_saving,
+    words_of_size,
+    words_of_time,
+    words_of_way,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,17 @@ def test_sizes(size: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.21, "0.2 s"), (9.96, "10 s"), (119.4, "119 s"), (120, "2 min 0 s"), (192, "3 min 12 s")]
+    ("seconds", "words"),
+    [
+        (0.21, "0.2 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (120, "2 min 0 s"),
+        (192, "3 min 12 s"),
+        (7199, "119 min 59 s"),
+        (7260, "2 h 1 min"),
+        (273_600, "3 days 4 h"),
+    ],
 )
 def test_times(seconds: float, words: str) -> None:
     assert words_of_time(seconds) == words
@@ -61,3 +78,9 @@ def test_ways_and_layers() -> None:
     assert (words_of_way("other"), words_of_way(None)) == ("other", "")
     assert words_of_layers([{"reused": True}, {"reused": False}, {}]) == "1 of 3 layers re-used"
     assert words_of_layers(None) == words_of_layers([]) == ""
+
+
+def test_an_image_is_as_large_as_its_layers_if_all_are_known() -> None:
+    assert size_of_layers([{"bytes": 2}, {"bytes": 3}]) == 5
+    assert size_of_layers([{"bytes": 2}, {"bytes": None}]) is None
+    assert size_of_layers([{}]) is size_of_layers([]) is size_of_layers(None) is None

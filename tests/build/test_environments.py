@@ -125,6 +125,7 @@ async def test_some_packages_more_are_exchanged(growing: Growing, exchanged: Exc
     assert (first.way, second.way) == ("delta", "delta")
     assert first.why.startswith("An earlier environment differs only in alpha, beta, usual0 and 2 more: ")
     assert second.why.startswith("An earlier environment differs only in alpha, beta, gamma: "), second.why
+    assert second.changed == ("alpha", "beta", "gamma")
     assert [one.layer.kind for one in second.layers if one.reused] == ["base"]
     assert "==> Exchanging packages of an earlier environment: alpha, beta, gamma" in exchanged.log
     assert "Installing the environment" not in exchanged.log

@@ -21,6 +21,8 @@ from binder.store import Store
 from binder.store.queries import advance_build
 from binder.store.tables import Build, Repository, utc_now
 from build.commits.git import Source
+from build.plan import Layer
+from build.ways import BuiltLayer
 from build.worker import BuildWorker
 from tests.builds import Builder, new_builder, new_limits
 from tests.leftovers import all_mounts, are_gone, are_there, new_marker, processes_with
@@ -115,7 +117,7 @@ class Shop:
                 changed.clear()
                 await wait_for_hint(changed, 0.2)
         self.store.changed.unsubscribe(changed)
-        if build.result:
+        if build.result and "image" in build.result:
             self.made.append(build.result["image"])
         return build
 
@@ -169,6 +171,33 @@ async def test_a_build_is_made_and_its_row_tells_of_it(shop: Shop, make_reposito
     assert build.result["saved"]["seconds"] > 0
     assert set(build.result["seconds"]) == {"fetch", "plan", "environment", "content"}
     assert "is ready: 2 of 3 layers were re-used" in shop.log(build_id)
+
+
+async def test_what_is_reused_is_told_before_the_rest_is_made(shop: Shop, make_repository: MakeRepository) -> None:
+    marker = new_marker()
+    build_id = await shop.want(make_repository(sleeping(marker)))
+    async with shop.running():
+        assert await are_there(f"sleep\0{marker}")
+        build = await shop.row(build_id)
+        await shop.supersede(build_id)
+        assert await are_gone(marker, within_seconds=10)
+    assert build.state is BuildState.BUILDING
+    assert build.result
+    assert [(layer["kind"], layer["reused"]) for layer in build.result["layers"]] == [
+        ("base", True),
+        ("environment", True),
+        ("content", False),
+    ]
+
+
+async def test_the_first_plan_stands(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": "{}"}))
+    await shop.change(build_id, state=BuildState.BUILDING, lease_owner=shop.store.owner)
+    worker, layer = shop.worker(), Layer("content", "k")
+    await worker._note_plan(build_id, [BuiltLayer(layer, reused=False)])
+    await worker._note_plan(build_id, [BuiltLayer(layer, reused=True)])
+    kept = {"kind": "content", "key": "k", "reused": False, "bytes": None, "seconds": None}
+    assert (await shop.row(build_id)).result == {"layers": [kept]}
 
 
 async def test_what_an_image_holds_is_written_down(shop: Shop, make_repository: MakeRepository) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,17 @@ from githubapp.faults import GitHubRefusalError, GitHubSignInError, GitHubUnavai
 from githubapp.sign_in import SignIn
 from githubapp.values import (
     AppFacts,
+    Check,
     Commit,
     DeliveryPage,
+    Deployment,
     HookDelivery,
     InstallationFacts,
     Listed,
     Place,
     PullRequest,
     RepositoryFacts,
+    ShownCheck,
     Status,
 )
 from tests.githubapp.httpx_connections import httpx_connections
@@ -41,6 +45,17 @@ REPOSITORY = f"{API}/repositories/1296269"
 TOKENS = f"{API}/app/installations/5/access_tokens"
 STATUS = Status("success", "Ready", "https://binder.example.org/v2/gh/ada/demo/" + SHA)
 MARKER = "<!-- ours -->"
+CHECK = Check(
+    "completed",
+    "failure",
+    "Failed",
+    "It did.",
+    annotations=[{"path": "apt.txt", "start_line": 2}],
+    actions=[{"label": "Re-run"}],
+    details_url="https://binder.example.org/builds/7",
+    external_id="7",
+)
+DEPLOYMENT = Deployment("success", "Ready", "https://b.example/n", "https://b.example/builds/7")
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(
@@ -349,6 +364,107 @@ async def test_edit_comment(client: GitHubClient, router: respx.Router) -> None:
     assert body_of(route.calls.last) == {"body": "Hello again"}
 
 
+def shown_run(number: int, *, slug: str = "binder", external_id: str = "7") -> dict[str, Any]:
+    output = {"title": "Ready", "summary": "All is well."}
+    return {"id": number, "app": {"id": 17, "slug": slug}, "external_id": external_id, "output": output} | {
+        "status": "completed",
+        "conclusion": "success",
+    }
+
+
+async def test_find_check_wants_our_app_and_the_attempt(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{API}/app").respond(json={"id": 17, "slug": "binder"})
+    runs = [shown_run(1), shown_run(3), shown_run(4, slug="other"), shown_run(5, external_id="8")]
+    route = router.get(f"{REPOSITORY}/commits/{SHA}/check-runs", params={"check_name": "binder/build", "filter": "all"})
+    route.respond(json={"total_count": 4, "check_runs": runs})
+    seven = ShownCheck(3, "completed", "success", "Ready", "All is well.")
+    assert await client.find_check(PLACE, SHA, "binder/build", "7") == seven
+    assert await client.find_check(PLACE, SHA, "binder/build", None) == replace(seven, number=5)
+    assert await client.find_check(PLACE, SHA, "binder/build", "9") is None
+
+
+async def test_check(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{REPOSITORY}/check-runs/3").respond(json=shown_run(3))
+    assert (await client.check(PLACE, 3)).shows(Check("completed", "success", "Ready", "All is well."))
+
+
+async def test_create_check(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{REPOSITORY}/check-runs").respond(201, json=shown_run(3))
+    assert await client.create_check(PLACE, SHA, "binder/build", CHECK) == 3
+    assert body_of(route.calls.last) == {
+        "name": "binder/build",
+        "head_sha": SHA,
+        "status": "completed",
+        "conclusion": "failure",
+        "output": {"title": "Failed", "summary": "It did.", "annotations": [{"path": "apt.txt", "start_line": 2}]},
+        "actions": [{"label": "Re-run"}],
+        "details_url": "https://binder.example.org/builds/7",
+        "external_id": "7",
+    }
+
+
+async def test_edit_check_says_nothing_of_what_it_does_not_know(client: GitHubClient, router: respx.Router) -> None:
+    route = router.patch(f"{REPOSITORY}/check-runs/3").respond(json=shown_run(3))
+    await client.edit_check(PLACE, 3, Check("queued", None, "Queued", "Soon."))
+    assert body_of(route.calls.last) == {
+        "status": "queued",
+        "output": {"title": "Queued", "summary": "Soon."},
+        "actions": [],
+    }
+    assert route.call_count == 1
+
+
+async def test_find_deployment_wants_our_bot(client: GitHubClient, router: respx.Router) -> None:
+    router.get(f"{API}/app").respond(json={"id": 17, "slug": "binder"})
+    made = [{"id": number, "creator": {"login": login}} for number, login in ((8, "ada"), (2, "binder[bot]"))]
+    route = router.get(f"{REPOSITORY}/deployments", params={"sha": SHA, "environment": "binder-preview"})
+    route.respond(json=[*made, {"id": 9, "creator": None}])
+    assert await client.find_deployment(PLACE, SHA, "binder-preview") == 2
+    route.respond(json=[])
+    assert await client.find_deployment(PLACE, SHA, "binder-preview") is None
+
+
+async def test_create_deployment_merges_nothing_and_waits_for_nothing(
+    client: GitHubClient, router: respx.Router
+) -> None:
+    route = router.post(f"{REPOSITORY}/deployments").respond(201, json={"id": 2})
+    assert await client.create_deployment(PLACE, SHA, "binder-preview") == 2
+    assert body_of(route.calls.last) == {
+        "ref": SHA,
+        "environment": "binder-preview",
+        "auto_merge": False,
+        "required_contexts": [],
+        "transient_environment": True,
+        "production_environment": False,
+    }
+
+
+async def test_latest_deployment(client: GitHubClient, router: respx.Router) -> None:
+    said = {"description": "Ready", "environment_url": "https://b.example/n", "log_url": "https://b.example/builds/7"}
+    statuses = [{"id": 1, "state": "in_progress", "description": "", "environment_url": "", "log_url": ""}]
+    route = router.get(f"{REPOSITORY}/deployments/2/statuses")
+    route.respond(json=[{"id": 2, "state": "success", **said}, *statuses])
+    assert await client.latest_deployment(PLACE, 2) == DEPLOYMENT
+    route.respond(json=statuses)
+    assert await client.latest_deployment(PLACE, 2) == Deployment("in_progress", "", None, None)
+    route.respond(json=[])
+    assert await client.latest_deployment(PLACE, 2) is None
+
+
+async def test_post_deployment_leaves_the_others_as_they_are(client: GitHubClient, router: respx.Router) -> None:
+    route = router.post(f"{REPOSITORY}/deployments/2/statuses").respond(201, json={"id": 3})
+    await client.post_deployment(PLACE, 2, DEPLOYMENT)
+    assert body_of(route.calls.last) == {
+        "state": "success",
+        "description": "Ready",
+        "environment_url": "https://b.example/n",
+        "target_url": "https://b.example/builds/7",
+        "auto_inactive": False,
+    }
+    await client.post_deployment(PLACE, 2, Deployment("inactive", "Removed", None, None))
+    assert body_of(route.calls.last) == {"state": "inactive", "description": "Removed", "auto_inactive": False}
+
+
 async def test_clone_credentials_reach_one_repository_only(client: GitHubClient, router: respx.Router) -> None:
     row = Repository(installation_id=5, external_id=1296269)
     assert await client.clone_credentials(row) == "ghs_one.two.three"
@@ -444,6 +560,38 @@ CALLS: dict[str, tuple[str, str, Call]] = {
         "PATCH",
         f"{REPOSITORY}/issues/comments/9",
         lambda github: github.edit_comment(PLACE, 7, 9, "Hello"),
+    ),
+    "find_check": (
+        "GET",
+        f"{REPOSITORY}/commits/{SHA}/check-runs",
+        lambda github: github.find_check(PLACE, SHA, "binder/build", "7"),
+    ),
+    "check": ("GET", f"{REPOSITORY}/check-runs/3", lambda github: github.check(PLACE, 3)),
+    "create_check": (
+        "POST",
+        f"{REPOSITORY}/check-runs",
+        lambda github: github.create_check(PLACE, SHA, "binder/build", CHECK),
+    ),
+    "edit_check": ("PATCH", f"{REPOSITORY}/check-runs/3", lambda github: github.edit_check(PLACE, 3, CHECK)),
+    "find_deployment": (
+        "GET",
+        f"{REPOSITORY}/deployments",
+        lambda github: github.find_deployment(PLACE, SHA, "binder-preview"),
+    ),
+    "create_deployment": (
+        "POST",
+        f"{REPOSITORY}/deployments",
+        lambda github: github.create_deployment(PLACE, SHA, "binder-preview"),
+    ),
+    "latest_deployment": (
+        "GET",
+        f"{REPOSITORY}/deployments/2/statuses",
+        lambda github: github.latest_deployment(PLACE, 2),
+    ),
+    "post_deployment": (
+        "POST",
+        f"{REPOSITORY}/deployments/2/statuses",
+        lambda github: github.post_deployment(PLACE, 2, DEPLOYMENT),
     ),
     "clone_credentials": (
         "POST",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from githubapp.markdown import code_span, one_line
+from githubapp.markdown import code_span, one_line, unmarked
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,15 @@ def _assert_only_code(text: str) -> None:
     (inline,) = tokens[1].children or []
     assert inline.type == "code_inline"
     assert inline.content.strip() == one_line(text, 500)
+
+
+@pytest.mark.parametrize("text", ["It differs only in numpy and pandas-2.1: (those) were exchanged.", "a+b, c's"])
+def test_plain_words_stay_plain(text: str) -> None:
+    assert unmarked(text, 500) == text
+
+
+@pytest.mark.parametrize(
+    "text", [*HOSTILE, "www.evil.example.org", "see gh-12", "0123abc is a commit", "- a list", "1. a list", "*", "a|b"]
+)
+def test_whatever_could_be_markup_is_code(text: str) -> None:
+    assert unmarked(text, 500) == code_span(text, 500)

@@ -187,6 +187,11 @@ async def test_a_closed_pull_request_ends_only_what_nobody_else_wants(workshop: 
     assert (await workshop.build(sha)).state is BuildState.CANCELLED
 
 
+def waiting_for(sha: str) -> tuple[str, str]:
+    """Return the status of a fork's commit that nobody has allowed."""
+    return "pending", f"Waiting for approval: somebody with write access may allow it with /ok-to-test {sha[:7]}"
+
+
 async def test_a_fork_waits_for_approval(workshop: Workshop) -> None:
     await workshop.push("First")
     await workshop.act()
@@ -197,19 +202,19 @@ async def test_a_fork_waits_for_approval(workshop: Workshop) -> None:
     delivery = await workshop.last_delivery("pull_request")
     assert (delivery.state, delivery.reason) == (DeliveryState.ACTED, "commits from forks wait for approval")
     assert await workshop.builds(old) == []
-    waiting = ("pending", "Waiting for approval: commits from forks are not built unasked")
-    assert await shown(workshop, old) == [waiting]
+    assert await shown(workshop, old) == [waiting_for(old)]
     new = await workshop.push_to_fork("Another")
     await workshop.act()
     await workshop.report()
-    assert await shown(workshop, old) == [waiting, ("error", f"Superseded by {new[:7]}")]
-    assert await shown(workshop, new) == [waiting]
+    assert await shown(workshop, old) == [waiting_for(old), ("error", f"Superseded by {new[:7]}")]
+    assert await shown(workshop, new) == [waiting_for(new)]
     await workshop.sandbox.close_pull_request("ada/demo", number)
     await workshop.sandbox.settled()
     await workshop.act()
     await workshop.report()
     assert (await shown(workshop, new))[-1] == ("error", "Cancelled: the pull request was closed")
-    assert workshop.comments(number) == []
+    (comment,) = workshop.comments(number)
+    assert "The preview was removed" in comment.body
 
 
 async def test_a_fork_that_offers_a_commit_of_ours_changes_nothing(workshop: Workshop) -> None:

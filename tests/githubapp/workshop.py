@@ -39,7 +39,7 @@ from githubapp.inbox import Inbox, webhook_route
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
 from githubapp.sandbox.sandbox import CreatedApp, Sandbox
-from githubapp.sandbox.values import Comment, Status
+from githubapp.sandbox.values import CheckRun, Comment, Status
 from tests.githubapp.gate import Gate
 from tests.githubapp.sandbox.git_checkout import Checkout, new_checkout
 
@@ -47,6 +47,8 @@ AnyRow = TypeVar("AnyRow", Build, Decision, Delivery, Installation, Preview, Rep
 
 SECRET = "not much of a secret"
 SERVICE = "http://binder.example.org"
+
+PLAN = {"layers": [{"kind": "base", "key": "a", "reused": True}]}
 
 _ON_THE_WAY = (BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING, BuildState.CHECKING)
 _MOST_STEPS = 1000
@@ -121,7 +123,6 @@ class Workshop:
             await self.move(build.id, state)
         async with self.store.write() as session:
             row = await session.get_one(Build, build.id)
-            row.result = {"layers": [{"kind": "base", "key": "a", "reused": True}], "seconds": {}}
             if error:
                 fail_build(row, error, utc_now())
             else:
@@ -137,7 +138,10 @@ class Workshop:
 
     async def move(self, build_id: int, state: BuildState) -> None:
         async with self.store.write() as session:
-            advance_build(await session.get_one(Build, build_id), state, utc_now())
+            row = await session.get_one(Build, build_id)
+            advance_build(row, state, utc_now())
+            if state is BuildState.BUILDING:
+                row.result = PLAN
         await self.report()
 
     async def builds(self, sha: str) -> list[Build]:
@@ -199,6 +203,17 @@ class Workshop:
     async def statuses(self, sha: str) -> list[Status]:
         """What the commit showed, oldest first."""
         return list(reversed(await self.sandbox.statuses("ada/demo", sha=sha)))
+
+    async def check(self, sha: str) -> CheckRun:
+        """The check run that the commit shows."""
+        (run,) = await self.sandbox.check_runs("ada/demo", sha=sha)
+        return run
+
+    async def deployed(self, sha: str) -> list[str]:
+        """What the commit's one deployment has said, oldest first; nothing where there is none."""
+        deployments = await self.sandbox.deployments("ada/demo", sha=sha)
+        assert len(deployments) <= 1
+        return [said.state for one in deployments for said in one.statuses]
 
     def comments(self, number: int) -> list[Comment]:
         state = self.sandbox.world.state

@@ -57,6 +57,15 @@ class TestFacts:
         assert "sha256:0123" in page.text
         assert "<dt>Packages</dt><dd>142</dd>" in page.text
 
+    async def test_layers_that_are_only_planned_are_not_said_to_be_made(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        layers = [{"kind": kind, "key": "k", "reused": kind == "base"} for kind in ("base", "content")]
+        build = await build_with_log(context, "", BuildState.BUILDING, result={"layers": layers})
+        page = await visitor.get(f"/builds/{build.id}")
+        assert "<caption>1 of 2 layers re-used</caption>" in page.text
+        assert '<th scope="row">content</th><td class="made">new</td>' in page.text
+
     async def test_a_result_of_before_has_a_page_too(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
         layers = [{"kind": "base", "key": "k", "reused": True}]
         result = {"image": "i", "digest": "d", "way": "full", "layers": layers, "seconds": {}}
@@ -137,6 +146,16 @@ class TestLog:
         assert '<span class="time">12 s · 10:00:00</span>' in page.text
         assert '<a id="L4" href="#L4">4</a><span>three &amp; &lt;i&gt;\n</span>' in page.text
         assert "Pages of the log" not in page.text
+
+    async def test_a_status_leads_to_the_last_words_of_the_step_at_fault(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        log = "==> Installing  [10:00:00]\n" + "downloading\n" * 30 + "ERROR: it did\n==> Failed: it did  [10:01:00]\n"
+        fault = {"party": "repository", "message": "it did", "file": None, "line": None, "step": None}
+        failed = await build_with_log(context, log, fault=fault)
+        page = await visitor.get(f"/builds/{failed.id}")
+        outline(page)
+        assert re.findall(r'<a id="L(\d+)" href="#L\d+">\d+</a><span id="at-fault">', page.text) == ["21"]
 
     async def test_of_a_log_that_grows_the_last_step_is_open(
         self, visitor: httpx.AsyncClient, context: ProxyContext

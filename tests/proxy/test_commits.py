@@ -12,7 +12,7 @@ from binder.store.tables import Repository
 from proxy.commits import CommitFinder
 from proxy.links import Link
 from tests.proxy.fakes import FakeResolver
-from tests.proxy.rows import SHA, add_preview, add_repository
+from tests.proxy.rows import SHA, add_build, add_preview, add_repository
 
 GITHUB = "https://github.com"
 CLONE_URL = f"{GITHUB}/ada/notebooks.git"
@@ -50,6 +50,16 @@ class TestKnownRepositories:
         assert (await finder.find(link("trunk"))).sha == SHA
         assert (await finder.find(link("HEAD"))).sha == SHA
         assert resolver.asked == []
+
+    async def test_a_branch_whose_head_is_held_stands_for_the_last_one_that_can_be_opened(
+        self, store: Store, finder: CommitFinder
+    ) -> None:
+        repository = await add_repository(store)
+        branch = await add_preview(store, repository, "trunk", held="no path of it is among those of binder.yml")
+        assert (await finder.find(link("trunk"))).sha == SHA
+        await add_build(store, repository, sha=OTHER_SHA, preview_id=branch.id)
+        assert (await finder.find(link("trunk"))).sha == OTHER_SHA
+        assert (await finder.find(link(SHA))).sha == SHA
 
     async def test_the_server_is_asked_for_what_no_preview_knows(
         self, store: Store, finder: CommitFinder, resolver: FakeResolver

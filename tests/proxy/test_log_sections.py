@@ -36,6 +36,11 @@ def test_an_empty_step_is_open_only_while_it_may_grow(is_growing: bool, opened: 
     assert [section.title for section in found if section.is_open] == [opened]
 
 
+def test_the_last_words_of_a_step_are_its_last_dozen_lines() -> None:
+    (long, short) = sections_of([ONE, *"abcdefghijklmnop", TWO, "a", "b"], 1, None, is_growing=False)
+    assert (long.last_words, short.last_words) == (6, 19)
+
+
 @given(lines_of_logs, st.sampled_from([None, ONE, "==> no time"]), st.booleans())
 def test_every_line_is_in_its_place(lines: list[str], under: str | None, is_growing: bool) -> None:
     found = sections_of(lines, 7, under, is_growing=is_growing)

@@ -73,7 +73,24 @@ class TestLinks:
         assert "No package &lt;numpyy&gt;." in page.text
         assert f'<a href="https://github.com/ada/notebooks/blob/{SHA}/requirements.txt#L7"><code>' in page.text
         assert "<code>requirements.txt line 7</code></a>" in page.text
-        assert f'href="/builds/{build.id}#log"' in page.text
+        assert f'href="/builds/{build.id}#at-fault"' in page.text
+
+    async def test_a_red_branch_offers_the_last_version_that_works(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        repository = await add_repository(context.store)
+        branch = await add_preview(context.store, repository, "main")
+        good = "f" * 40
+        await add_build(context.store, repository, sha=good, preview_id=branch.id, finished_at=utc_now())
+        fault = {"party": "repository", "message": "no version of it", "file": "requirements.txt", "line": 3}
+        await add_build(context.store, repository, BuildState.FAILED, preview_id=branch.id, fault=fault)
+        page = await visitor.get("/v2/gh/ada/notebooks/main", params={"labpath": "a b.ipynb"})
+        assert page.status_code == 422
+        outline(page)
+        offered = f'<a class="button" href="/v2/gh/ada/notebooks/{good}?labpath=a%20b.ipynb">'
+        assert offered + "Open the last version that works</a>" in page.text
+        assert "no version of it" in page.text
+        assert "Open the last version" not in (await visitor.get(LINK)).text
 
     async def test_a_server_that_does_not_start_is_the_operators_fault(
         self, visitor: httpx.AsyncClient, context: ProxyContext
