@@ -120,9 +120,9 @@ async def test_an_installation_short_of_requests_is_left_to_others(workshop: Wor
     sha = await workshop.push("First")
     comparisons = Comparisons(workshop.store, workshop.client, workshop.settings)
     (installation_id,) = workshop.sandbox.world.state.installations
-    connection = await workshop.client._sign_in.installation(installation_id)
     assert await comparisons.step()  # lists the installations
     assert await comparisons.step()  # finds what this one covers
+    connection = await workshop.client._sign_in.installation(installation_id)
     await connection.call(lambda github: setattr(github.requester, "rate_limiting", (100, 5000)))
     assert await comparisons.step()
     assert not await comparisons.step()
