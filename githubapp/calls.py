@@ -28,10 +28,6 @@ class Calls:
         """Let go of all connections."""
         self._sign_in.close()
 
-    async def renew(self, installation_id: int) -> None:
-        """Have the next call made with a new token: one keeps the permissions that it was minted with."""
-        self._sign_in.forget(installation_id, await self._sign_in.installation(installation_id))
-
     async def _as_app(self, verb: str, path: str) -> Mapping[str, Any]:
         answer: tuple[Any, Mapping[str, Any]] = await self._sign_in.app.call(
             lambda github: github.requester.requestJsonAndCheck(verb, path)

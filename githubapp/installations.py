@@ -41,10 +41,8 @@ class Installations:
     async def look(self, look: InstallationLook) -> Finding:
         """Return what becomes of an installation; the heads of what it covers are left to be compared, soon."""
         found, _ = await self.find(look.installation_id)
-        if look.action != "new_permissions_accepted":
-            return found
-        await self._github.renew(look.installation_id)
-        return self._telling_again(found, look.installation_id)
+        is_permitted = look.action == "new_permissions_accepted"
+        return self._telling_again(found, look.installation_id) if is_permitted else found
 
     def _telling_again(self, found: Finding, installation_id: int) -> Finding:
         """Return the finding with what GitHub refused before, as it may be permitted now."""
