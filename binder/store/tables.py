@@ -68,8 +68,27 @@ class Leased:
     lease_until: Mapped[datetime | None]
 
 
+class Installation(Row):
+    """The App on one account. `external_id` is its host's number. One that was deleted has no row any more."""
+
+    __tablename__ = "installations"
+    __table_args__ = (UniqueConstraint("host", "external_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    external_id: Mapped[int] = mapped_column(BigInteger)
+    account: Mapped[str] = mapped_column(String(100))
+    suspended: Mapped[bool] = mapped_column(default=False)
+    compared_at: Mapped[datetime | None]
+    """When the heads of its repositories were last compared with GitHub's, whole."""
+
+
 class Repository(Row):
-    """A repository that a delivery or a link named. `external_id` is its host's number, which outlives a rename."""
+    """A repository that a delivery or a link named. `external_id` is its host's number, which outlives a rename.
+
+    `installation_id` is GitHub's number of the installation that covers it, None where the App is not installed on it
+    (any more).
+    """
 
     __tablename__ = "repositories"
     __table_args__ = (UniqueConstraint("host", "owner", "name"), UniqueConstraint("host", "external_id"))
@@ -82,6 +101,7 @@ class Repository(Row):
     clone_url: Mapped[str] = mapped_column(String(1000))
     default_branch: Mapped[str | None] = mapped_column(String(255))
     private: Mapped[bool] = mapped_column(default=False)
+    archived: Mapped[bool] = mapped_column(default=False)
     installation_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -111,7 +131,13 @@ class Delivery(Row, Leased):
 
 
 class Preview(Row):
-    """A branch or pull request that is kept live. `ref` is the branch's name, or the pull request's number."""
+    """A branch or pull request that is kept live. `ref` is the branch's name, or the pull request's number.
+
+    `held` says, in a sentence, why its head is not built, None where it is. `approved_sha` is the commit of a fork that
+    somebody with write access allowed. `facts` is what GitHub said of a pull request: {author, base_ref, base_sha,
+    notebooks (paths of those changed), draft, labels}. `choices` is what the repository's binder.yml says of reports:
+    {comment (bool), deployment (bool)}.
+    """
 
     __tablename__ = "previews"
     __table_args__ = (UniqueConstraint("repository_id", "kind", "ref"),)
@@ -122,12 +148,42 @@ class Preview(Row):
     ref: Mapped[str] = mapped_column(String(255))
     head_sha: Mapped[str] = mapped_column(String(40))
     live: Mapped[bool] = mapped_column(default=True)
+    from_fork: Mapped[bool] = mapped_column(default=False)
+    held: Mapped[str | None] = mapped_column(String(1000))
+    approved_sha: Mapped[str | None] = mapped_column(String(40))
+    approved_by: Mapped[str | None] = mapped_column(String(100))
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    choices: Mapped[dict[str, Any]] = mapped_column(default=dict)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class Decision(Row):
+    """Why something was done about a commit, or not done: one line of its story, never changed.
+
+    `cause` is `delivery` (then `delivery_id` says which), `command`, `button`, `comparison`, `start` or `visitor`.
+    `outcome` is one word: `build`, `hold`, `stale`, `end`, `approve`, `cancel`, `stop`, `refuse`, `known`.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_commit", "repository_id", "sha"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
+    kind: Mapped[str] = mapped_column(String(8))
+    ref: Mapped[str] = mapped_column(String(255))
+    sha: Mapped[str | None] = mapped_column(String(40))
+    cause: Mapped[str] = mapped_column(String(16))
+    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(1000))
+    actor: Mapped[str | None] = mapped_column(String(100))
+    decided_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class Build(Row, Leased):
     """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
 
+    `untrusted`: of a fork's commit; it is given no secrets, a cache of its own, and less of the machine.
     `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}), `seconds`
     (phase → s). `fault` holds {party, message, file, line, step}.
     """
@@ -139,6 +195,7 @@ class Build(Row, Leased):
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
     preview_id: Mapped[int | None] = mapped_column(ForeignKey("previews.id"))
     sha: Mapped[str] = mapped_column(String(40))
+    untrusted: Mapped[bool] = mapped_column(default=False)
     state: Mapped[BuildState] = mapped_column(default=BuildState.QUEUED)
     result: Mapped[dict[str, Any] | None]
     fault: Mapped[dict[str, Any] | None]
@@ -174,10 +231,14 @@ class Session(Row, Leased):
 class Report(Row, Leased):
     """What GitHub should show (`wanted`) and what it was last told (`sent`): owed while they differ.
 
-    `kind` is `status` (`subject`: the sha; `wanted`: {state, description, target_url, context, build}) or `comment`
-    (`subject`: the pull request's number; `wanted`: {body, create}, and none is created where `create` is false).
-    `remote_id` is GitHub's number of a comment. `reason` says why the last attempt failed: for good, where it is not
-    `owed` any more.
+    | `kind` | `subject` | `wanted` | `remote_id` |
+    |---|---|---|---|
+    | `status` | the sha | {state, description, target_url, context, build} | (none) |
+    | `check` | the sha | {status, conclusion, title, summary, annotations, actions, details_url} | the check run |
+    | `deployment` | the sha | {ref, state, description, environment_url, log_url} | the deployment |
+    | `comment` | the pull request's number | {body, create}; none is created where `create` is false | the comment |
+
+    `reason` says why the last attempt failed: for good, where it is not `owed` any more.
     """
 
     __tablename__ = "reports"
