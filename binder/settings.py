@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     """What builds leave free on the disk of the cache folder: when there is less, those that run are stopped."""
 
     build_network: Literal["always", "dependencies"] = "always"
-    """`dependencies`: the network is gone once the environment is installed, so that postBuild and Dockerfiles have
-    none."""
+    """`dependencies`: the network is gone once the environment is installed, and what the repository itself is built
+    with is fetched, so that its build, postBuild and Dockerfiles have none."""
 
     repository_bytes: int = Field(default=4 * 2**30, ge=2**20)
     """How large the files of a commit may be, all together; what is larger is refused before it is read."""

@@ -4,7 +4,7 @@ Where nothing is to be run, the layer is written straight from git's objects and
 repository installs itself, or has a postBuild, Buildah runs that on the files, without the credentials of the host.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from build.faults import explain_post_build, explain_project
 from build.host import HostSettings
 from build.images import Images, Record, Texts, name_of, write_record
 from build.inventory import INVENTORY, Listing
+from build.lock import uv_options
 from build.log import BuildLog
 from build.plan import BEGINNING_OF_TIME, HOME, Layer, template, time_of
 from build.planner import Plan
@@ -33,7 +34,8 @@ _PORTS = ("8888/tcp",)
 class Content:
     """A layer of files: what it lies on, what runs when the files are there, and what its image says about itself.
 
-    `manifests` maps the path of each project to the file that says what it is.
+    `built_with` maps the path of each project to the lock of what it is built with, `manifests` to the file that says
+    what it is. `newest` (UTC) hides what was published later; None hides nothing.
     """
 
     layer: Layer
@@ -42,6 +44,8 @@ class Content:
     post_build: str | None = None
     projects: Sequence[Project] = ()
     manifests: Mapping[str, str] = field(default_factory=dict)
+    built_with: Mapping[str, str] = field(default_factory=dict)
+    newest: datetime | None = None
     is_r_package: bool = False
     python: str = ""
     labels: dict[str, str] = field(default_factory=dict)
@@ -72,17 +76,14 @@ def content_of(plan: Plan, source: Source) -> Content:
         time_of(plan.commit),
         post_build=None if is_prepared else recipe.post_build,
         projects=recipe.python.projects,
-        manifests={project.path: _manifest_of(project, plan.commit.files) for project in recipe.python.projects},
+        manifests={path: system.file for path, system in recipe.python.build_systems.items()},
+        built_with=plan.built_with,
+        newest=plan.newest,
         is_r_package=bool(recipe.r and recipe.r.description),
         python=plan.environment.python,
         labels=labels_of(source, plan.commit),
         entrypoint=(*plan.environment.entrypoint, f"{HOME}/{recipe.start}") if recipe.start else None,
     )
-
-
-def _manifest_of(project: Project, files: Collection[str]) -> str:
-    paths = (f"{project.path}/{name}".lstrip("/") for name in ("pyproject.toml", "setup.py"))
-    return next((path for path in paths if path in files), project.path)
 
 
 def preparation_of(plan: Plan) -> Content:
@@ -132,8 +133,9 @@ class Contents:
         await self._images.bring(content.parent)
         given = work / content.layer.kind
         (given / "context").mkdir(parents=True)
-        (given / "content.sh").write_text(_script(content), encoding="utf-8")
-        (given / INVENTORY).write_text(template(INVENTORY), encoding="utf-8")
+        files = {"content.sh": _script(content, has_network=self._network == "host"), INVENTORY: template(INVENTORY)}
+        for name, text in {**files, **_locks(content)}.items():
+            (given / name).write_text(text, encoding="utf-8")
         (given / "context" / "content.tar").hardlink_to(archive.path)
         archive.path.chmod(0o644)
         containerfile = given / "Containerfile"
@@ -154,9 +156,9 @@ class Contents:
             name_of(self._images, content.layer),
             containerfile,
             given / "context",
-            mounts=self._mounts(given),
+            mounts=self._mounts(content, given),
             # What a postBuild compiles remembers the times of its sources.
-            created=None,
+            created=None if content.post_build else content.created,
             step="postBuild" if content.post_build else "content",
             take=listing.take,
             explain=explain,
@@ -167,18 +169,40 @@ class Contents:
             notes.line("The list of what the image holds could not be made anew: it is that of what it lies on.")
         await write_record(self._texts, content.layer, Record(packages=listing.packages))
 
-    def _mounts(self, given: Path) -> list[Mount]:
+    def _mounts(self, content: Content, given: Path) -> list[Mount]:
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
+        if content.projects:
+            links.append((self._paths.packages / "wheels", "/run/packages", "O"))
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *links]
 
 
-def _script(content: Content) -> str:
+def _locks(content: Content) -> dict[str, str]:
+    """Return what the step is told of what projects are built with, options for indexes by themselves: file → text."""
+    files: dict[str, str] = {}
+    for number, project in enumerate(content.projects):
+        lock, options = content.built_with.get(project.path, ""), _index_options(content, project)
+        files[f"{number}.lock"] = "".join(f"{line}\n" for line in lock.splitlines() if line not in options)
+        files[f"{number}.indexes"] = "".join(f"{line}\n" for line in options)
+    return files
+
+
+def _index_options(content: Content, project: Project) -> tuple[str, ...]:
+    lock = content.built_with.get(project.path, "")
+    return tuple(line for line in lock.splitlines() if line.startswith("-"))
+
+
+def _script(content: Content, *, has_network: bool) -> str:
     return render(
         "build/content.sh",
         home=HOME,
         python=content.python,
         projects=content.projects,
         manifests=content.manifests,
+        index_options={project.path: _index_options(content, project) for project in content.projects},
+        uv_options=uv_options,
+        epoch=max(content.created, BEGINNING_OF_TIME),
+        newest=content.newest.isoformat() if content.newest else None,
+        has_network=has_network,
         r_package=content.is_r_package,
         post_build=content.post_build,
     )

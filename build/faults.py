@@ -26,6 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAID_BY_UV = re.compile(r"^error: ", re.MULTILINE)
 _SAID_BY_R = re.compile(r"^ERROR: (.*)$", re.MULTILINE)
 _NOT_INSTALLED = re.compile(r"^--- not installed: (.+)$", re.MULTILINE)
+_NOT_FETCHED = re.compile(r"network (?:was|connectivity is) disabled", re.IGNORECASE)
 _SECOND_REASON = " And because "
 _ONE_REASON = re.compile(r"\ABecause (.*?),?(?: and you require .*)? we can conclude that your requirements are .*")
 _SAID_BY_BUILDAH = re.compile(
@@ -81,16 +82,20 @@ def explain_installation(output: str) -> BinderError | None:
     return None
 
 
+class NotFetchedFault(OperatorFault):
+    """A part of the repository is built with something that was not fetched before, and there is no network."""
+
+
 def explain_project(output: str, *, has_network: bool) -> BinderError | None:
     """Return the fault in a part of the repository that could not be installed itself; None where all could."""
     output = output[-_MOST_READ:]
     if not (failed := _NOT_INSTALLED.search(output)):
         return None
     said, file = output[: failed.start()], failed[1]
-    if _INDEX_GONE.search(said) and not has_network:
-        return OperatorFault(
-            f"{file} needs packages to be built with, and builds have no network for them here "
-            "(BINDER_BUILD_NETWORK). A wheel in the repository needs none."
+    if not has_network and (_NOT_FETCHED.search(said) or _INDEX_GONE.search(said)):
+        return NotFetchedFault(
+            f"{file} needs packages to be built with that have no wheel, or that only its build itself asks for, and "
+            "builds have no network for them here (BINDER_BUILD_NETWORK). A wheel in the repository needs none."
         )
     if _INDEX_GONE.search(said):
         return WorldFault(f"The package index could not be reached: {_message_of(said)}")

@@ -17,10 +17,12 @@ from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
+from build.build_systems import BuildSystems
 from build.commits.commit import Commit
 from build.containerfiles import Asked, Containerfiles
 from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
+from build.faults import NotFetchedFault
 from build.images import Images, Record, Texts, name_of, read_record
 from build.plan import Layer, containerfile_layer, time_of
 from build.planner import Archiving, Job, Plan, Planner
@@ -77,6 +79,7 @@ class Pipeline:
         texts: Texts,
         alone: Alone,
         environments: Environments,
+        build_systems: BuildSystems,
         contents: Contents,
         containerfiles: Containerfiles,
     ) -> None:
@@ -86,6 +89,7 @@ class Pipeline:
         self._texts = texts
         self._alone = alone
         self._environments = environments
+        self._build_systems = build_systems
         self._contents = contents
         self._containerfiles = containerfiles
 
@@ -155,8 +159,27 @@ class Pipeline:
             job.log.heading("Running postBuild on the files that it reads")
             inputs = await self._planner.archive_of_inputs(job, plan)
             await self._contents.lay(preparation_of(plan), inputs, job.log, job.work)
+        fetched = await self._fetch(plan, job)
         job.log.heading("Laying the repository's files on the environment")
-        await self._contents.lay(content_of(plan, job.source), await archive(), job.log, job.work)
+        content = content_of(plan, job.source)
+        try:
+            await self._contents.lay(content, await archive(), job.log, job.work)
+        except NotFetchedFault as error:
+            if fetched:
+                raise
+            # Somebody may have removed it since.
+            job.log.line(error.message)
+            await self._fetch(plan, job, again=True)
+            again = job.work / "again"
+            again.mkdir(mode=0o711)
+            await self._contents.lay(content, await archive(), job.log, again)
+
+    async def _fetch(self, plan: Plan, job: Job, *, again: bool = False) -> bool:
+        """Fetch what the repository's projects are built with, and return whether any of it was not there before."""
+        locks, python = plan.built_with.values(), plan.environment.lock.python
+        return await self._build_systems.fetch(
+            plan.foundation, plan.recipe, locks, python, job.log, job.work, again=again
+        )
 
     async def _built(self, job: Job, plan: Plan, before: Mapping[Layer, str], outcome: Outcome, watch: Watch) -> Built:
         images = before if plan.content in before else await self._images.present([plan.content])

@@ -16,12 +16,12 @@ from binder.names import digest_of
 from build.commits.git import Commit
 from build.commits.tree import Entry
 from build.lock import Lock
-from build.recipes.recipe import Recipe
+from build.recipes.recipe import BuildSystem, Recipe
 from templates import source_path
 
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
 
-_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 LayerKind = Literal["base", "system", "environment", "prepared", "content"]
 
@@ -129,13 +129,25 @@ def lock_key(base: Layer, asked: ToResolve) -> str:
     return digest_of("lock", base.key, asked_key("", asked), newest, asked.tree, default_packages(), scripts)
 
 
+def build_asked_key(suite: str, asked: ToResolve, system: BuildSystem) -> str:
+    """Return what stands for what a project asks to be built with, as `asked_key` for the environment."""
+    recipe = asked.recipe
+    return digest_of("build", suite, system.requires, recipe.python.index_options, str(recipe.options.as_of))
+
+
+def build_lock_key(base: Layer, asked: ToResolve, system: BuildSystem, python: str | None) -> str:
+    """Return the key of what a project is built with and is not yet resolved, for a version of Python, or Debian's."""
+    newest = asked.newest.isoformat() if asked.newest else None
+    return digest_of("build-lock", base.key, build_asked_key("", asked, system), newest, python, template("resolve.sh"))
+
+
 def environment_family(parent: Layer) -> str:
     """Return what environments have in common that differ only in their packages: one can be made of another."""
     return digest_of("family", parent.key, template("environment.sh"), template("environment.Containerfile"))
 
 
 def environment_layer(
-    parent: Layer, lock: Lock, of_r: Mapping[str, str], variables: Mapping[str, str] = _NO_VARIABLES
+    parent: Layer, lock: Lock, of_r: Mapping[str, str], variables: Mapping[str, str] = _NOTHING
 ) -> Layer:
     """Return the layer of a resolved environment.
 
@@ -161,7 +173,11 @@ def containerfile_layer(source: str, commit: Commit) -> Layer:
     return Layer("content", digest_of("containerfile", source, commit.sha, commit.tree, template("pull.sh")))
 
 
-def content_layer(parent: Layer, source: str, commit: Commit) -> Layer:
-    """Return the layer of a commit's files; its labels name `source`, the address that the commit came from."""
+def content_layer(parent: Layer, source: str, commit: Commit, built_with: Mapping[str, str] = _NOTHING) -> Layer:
+    """Return the layer of a commit's files; its labels name `source`, the address that the commit came from.
+
+    `built_with` maps the paths of the repository's own projects to the exact packages that they are built with.
+    """
     scripts = (template("content.sh"), template("content.Containerfile"))
-    return Layer("content", digest_of("content", parent.key, source, commit.sha, commit.tree, commit.time, scripts))
+    inputs = (source, commit.sha, commit.tree, commit.time, scripts, dict(built_with))
+    return Layer("content", digest_of("content", parent.key, *inputs))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from build.plan import (
     Layer,
     ToResolve,
     asked_key,
+    build_asked_key,
     content_layer,
     environment_layer,
     prepared_layer,
@@ -60,10 +61,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one image is made of, from the bottom up."""
+    """All that one image is made of, from the bottom up.
+
+    `built_with` maps the paths of the repository's own projects to the locks of what they are built with. `newest`
+    (UTC) hides what was published later; None hides nothing.
+    """
 
     commit: Commit
     recipe: Recipe
+    newest: datetime | None
+    built_with: Mapping[str, str]
     foundation: Foundation
     environment: Wanted
     prepared: Layer
@@ -131,14 +138,16 @@ class Planner:
         asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
         lock = await self._committed_lock(job, commit, foundation, asked)
         lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
+        lock = await self._resolution.with_build_systems(foundation, asked, lock, job.log, job.work)
+        built_with, lock = {path: one.pypi for path, one in (lock.build or {}).items()}, replace(lock, build=None)
         variables = dict(recipe.conda.variables) if recipe.conda else {}
         r = recipe.r
         # R finds its packages by a variable of the image, also where the repository asks for none of them.
         layer = environment_layer(foundation.system, lock, of_r, variables | ({"R": "yes"} if r else {}))
         wanted = Wanted(layer, foundation.system, lock, of_r, variables, r is not None, r.install if r else None, needs)
         prepared = prepared_layer(layer, recipe, commit.files)
-        content = content_layer(prepared, job.source.url, commit)
-        return Plan(commit, recipe, foundation, wanted, prepared, content)
+        content = content_layer(prepared, job.source.url, commit, built_with)
+        return Plan(commit, recipe, asked.newest, built_with, foundation, wanted, prepared, content)
 
     async def text_of(self, job: Job, commit: Commit, path: str) -> str:
         """Return the text of a file of a commit."""
@@ -160,6 +169,7 @@ class Planner:
             foundation, _, _ = await self._foundation(job, commit, recipe)
             asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
             lock = await self._resolution.lock(foundation, asked, archive, job.log, job.work)
+            lock = await self._resolution.with_build_systems(foundation, asked, lock, job.log, job.work)
         return f"{recipe.folder}{LOCK_FILE}", lock
 
     async def _foundation(
@@ -214,10 +224,18 @@ class Planner:
         lock = lock_from(text)
         if lock is None:
             raise RepositoryFault(f"{path} is not a lock. Run `binder lock` to write it again.", file=path)
-        if lock.made_of != asked_key(foundation.suite, asked):
+        if not _is_of(lock, foundation.suite, asked):
             raise RepositoryFault(
                 f"{path} was made from other configuration files than there are now. Run `binder lock`, and commit it.",
                 file=path,
             )
         job.log.heading(f"The environment is that of {path}")
         return lock
+
+
+def _is_of(lock: Lock, suite: str, asked: ToResolve) -> bool:
+    """Whether a lock was made of what is asked; one of before build systems were locked says nothing of them."""
+    systems = asked.recipe.python.build_systems
+    built = {path: build_asked_key(suite, asked, system) for path, system in systems.items()}
+    locked = None if lock.build is None else {path: one.made_of for path, one in lock.build.items()}
+    return lock.made_of == asked_key(suite, asked) and locked in (None, built)

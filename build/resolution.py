@@ -6,7 +6,7 @@ away, as the user of images, on a copy of the folder of packages that is thrown 
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,30 @@ from binder.paths import Paths
 from build.alone import Alone
 from build.buildah import Buildah, Mount
 from build.commits.content import Tar
-from build.faults import explain_resolution
+from build.faults import Lines, explain_resolution
 from build.foundations import Foundation, Foundations
 from build.host import HostSettings
 from build.images import Images, Texts, name_of
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
-from build.plan import ToResolve, asked_key, default_packages, lock_key, template
+from build.plan import (
+    ToResolve,
+    asked_key,
+    build_asked_key,
+    build_lock_key,
+    default_packages,
+    lock_key,
+    template,
+)
 from build.rattler import conda_library
 from build.recipes.conda import CondaChannels, explain_conda, locked_records, request_json
+from build.recipes.recipe import BuildSystem
 
 _PYPI_FOLLOWS = "--- lock ---"
 _CONDA_FOLLOWS = "--- conda ---"
 # No file of a repository has such a name.
 _DEFAULTS = ".binder-jupyter.txt"
+_BUILD_SYSTEM = ".binder-build-system.txt"
 _DEBIANS_PYTHON = "/usr/bin/python3"
 _NAME = re.compile(r"\A[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 # What is in the repository itself is installed when its files are there.
@@ -112,6 +122,41 @@ class Resolution:
             await self._texts.write(tag, lock_text(lock))
             return lock
 
+    async def with_build_systems(
+        self, foundation: Foundation, asked: ToResolve, lock: Lock, notes: BuildLog, work: Path
+    ) -> Lock:
+        """Return a lock of what is asked with the locks of what the repository's projects are built with, too.
+
+        Raises: BinderError.
+        """
+        systems = asked.recipe.python.build_systems
+        if lock.build is not None:
+            return lock
+        made = [await self._build_system(foundation, asked, one, lock, notes, work) for one in systems.values()]
+        return replace(lock, build=dict(zip(systems, made, strict=True)))
+
+    async def _build_system(
+        self, foundation: Foundation, asked: ToResolve, system: BuildSystem, of: Lock, notes: BuildLog, work: Path
+    ) -> Lock:
+        made_of = build_asked_key(foundation.suite, asked, system)
+        if not system.requires:
+            return Lock("", made_of=made_of)
+        tag = f"lock-{build_lock_key(foundation.base, asked, system, of.python)}"
+        async with self._alone.at(tag):
+            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+                return lock
+            await self._foundations.lay(foundation, asked.recipe, notes, work)
+            notes.heading(f"Resolving what {system.file} is built with")
+            options = asked.recipe.python.index_options
+            given = _folder(work / tag)
+            _write(given / "files" / _BUILD_SYSTEM, "".join(f"{line}\n" for line in [*options, *system.requires]))
+            lines = {name: (system.file, line) for name, line in system.lines.items()}
+            arguments = [*uv_options(options), _BUILD_SYSTEM, *_python_options(of), *_day_options(asked)]
+            found = await self._compiled(foundation, arguments, self._mounts(given), {system.file: ""}, lines, notes)
+            lock = Lock("\n".join([*options, *found, ""]), made_of=made_of)
+            await self._texts.write(tag, lock_text(lock))
+            return lock
+
     async def _conda(
         self, foundation: Foundation, asked: ToResolve, notes: BuildLog, work: Path
     ) -> list[dict[str, Any]]:
@@ -160,8 +205,20 @@ class Resolution:
             _DEFAULTS,
             *(part for path in constraints for part in ("--constraint", path)),
         ]
-        arguments += ["--python", _DEBIANS_PYTHON, *_version_of(conda)]
-        arguments += ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
+        arguments += [*_python_options(Lock("", conda)), *_day_options(asked)]
+        found = await self._compiled(foundation, arguments, mounts, python.asked, python.lines, notes)
+        return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
+
+    async def _compiled(
+        self,
+        foundation: Foundation,
+        arguments: Sequence[str],
+        mounts: list[Mount],
+        asked: Mapping[str, str],
+        lines: Lines,
+        notes: BuildLog,
+    ) -> list[str]:
+        """Return the lines of the lock that uv makes; `asked` and `lines` are where to look for a fault."""
 
         async def resolve(mounts: list[Mount], *options: str) -> list[str]:
             answer = After(_PYPI_FOLLOWS, notes.take)
@@ -173,12 +230,11 @@ class Resolution:
                 mounts=mounts,
                 step="environment",
                 take=answer.take,
-                explain=lambda output: explain_resolution(output, python.asked, python.lines),
+                explain=lambda output: explain_resolution(output, asked, lines),
             )
             return without_places(answer.lines or ())
 
-        found = await self._signed_in(resolve, mounts, notes) or await resolve(mounts)
-        return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
+        return await self._signed_in(resolve, mounts, notes) or await resolve(mounts)
 
     async def _signed_in(
         self, resolve: Callable[..., Awaitable[list[str]]], mounts: list[Mount], notes: BuildLog
@@ -226,9 +282,13 @@ def _is_pin(record: dict[str, Any]) -> bool:
     return bool(_NAME.match(record["name"])) and record["name"] != "python"
 
 
-def _version_of(conda: list[dict[str, Any]]) -> list[str]:
-    version = next((record["version"] for record in conda if record["name"] == "python"), None)
-    return ["--python-version", version] if version else []
+def _python_options(lock: Lock) -> list[str]:
+    version = lock.python
+    return ["--python", _DEBIANS_PYTHON, *(["--python-version", version] if version else [])]
+
+
+def _day_options(asked: ToResolve) -> list[str]:
+    return ["--exclude-newer", asked.newest.isoformat()] if asked.newest else []
 
 
 def _folder(path: Path) -> Path:

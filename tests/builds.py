@@ -19,6 +19,7 @@ from build.buildah import Buildah
 from build.commits.git import Git, Source
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.limits import BuildLimits
+from build.lock import Lock
 from build.log import BuildLog
 from build.pipeline import Built, Pipeline
 from build.planner import Job
@@ -78,6 +79,22 @@ class Builder:
             notes = BuildLog(log or work / "log", secrets=self.host.secrets, most_bytes=2**20)
             try:
                 return await self.pipeline.build(Job(source, sha, notes, work, entered))
+            finally:
+                notes.close()
+
+    async def lock(self, source: Source, sha: str) -> tuple[str, Lock]:
+        """Lock what a commit asks for, and return where its lock belongs, and the lock.
+
+        Raises: BinderError.
+        """
+
+        async def entered(_: BuildState) -> None:
+            """Take no notice: a lock is no build."""
+
+        async with self.work() as work:
+            notes = BuildLog(work / "log", secrets=self.host.secrets, most_bytes=2**20)
+            try:
+                return await self.wired.planner.lock(Job(source, sha, notes, work, entered))
             finally:
                 notes.close()
 

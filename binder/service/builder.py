@@ -7,6 +7,7 @@ from binder.paths import Paths
 from binder.process import Account
 from binder.settings import Settings
 from build.alone import Alone
+from build.build_systems import BuildSystems
 from build.buildah import Buildah, Mount, Network
 from build.commits.git import Git
 from build.containerfiles import Containerfiles
@@ -84,7 +85,8 @@ def wired_builder(
     network: Network = "host" if settings.build_network == "always" else "none"
     contents = Contents(paths, buildah, images, texts, host, network)
     containerfiles = Containerfiles(buildah, images, texts, host, network)
-    pipeline = Pipeline(paths, planner, images, texts, alone, made, contents, containerfiles)
+    systems = BuildSystems(paths, buildah, images, foundations, host, alone)
+    pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles)
     return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
 
 

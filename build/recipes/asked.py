@@ -36,11 +36,24 @@ class Project:
 
 
 @dataclass(frozen=True)
+class BuildSystem:
+    """What a project is built with: requirements, each of one line, and the `file` that says so.
+
+    `lines` maps a package's normalised name to the line of that file that asks for it.
+    """
+
+    file: str
+    requires: tuple[str, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Asked:
     """What is asked of package indexes, so far.
 
     `texts` maps paths to requirement files, of which `roots` are asked for and `constraints` only bound them; `lines`
     maps a package's normalised name to the file and line that ask for it; `places` are yet to be looked into.
+    `build_systems` maps the paths of places to what they are built with.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +64,7 @@ class Asked:
     places: tuple[Project, ...] = ()
     requires: tuple[Requires, ...] = ()
     reads_tree: bool = False
+    build_systems: Mapping[str, BuildSystem] = field(default_factory=dict)
 
 
 def joined(*parts: Asked) -> Asked:
@@ -64,6 +78,7 @@ def joined(*parts: Asked) -> Asked:
         places=_places(place for part in parts for place in part.places),
         requires=_once(one for part in parts for one in part.requires),
         reads_tree=any(part.reads_tree for part in parts),
+        build_systems={path: system for part in parts for path, system in part.build_systems.items()},
     )
 
 

@@ -1,9 +1,11 @@
 """What each way of asking for Python's packages comes to: lists, Pipfiles, Conda's pip, and the repository itself."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import zip_longest
 
 from build.recipes.asked import OWN_PREFIX, Asked, joined, listed
+from build.recipes.build_systems import build_systems
 from build.recipes.conda import CondaRequest
 from build.recipes.locked import ROOT, locked_of
 from build.recipes.pipenv import pipenv
@@ -60,9 +62,10 @@ def of_conda(reading: Reading, request: CondaRequest) -> Asked:
 
 
 def with_projects(reading: Reading, asked: Asked, told: Collection[str] = ()) -> Asked:
-    """Return what is asked for, and what its places need, but for the paths whose needs a lock told.
+    """Return what is asked for, what its places are built with, and what they need, unless a lock told it (`told`).
 
     Raises: NotReadYet; RepositoryFault.
     """
     places = [place for place in asked.places if place.path not in told]
-    return joined(asked, installed(reading, places)) if places else asked
+    found = joined(asked, installed(reading, places)) if places else asked
+    return replace(found, build_systems=build_systems(reading, found.places))

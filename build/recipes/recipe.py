@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from binder.errors import RepositoryFault
 from build.commits.tree import Entry
 from build.recipes.apt import packages_of
-from build.recipes.asked import Asked, Project
+from build.recipes.asked import Asked, BuildSystem, Project
 from build.recipes.conda import CondaRequest, conda_request
 from build.recipes.options import Options, options_of
 from build.recipes.packages import of_conda, of_pipenv, of_python
@@ -22,7 +22,7 @@ from build.recipes.projects import MANIFEST
 from build.recipes.reading import LARGEST_LOCK_BYTES, NotReadYet, Reading
 from build.recipes.runtime import R, Runtime, python_version, runtime_of
 
-__all__ = ["Options", "Project", "Python", "R", "Recipe", "paths_to_read", "recipe_for"]
+__all__ = ["BuildSystem", "Options", "Project", "Python", "R", "Recipe", "paths_to_read", "recipe_for"]
 
 _FOLDERS = ("binder", ".binder")
 _ABSENT = (("Project.toml", "Julia"), ("JuliaProject.toml", "Julia"), ("default.nix", "Nix"))
@@ -42,6 +42,7 @@ class Python:
     others are included by them. `lines` maps a package's normalised name to the file and line that ask for it.
     `projects` are the parts of the repository that are themselves installed; where only a build can tell what they
     need, `reads_tree` says that resolving needs the repository's files, and sees places from their root.
+    `build_systems` maps the paths of these parts to what they are built with.
     """
 
     version: str | None
@@ -53,6 +54,7 @@ class Python:
     index_options: tuple[str, ...]
     projects: tuple[Project, ...]
     reads_tree: bool
+    build_systems: Mapping[str, BuildSystem]
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def _python_of(asked: Asked, version: str | None, version_from: str | None) -> P
         asked.index_options,
         asked.places,
         asked.reads_tree,
+        asked.build_systems,
     )
 
 

@@ -7,6 +7,7 @@ before you commit it.
 import os
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -29,7 +30,16 @@ _BESIDE = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n", (_RECORD,)), {})
 _R = Wanted(_ENVIRONMENT, _BASE, Lock("six==1.17.0\n"), {"r.sh": "true\n"})
 _PROJECTS = (Project("", editable=True), Project("lib/a b's"), Project("wheels/x-1.0-py3-none-any.whl"))
 _MANIFESTS = {"": "pyproject.toml", "lib/a b's": "lib/a b's/setup.py", _PROJECTS[2].path: _PROJECTS[2].path}
-_OF_PROJECTS = Content(_ENVIRONMENT, _BASE, 0, projects=_PROJECTS, manifests=_MANIFESTS, python="/opt/binder/env")
+_OF_PROJECTS = Content(
+    _ENVIRONMENT,
+    _BASE,
+    0,
+    projects=_PROJECTS,
+    manifests=_MANIFESTS,
+    built_with={"": "-i https://index.example.org/simple\nhatchling==1.27.0\n", "lib/a b's": "setuptools==80.9.0\n"},
+    newest=datetime(2024, 6, 1, tzinfo=UTC),
+    python="/opt/binder/env",
+)
 _LABELS = {
     "org.opencontainers.image.source": 'https://git.example.org/a"b',
     "org.opencontainers.image.revision": "0" * 40,
@@ -82,11 +92,12 @@ def test_the_containerfile_of_an_environment_is_what_it_was(name: str, wanted: W
     [
         ("content-post-build", Content(_ENVIRONMENT, _BASE, 0, post_build="binder/post Build")),
         ("content-projects", _OF_PROJECTS),
+        ("content-projects-cut-off", _OF_PROJECTS),
         ("content-r", Content(_ENVIRONMENT, _BASE, 0, is_r_package=True)),
     ],
 )
 def test_the_script_of_a_content_is_what_it_was(name: str, content: Content) -> None:
-    script = _script(content)
+    script = _script(content, has_network=not name.endswith("cut-off"))
     _is_a_script(script)
     _is_golden(f"{name}.sh", script)
 

@@ -8,8 +8,9 @@ from time import process_time
 
 import pytest
 
-from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
+from binder.errors import BinderError, RepositoryFault, WorldFault
 from build.faults import (
+    NotFetchedFault,
     NoWheelFault,
     explain_installation,
     explain_post_build,
@@ -165,4 +166,17 @@ def test_a_project_that_could_not_be_installed_is_named() -> None:
     assert explain_project("error: not the end of it\n", has_network=True) is None
     gone = "error: Failed to fetch: x\n  cause: dns error\n--- not installed: setup.py\n"
     assert isinstance(explain_project(gone, has_network=True), WorldFault)
-    assert isinstance(explain_project(gone, has_network=False), OperatorFault)
+    assert isinstance(explain_project(gone, has_network=False), NotFetchedFault)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hint: Packages were unavailable because the network was disabled.",
+        "cause: Network connectivity is disabled but the requested data wasn't found in the cache for: `x`",
+    ],
+)
+def test_what_was_not_fetched_before_is_the_operators_fault_where_there_is_no_network(said: str) -> None:
+    output = f"error: Failed to build `tides`\n{said}\n--- not installed: setup.py\n"
+    assert isinstance(explain_project(output, has_network=False), NotFetchedFault)
+    assert isinstance(explain_project(output, has_network=True), RepositoryFault)

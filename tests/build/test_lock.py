@@ -1,6 +1,7 @@
 """Locks: kept as text, and read again, whoever wrote it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,17 @@ from hypothesis import strategies as st
 from build.lock import Lock, lock_from, lock_text
 
 RECORD = {"url": "https://c.example.org/x-1-0.conda", "sha256": "0" * 64, "name": "x", "version": "1", "build": "0"}
-LOCK = Lock("numpy==1.26.4 \\\n    --hash=sha256:abc\nsix==1.16.0\n", (RECORD,), "made-of-this")
+BUILD = {"": Lock("hatchling==1.27.0\n", made_of="one"), "sub": Lock("", made_of="other")}
+LOCK = Lock("numpy==1.26.4 \\\n    --hash=sha256:abc\nsix==1.16.0\n", (RECORD,), "made-of-this", BUILD)
 
 lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))
+texts = st.lists(lines).map(lambda found: "".join(f"{line}\n" for line in found))
 locks = st.builds(
     Lock,
-    st.lists(lines).map(lambda found: "".join(f"{line}\n" for line in found)),
+    texts,
     st.lists(st.fixed_dictionaries(dict.fromkeys(RECORD, lines))).map(tuple),
     lines,
+    st.none() | st.dictionaries(lines, st.builds(Lock, texts, made_of=lines)),
 )
 
 
@@ -29,10 +33,16 @@ def test_a_lock_that_is_kept_is_the_same_lock(lock: Lock) -> None:
 
 def test_a_changed_package_is_a_changed_line() -> None:
     before = lock_text(LOCK).splitlines()
-    after = lock_text(Lock(LOCK.pypi.replace("1.16.0", "1.17.0"), LOCK.conda, LOCK.made_of)).splitlines()
+    after = lock_text(replace(LOCK, pypi=LOCK.pypi.replace("1.16.0", "1.17.0"))).splitlines()
     assert [(one, other) for one, other in zip(before, after, strict=True) if one != other] == [
         ('  "six==1.16.0"', '  "six==1.17.0"')
     ]
+
+
+def test_a_lock_of_before_build_systems_were_locked_is_one() -> None:
+    value = json.loads(lock_text(LOCK))
+    del value["build"]
+    assert lock_from(json.dumps(value)) == replace(LOCK, build=None)
 
 
 def test_pins_are_the_versions_by_their_usual_names() -> None:
@@ -80,6 +90,13 @@ def _changed(**values: Any) -> str:
         _changed(pypi=["\ud800"]),
         _changed(conda=[RECORD | {"name": "\udfff"}]),
         _changed(made_of="\ud800"),
+        _changed(build=None),
+        _changed(build=[]),
+        _changed(build={"": "hatchling==1.27.0"}),
+        _changed(build={"": {"pypi": ["hatchling==1.27.0"]}}),
+        _changed(build={"": {"pypi": [1], "made_of": ""}}),
+        _changed(build={"": {"pypi": [], "made_of": None}}),
+        _changed(build={"\ud800": {"pypi": [], "made_of": ""}}),
         '{"version": 1}',
         '{"version": ' + "9" * 5000 + "}",
     ],
@@ -90,7 +107,7 @@ def test_what_is_no_lock_is_none(text: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
 def test_whatever_a_lock_holds_is_a_lock_or_none(value: object) -> None:
-    for name in ("version", "pypi", "conda", "made_of"):
+    for name in ("version", "pypi", "conda", "made_of", "build"):
         found = lock_from(_changed(**{name: value}))
         assert found is None or isinstance(found, Lock)
         if found:

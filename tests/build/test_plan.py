@@ -22,6 +22,8 @@ from build.lock import Lock
 from build.plan import (
     asked_key,
     base_layer,
+    build_asked_key,
+    build_lock_key,
     containerfile_layer,
     content_layer,
     debian_packages,
@@ -78,7 +80,7 @@ def layers_of(
     system = system_layer(base, debian_packages(recipe))
     environment = environment_layer(system, lock, {})
     prepared = prepared_layer(environment, recipe, commit.files)
-    content = content_layer(prepared, source, commit)
+    content = content_layer(prepared, source, commit, {path: one.pypi for path, one in (lock.build or {}).items()})
     kinds = ("base", "system", "environment", "prepared", "content")
     return dict(zip(kinds, (one.key for one in (base, system, environment, prepared, content)), strict=True))
 
@@ -113,6 +115,7 @@ def test_a_layer_that_is_not_asked_for_is_the_one_below_it() -> None:
         ({"lock": Lock("numpy==1.26.3\n")}, ["environment", "prepared", "content"]),
         ({"lock": Lock(LOCK.pypi, (RECORD,))}, ["environment", "prepared", "content"]),
         ({"lock": replace(LOCK, made_of="of other files")}, []),
+        ({"lock": replace(LOCK, build={"": Lock("hatchling==1.27.0\n")})}, ["content"]),
         ({"files": DECLARED | {"apt.txt": "tree\n"}}, ["system", "environment", "prepared", "content"]),
         ({"suite": "trixie"}, ["base", "system", "environment", "prepared", "content"]),
     ],
@@ -216,6 +219,45 @@ def test_the_tree_counts_where_it_is_read() -> None:
     assert asked_of(built, tree="one") != asked_of(built, tree="other")
 
 
+def _of_build_system(
+    files: Mapping[str, str], *, time: int = 1_700_000_000, python: str | None = None
+) -> tuple[str, str]:
+    """Return the keys of what the repository itself is built with: as asked for, and as resolved."""
+    recipe = recipe_of(files)
+    asked, system = to_resolve(recipe, datetime.fromtimestamp(time, UTC), "t"), recipe.python.build_systems[""]
+    return build_asked_key("bookworm", asked, system), build_lock_key(base_layer("bookworm"), asked, system, python)
+
+
+_PROJECT = {"pyproject.toml": "[build-system]\nrequires = ['hatchling']\n[project]\nname = 'x'\n"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"pyproject.toml": _PROJECT["pyproject.toml"].replace("hatchling", "hatchling>1")},
+        {"binder.yml": "as_of: 2024-05-31\n"},
+        {"requirements.txt": "--extra-index-url https://index.example.org/simple\n"},
+    ],
+)
+def test_all_that_a_project_is_built_with_counts(more: Mapping[str, str]) -> None:
+    one, other = _of_build_system(_PROJECT), _of_build_system({**_PROJECT, **more})
+    assert (one[0] != other[0], one[1] != other[1]) == (True, True)
+
+
+def test_what_a_project_is_built_with_is_resolved_once_for_all_who_ask_alike() -> None:
+    one = _of_build_system(_PROJECT)
+    needs = {"pyproject.toml": _PROJECT["pyproject.toml"] + "dependencies = ['six']\n", "requirements.txt": "numpy\n"}
+    assert _of_build_system(needs, time=1_800_000_000) == one
+    assert _of_build_system(_PROJECT, python="3.12.1")[1] != one[1]
+    day = _PROJECT | {"binder.yml": "as_of: commit-date\n"}
+    assert _of_build_system(day)[1] != _of_build_system(day, time=1_800_000_000)[1]
+
+
+def test_what_a_project_is_built_with_is_not_asked_of_the_environment() -> None:
+    other = _PROJECT | {"pyproject.toml": _PROJECT["pyproject.toml"].replace("hatchling", "flit_core")}
+    assert asked_of(other) == asked_of(_PROJECT)
+
+
 def test_a_dockerfile_is_one_layer_of_its_commit() -> None:
     commit = commit_of({"Dockerfile": "FROM scratch\n"})
     layer = containerfile_layer(SOURCE, commit)
@@ -236,14 +278,17 @@ def test_a_commit_of_any_time_has_one_that_a_layer_can_hold(time: int) -> None:
     datetime.fromtimestamp(at, UTC)
 
 
-_KINDS = ("base", "system", "environment", "prepared", "content", "conda", "lock", "conda-lock", "containerfile")
+_LAYERS = ("base", "system", "environment", "prepared", "content")
+_KINDS = (*_LAYERS, "conda", "lock", "conda-lock", "build-lock", "containerfile")
 _ROOT = Path(__file__).parents[2]
 _KEYS = """
 from tests.build.test_plan import *
+from tests.build.test_plan import _PROJECT, _of_build_system
 layers = layers_of(DECLARED | {"apt.txt": "tree"})
 conda = environment_layer(base_layer("bookworm"), Lock("", (RECORD,)), {}).key
 locks = asked_of({}), asked_of({"environment.yml": "dependencies: [numpy]"})
-print(*layers.values(), conda, *locks, containerfile_layer(SOURCE, commit_of({})).key)
+built = _of_build_system(_PROJECT)[1]
+print(*layers.values(), conda, *locks, built, containerfile_layer(SOURCE, commit_of({})).key)
 """
 
 
@@ -277,10 +322,10 @@ _ABOVE = {"environment", "prepared", "content"}
 @pytest.mark.parametrize(
     ("template", "kinds"),
     [
-        ("base.sh", {"base", "system", "conda", "lock", "conda-lock", *_ABOVE}),
+        ("base.sh", {"base", "system", "conda", "lock", "conda-lock", "build-lock", *_ABOVE}),
         ("system.sh", {"system", *_ABOVE}),
         ("jupyter.txt", {"lock", "conda-lock"}),
-        ("resolve.sh", {"lock", "conda-lock"}),
+        ("resolve.sh", {"lock", "conda-lock", "build-lock"}),
         ("conda.py", {"conda", "conda-lock"}),
         ("environment.sh", {"conda", *_ABOVE}),
         ("environment.Containerfile", {"conda", *_ABOVE}),

@@ -4,15 +4,19 @@ The samples all come to the same two packages, so that one environment is enough
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from binder.errors import OperatorFault, RepositoryFault
+from binder.names import new_token
 from binder.paths import Paths
 from binder.process import Account
+from build.lock import lock_text
 from build.plan import Layer
 from tests.build.conftest import Build, environment_of
+from tests.build.machines import new_machine, remove_machine, the_base
 from tests.build.package_index import write_wheel
 from tests.builds import Builder, new_builder
 from tests.repositories import Files, LocalRepository, Script
@@ -166,10 +170,89 @@ async def test_a_project_that_cannot_be_installed_is_named(builder: Builder, mak
     assert "never run" not in log.read_text()
 
 
-async def test_a_project_without_network_is_the_operators_fault(
-    paths: Paths, account: Account, builder: Builder, sample: Sample
+@pytest.fixture
+async def cut_off(paths: Paths, account: Account, builder: Builder) -> Builder:
+    """A builder whose builds have no network once their dependencies are there."""
+    return await new_builder(paths, account, builder.host, {"build_network": "dependencies"})
+
+
+@pytest.mark.parametrize("name", _OF_PROJECTS)
+async def test_what_a_project_is_built_with_is_there_before(
+    name: str, builder: Builder, cut_off: Builder, build: Build, sample: Sample
 ) -> None:
-    alone = await new_builder(paths, account, builder.host, {"build_network": "dependencies"})
-    repository = sample("pyproject", _OF_PROJECTS["pyproject"])
+    built = await build(sample(name, {**_OF_PROJECTS[name], "a.txt": new_token()}), by=cut_off)
+    assert await builder.inside(built.image, "cd / && python -c 'import tides; print(tides.HEIGHT)'") == ["3"]
+
+
+async def test_what_was_removed_since_is_fetched_again(
+    builder: Builder, build: Build, make_repository: MakeRepository, reachable_path: Path
+) -> None:
+    """What says that it is there may be wrong."""
+    manifest = "[build-system]\nrequires = ['flit_core']\nbuild-backend = 'flit_core.buildapi'\n"
+    manifest += "[project]\nname = 'tides'\nversion = '1.0'\ndescription = 'Tides'\n"
+    repository = make_repository({"pyproject.toml": manifest, "tides.py": "HEIGHT = 3\n"})
+    built = await build(repository)
+    _, lock = await builder.lock(repository.source, repository.git("rev-parse", "HEAD"))
+    repository.commit({"binder.lock": lock_text(lock)})
+    has = [the_base(), environment_of(built)]
+    machine = await new_machine(
+        reachable_path / "machine", builder, has=has, shares_packages=False, build_network="dependencies"
+    )
+    fetched, forget = [], 'mv "$1/fetched" "$1/../kept"; rm -rf "$1"/*; mv "$1/../kept" "$1/fetched"'
+    try:
+        for script in ("true", "true", forget):
+            await machine.buildah.run_script(script, str(machine.paths.packages / "wheels"), step="clear", take=None)
+            log = repository.folder / new_token()
+            await machine.build(repository.source, repository.commit({"a.txt": new_token()}), log=log)
+            fetched.append(log.read_text().count("Fetching what the repository is built with"))
+    finally:
+        await remove_machine(machine)
+    assert fetched == [1, 0, 1]
+
+
+_ASKS_LATER: Files = {
+    "pyproject.toml": "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'own'\nbackend-path = ['.']\n"
+    "[project]\nname = 'tides'\nversion = '1.0'\n",
+    "own.py": "from hatchling.build import *\n"
+    "def get_requires_for_build_wheel(settings=None):\n    return ['toolz==0.11.1']\n",
+    "tides/__init__.py": "HEIGHT = 3\n",
+}
+
+
+async def test_what_only_a_build_asks_for_is_fetched_where_there_is_network(
+    builder: Builder, cut_off: Builder, build: Build, make_repository: MakeRepository
+) -> None:
+    repository = make_repository(_ASKS_LATER)
+    log = repository.folder / "log"
     with pytest.raises(OperatorFault, match=r"pyproject\.toml needs packages to be built with"):
-        await alone.build(repository.source, repository.git("rev-parse", "HEAD"))
+        await cut_off.build(repository.source, repository.git("rev-parse", "HEAD"))
+    built = await build(repository, log=log)
+    assert "Not all that pyproject.toml is built with is known before" in log.read_text()
+    assert await builder.inside(built.image, "cd / && python -c 'import tides; print(tides.HEIGHT)'") == ["3"]
+
+
+async def test_what_a_project_cannot_be_built_with_is_named_with_its_line(
+    builder: Builder, make_repository: MakeRepository
+) -> None:
+    requires = "[build-system]\nrequires = [\n  'hatchling',\n  'no-such-package-of-anybody',\n]\n"
+    repository = make_repository({"pyproject.toml": f"{requires}[project]\nname = 'tides'\nversion = '1.0'\n"})
+    with pytest.raises(RepositoryFault, match="no-such-package-of-anybody") as caught:
+        await builder.build(repository.source, repository.git("rev-parse", "HEAD"))
+    assert caught.value.place == "pyproject.toml line 4"
+
+
+async def test_a_lock_holds_what_a_project_is_built_with(
+    builder: Builder, build: Build, sample: Sample, make_repository: MakeRepository
+) -> None:
+    repository = sample("pyproject", _OF_PROJECTS["pyproject"])
+    manifest = (repository.folder / "pyproject.toml").read_text()
+    place, lock = await builder.lock(repository.source, repository.git("rev-parse", "HEAD"))
+    assert (place, set(lock.build or {})) == ("binder.lock", {""})
+    assert {"hatchling", "editables"} <= set((lock.build or {})[""].pins)
+    locked = await build(repository, repository.commit({"binder.lock": lock_text(lock)}))
+    before = await build(repository, repository.commit({"binder.lock": lock_text(replace(lock, build=None))}))
+    assert environment_of(before) == environment_of(locked)
+    other = manifest.replace('["hatchling"]', '["hatchling>1"]')
+    repository.commit({"binder.lock": lock_text(lock), "pyproject.toml": other})
+    with pytest.raises(RepositoryFault, match=r"binder\.lock was made from other"):
+        await builder.build(repository.source, repository.git("rev-parse", "HEAD"))

@@ -12,7 +12,7 @@ from build.lock import lock_from, lock_text
 from build.pipeline import Built
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
 from tests.builds import Builder
-from tests.repositories import Script, new_repository
+from tests.repositories import Files, Script, new_repository
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +28,19 @@ async def machines(
     yield one, other
     await remove_machine(one)
     await remove_machine(other)
+
+
+_BUILD_SYSTEM = "[build-system]\nrequires = ['hatchling']\nbuild-backend = 'hatchling.build'\n"
+_PROJECTS: Files = {
+    "pyproject.toml": f"{_BUILD_SYSTEM}[project]\nname = 'tides'\nversion = '1.0'\n",
+    "tides/__init__.py": "HEIGHT = 3\n",
+    "requirements.txt": "./waves\n-e ./edited\n",
+    "waves/setup.py": "from setuptools import setup\nsetup(name='waves', version='1.0', packages=['waves'])\n",
+    "waves/waves/__init__.py": "",
+    "edited/pyproject.toml": f"{_BUILD_SYSTEM}[project]\nname = 'edited'\nversion = '1.0'\n",
+    "edited/edited/__init__.py": "",
+}
+"""What is built of them holds no time, and nothing of where or when it was built."""
 
 
 async def _layers(machine: Builder, built: Built) -> list[str]:
@@ -56,4 +69,11 @@ async def test_a_commit_with_a_lock_is_the_same_on_every_machine(
     here, there = await one.build(repository.source, sha), await other.build(repository.source, sha)
     assert (here.way, there.way) == ("content", "full")
     assert await _layers(one, here) == await _layers(other, there)
+    assert (here.image, here.digest) == (there.image, there.digest)
+    sha = repository.commit({**_PROJECTS, "binder.lock": None})
+    _, lock = await one.lock(repository.source, sha)
+    sha = repository.commit({"binder.lock": lock_text(lock)})
+    here, there = await one.build(repository.source, sha), await other.build(repository.source, sha)
+    assert await one.inside(here.image, "cd / && python -c 'import tides, waves, edited; print(tides.HEIGHT)'") == ["3"]
+    assert (await _layers(one, here))[-1] == (await _layers(other, there))[-1]
     assert (here.image, here.digest) == (there.image, there.digest)

@@ -27,7 +27,7 @@ _SAMPLES = _HERE / "samples" / "recipes"
 _GOLDEN = _HERE / "golden" / "recipes"
 SAMPLES = sorted(path.name for path in _SAMPLES.iterdir())
 
-NO_PYTHON = Python(None, None, {}, (), (), {}, (), (), reads_tree=False)
+NO_PYTHON = Python(None, None, {}, (), (), {}, (), (), reads_tree=False, build_systems={})
 NOTHING = Recipe("", None, NO_PYTHON, None, None, (), {}, None, None, None, Options())
 
 
@@ -226,7 +226,7 @@ def test_lists_of_one_level_are_read_together() -> None:
 
 
 def test_a_content_push_does_not_change_what_is_asked_of_a_package() -> None:
-    project = '[build-system]\n[project]\nname = "x"\ndependencies = ["numpy"]\n'
+    project = '[build-system]\nrequires = []\n[project]\nname = "x"\ndependencies = ["numpy"]\n'
     one = of_files({"pyproject.toml": project, "x.py": "1"})
     other = of_files({"pyproject.toml": project + "[tool.ruff]\n", "x.py": "2", "y.py": ""})
     assert one == other
