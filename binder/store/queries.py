@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState, states_before_end, step
-from binder.store.tables import Build, Report, Repository, Session
+from binder.store.tables import Build, Preview, Report, Repository, Session
 
 ACTIVE_BUILDS = states_before_end(BuildState)
 LIVE_SESSIONS = states_before_end(SessionState)
@@ -20,22 +20,50 @@ async def find_repository(session: AsyncSession, *, host: str, owner: str, name:
     return (await session.scalars(select(Repository).where(Repository.host == host, *same))).first()
 
 
+async def newest_build(session: AsyncSession, *, repository_id: int, sha: str, untrusted: bool) -> Build | None:
+    """Return the newest build of a commit that is good for who asks.
+
+    A trusted build is good for all. One that was made of the commit while it was a fork's is not good for the
+    repository's own branches, once they have the commit.
+    """
+    same = [Build.repository_id == repository_id, Build.sha == sha]
+    if not untrusted:
+        same.append(~Build.untrusted)
+    return (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+
+
+async def is_own_commit(session: AsyncSession, *, repository_id: int, sha: str) -> bool:
+    """Whether a commit is known to be the repository's own, and no fork's: it is, or was, what one of its refs shows.
+
+    Nobody can tell by the sha: GitHub gives out the commits of all forks as if they were the repository's.
+    """
+    own = select(Preview.id).where(Preview.repository_id == repository_id, Preview.head_sha == sha, ~Preview.from_fork)
+    if (await session.scalars(own.limit(1))).first() is not None:
+        return True
+    return await newest_build(session, repository_id=repository_id, sha=sha, untrusted=False) is not None
+
+
 async def want_build(
-    session: AsyncSession, *, repository_id: int, sha: str, preview_id: int | None = None, again: bool = False
+    session: AsyncSession,
+    *,
+    repository_id: int,
+    sha: str,
+    preview_id: int | None = None,
+    again: bool = False,
+    untrusted: bool = False,
 ) -> Build:
-    """Return the newest build of a commit, or queue one where there is none.
+    """Return the newest build of a commit that is good for who asks, or queue one where there is none.
 
     A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not, nor one
     whose image was removed.
     """
-    same = (Build.repository_id == repository_id, Build.sha == sha)
-    newest = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+    newest = await newest_build(session, repository_id=repository_id, sha=sha, untrusted=untrusted)
     kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
     if newest and newest.state in kept and not has_lost_its_image(newest):
         if newest.preview_id is None:
             newest.preview_id = preview_id
         return newest
-    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id)
+    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id, untrusted=untrusted)
     session.add(build)
     await session.flush()
     return build

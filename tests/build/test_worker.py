@@ -21,6 +21,7 @@ from binder.store import Store
 from binder.store.queries import advance_build
 from binder.store.tables import Build, Repository, utc_now
 from build.commits.git import Source
+from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from tests.builds import Builder, new_builder, new_limits
 from tests.leftovers import all_mounts, are_gone, are_there, new_marker, processes_with
@@ -62,7 +63,12 @@ class Shop:
     def worker(self, **options: Any) -> BuildWorker:
         """Return a new worker."""
         buildah, account = self.builder.buildah, self.builder.account
-        chosen: dict[str, Any] = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str]()}
+        chosen: dict[str, Any] = {
+            "at_once": 2,
+            "forks": ForkQuota(1, 60),
+            "log_bytes": 2**20,
+            "secrets": frozenset[str](),
+        }
         chosen |= {"limits": new_limits(self.paths)} | options
         return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
 
