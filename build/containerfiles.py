@@ -98,7 +98,14 @@ class Containerfiles:
             written.write_text(file.text, encoding="utf-8")
             argv = ["buildah", "build", "--isolation", "oci", "--runtime", "runc", "--network", self._network]
             # Docker's format keeps what OCI's has no place for: SHELL, HEALTHCHECK and ONBUILD.
-            argv += ["--pull-never", "--layers", "--format", "docker", "--tag", name_of(self._images, layer)]
+            argv += [
+                "--pull-never",
+                f"--layers={str(file.is_known_by_its_words).lower()}",
+                "--format",
+                "docker",
+                "--tag",
+                name_of(self._images, layer),
+            ]
             argv += ["--ignorefile", str(folder / "context" / asked.ignore) if asked.ignore else "/dev/null"]
             argv += [f"--build-arg={name}={value}" for name, value in BUILD_ARGUMENTS.items()]
             argv += [f"--label={name}={value}" for name, value in asked.labels.items()]

@@ -55,6 +55,11 @@ class Containerfile:
     steps: Mapping[tuple[int, int], int]
     lines: Sequence[int]
 
+    @property
+    def is_known_by_its_words(self) -> bool:
+        """Whether a step that has the same words as an earlier one does the same: not where it reads mounted files."""
+        return "--mount=type=bind," not in self.text
+
 
 @dataclass
 class _Reader:
@@ -109,8 +114,8 @@ def read_containerfile(
 def in_own_layers(file: Containerfile, namespace: str) -> Containerfile:
     """Return a Dockerfile none of whose steps is one of another namespace to Buildah; `""` is that of the author.
 
-    Buildah takes a step that it made before for the same one by its words, not by all the files that it reads: it would
-    take that of a fork, which has the same Dockerfile and another script.
+    Buildah knows a step again by its words and by what is copied: what a fork had it load, or say, would be taken for
+    what the author has.
     """
     if not namespace:
         return file
