@@ -73,6 +73,10 @@ class Paths:
         """Folder of packages that were downloaded and not built here; belongs to the build account."""
         return self.cache / "packages"
 
+    def wheels(self, *, with_credentials: bool) -> Path:
+        """Return the folder of Python's packages: of those that everybody may have, or only who has the credentials."""
+        return self.packages / ("private" if with_credentials else "wheels")
+
     @property
     def libraries(self) -> Path:
         """Folder of Python libraries that builds import, below one folder for each version."""
@@ -94,6 +98,11 @@ class Paths:
         return self.state / "apt"
 
     @property
+    def public_apt(self) -> Path:
+        """Folder of what that step is given for builds without credentials."""
+        return self.state / "public-apt"
+
+    @property
     def credentials(self) -> Path:
         """Folder of what only those steps of a build are given that run nothing of a repository's."""
         return self.state / "credentials"
@@ -102,7 +111,8 @@ class Paths:
         """Make all folders. What belongs to the build account is private to it; the rest can only be read by it."""
         # HAProxy and the build account must get to what is theirs below these, and must not see what else there is.
         shared = (self.cache, self.locks, self.making, self.libraries, self.work)
-        for folder in (self.state, self.run, self.tools, self.apt, self.credentials, *shared):
+        own = (self.state, self.run, self.tools, self.apt, self.public_apt, self.credentials)
+        for folder in (*own, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
         for folder in (self.build_logs, self.sboms, self.github):

@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     builds_at_once: int = Field(default=2, ge=1, le=64)
     """How many builds run side by side; the others wait in the queue."""
 
+    fork_builds_at_once: int = Field(default=1, ge=0, le=64)
+    """How many builds of forks' commits run side by side, one of a repository at most and always fewer than all that
+    may, where more than one may. They wait until no other build does. 0: none is built."""
+
     fetch_timeout_seconds: float = Field(default=300, gt=0)
     """How long fetching a commit may take before the build fails."""
 

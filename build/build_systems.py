@@ -56,7 +56,7 @@ class BuildSystems:
         for lock in sorted({lock for lock in locks if lock}):
             name = digest_of("fetched", foundation.base.key, lock, python, template(_SCRIPT))
             async with self._alone.at(f"fetched-{name}"):
-                if again or not (self._paths.packages / "wheels/fetched" / name).exists():
+                if again or not (self._packages(foundation) / "fetched" / name).exists():
                     await self._fetch(name, foundation, recipe, lock, python, notes, work)
                     fetched = True
         return fetched
@@ -83,7 +83,7 @@ class BuildSystems:
                 name,
                 *uv_options(lock.splitlines()),
                 *(["--python-version", python] if python else []),
-                mounts=self._mounts(given),
+                mounts=self._mounts(foundation, given),
                 step="content",
                 take=notes.take,
                 explain=explain_installation,
@@ -91,9 +91,12 @@ class BuildSystems:
         except RepositoryFault as error:
             notes.line(error.message)
 
-    def _mounts(self, given: Path) -> list[Mount]:
+    def _packages(self, foundation: Foundation) -> Path:
+        return self._paths.wheels(with_credentials=foundation.with_credentials)
+
+    def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        if self._host.netrc:
+        if foundation.with_credentials and self._host.netrc:
             links.append((self._paths.credentials, "/run/credentials", "ro"))
-        packages = (self._paths.packages / "wheels", "/run/packages", "rw")
+        packages = (self._packages(foundation), "/run/packages", "rw")
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *links]

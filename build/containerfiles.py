@@ -22,7 +22,13 @@ from build.images import Images, Record, Texts, name_of, read_record, write_reco
 from build.inventory import packages_in
 from build.log import BuildLog
 from build.plan import Layer, template
-from build.recipes.containerfile import BUILD_ARGUMENTS, Containerfile, check_triggers, read_containerfile
+from build.recipes.containerfile import (
+    BUILD_ARGUMENTS,
+    Containerfile,
+    check_triggers,
+    in_own_layers,
+    read_containerfile,
+)
 from build.recipes.image_names import pulled_images
 
 _UNPACK = """
@@ -36,12 +42,16 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Asked:
-    """A Dockerfile of a commit: where it is, its text, where its ignore file is, and what the image says of itself."""
+    """A Dockerfile of a commit: where it is, its text, where its ignore file is, and what the image says of itself.
+
+    Only those of the same `namespace` share the layers of steps.
+    """
 
     path: str
     text: str
     ignore: str | None
     labels: Mapping[str, str]
+    namespace: str = ""
 
 
 def _exports(paths: Paths, host: HostSettings) -> str:
@@ -80,7 +90,7 @@ class Containerfiles:
         own = self._images.repository
         file = read_containerfile(asked.path, asked.text, own=own, links=links)
         async with using_foreign_images(self._buildah.paths):
-            file = await self._on_pulled(file, asked, own, links, notes)
+            file = in_own_layers(await self._on_pulled(file, asked, own, links, notes), asked.namespace)
             notes.heading(f"Building {asked.path}")
             tar = await archive()
             folder = self._buildah.own_folder(work / "containerfile")
@@ -88,7 +98,14 @@ class Containerfiles:
             written.write_text(file.text, encoding="utf-8")
             argv = ["buildah", "build", "--isolation", "oci", "--runtime", "runc", "--network", self._network]
             # Docker's format keeps what OCI's has no place for: SHELL, HEALTHCHECK and ONBUILD.
-            argv += ["--pull-never", "--layers", "--format", "docker", "--tag", name_of(self._images, layer)]
+            argv += [
+                "--pull-never",
+                f"--layers={str(file.is_known_by_its_words).lower()}",
+                "--format",
+                "docker",
+                "--tag",
+                name_of(self._images, layer),
+            ]
             argv += ["--ignorefile", str(folder / "context" / asked.ignore) if asked.ignore else "/dev/null"]
             argv += [f"--build-arg={name}={value}" for name, value in BUILD_ARGUMENTS.items()]
             argv += [f"--label={name}={value}" for name, value in asked.labels.items()]

@@ -35,7 +35,8 @@ class Content:
     """A layer of files: what it lies on, what runs when the files are there, and what its image says about itself.
 
     `built_with` maps the path of each project to the lock of what it is built with, `manifests` to the file that says
-    what it is. `newest` (UTC) hides what was published later; None hides nothing.
+    what it is. `newest` (UTC) hides what was published later; None hides nothing. `with_credentials`: what was fetched
+    with those of the host may be taken.
     """
 
     layer: Layer
@@ -50,6 +51,7 @@ class Content:
     python: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] | None = None
+    with_credentials: bool = False
 
     @property
     def runs(self) -> bool:
@@ -82,6 +84,7 @@ def content_of(plan: Plan, source: Source) -> Content:
         is_r_package=bool(recipe.r and recipe.r.description),
         python=plan.environment.python,
         labels=labels_of(source, plan.commit),
+        with_credentials=plan.foundation.with_credentials,
         entrypoint=(*plan.environment.entrypoint, f"{HOME}/{recipe.start}") if recipe.start else None,
     )
 
@@ -133,8 +136,8 @@ class Contents:
         await self._images.bring(content.parent)
         given = work / content.layer.kind
         (given / "context").mkdir(parents=True)
-        script = _script(content, has_network=self._network == "host")
-        for name, text in {"content.sh": script, INVENTORY: template(INVENTORY), **_locks(content)}.items():
+        files = {"content.sh": _script(content, has_network=self._network == "host"), INVENTORY: template(INVENTORY)}
+        for name, text in {**files, **_locks(content)}.items():
             (given / name).write_text(text, encoding="utf-8")
         (given / "context" / "content.tar").hardlink_to(archive.path)
         archive.path.chmod(0o644)
@@ -172,7 +175,8 @@ class Contents:
     def _mounts(self, content: Content, given: Path) -> list[Mount]:
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
         if content.projects:
-            links.append((self._paths.packages / "wheels", "/run/packages", "O"))
+            wheels = self._paths.wheels(with_credentials=content.with_credentials)
+            links.append((wheels, "/run/packages", "O"))
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *links]
 
 

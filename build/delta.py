@@ -6,7 +6,7 @@ installed from the same lock. The depth is bounded, and an environment that was 
 the background.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 DEEPEST = 4
@@ -41,10 +41,9 @@ def changed_packages(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[
     return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 
-def nearest(made: Iterable[Made], family: str, wanted: Mapping[str, str]) -> Delta | None:
+def nearest(made: Iterable[Made], families: Collection[str], wanted: Mapping[str, str]) -> Delta | None:
     """Return the cheapest delta, or None where none is worth it: too much changes, or too many lie on each other."""
-    deltas = [
-        Delta(one, changed_packages(one.pins, wanted)) for one in made if one.family == family and one.depth < DEEPEST
-    ]
+    near = (one for one in made if one.family in families and one.depth < DEEPEST)
+    deltas = [Delta(one, changed_packages(one.pins, wanted)) for one in near]
     best = min(deltas, key=lambda delta: (len(delta.changed), delta.start.depth, delta.start.key), default=None)
     return best if best and len(best.changed) <= max(1, _MOST_CHANGED * len(wanted)) else None

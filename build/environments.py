@@ -25,7 +25,16 @@ from build.images import Images, LocalTexts, Record, Texts, name_of, read_record
 from build.inventory import INVENTORY, Listing
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
-from build.plan import BEGINNING_OF_TIME, ENVIRONMENT_HOME, HOME, Layer, environment_family, template
+from build.plan import (
+    BEGINNING_OF_TIME,
+    ENVIRONMENT_HOME,
+    EVERYBODYS,
+    HOME,
+    Layer,
+    Namespaces,
+    environment_family,
+    template,
+)
 from build.rattler import conda_library
 from build.recipes.conda import explain_conda
 from build.recipes.cran import Need
@@ -50,6 +59,7 @@ class Wanted:
 
     `r` maps files to R's inputs; `variables` are the author's own.
     `install_r` and `needs` are where R's packages are asked for.
+    `namespaces` are those of the build that wants it.
     """
 
     layer: Layer
@@ -60,6 +70,7 @@ class Wanted:
     has_r: bool = False
     install_r: str | None = None
     needs: Sequence[Need] = ()
+    namespaces: Namespaces = EVERYBODYS
 
     @property
     def python(self) -> str:
@@ -188,12 +199,13 @@ class Environments:
                 return
             # Whatever comes of it, it is tried once: the environment is there, and is right.
             self._near.forget(f"{_AGAIN}{key}")
-            parent, lock = json.loads(text)["parent"], lock_from(json.loads(text)["lock"])
+            again = json.loads(text)
+            parent, lock, namespace = again["parent"], lock_from(again["lock"]), again.get("namespace", "")
             if lock is None:
                 return
             await mark_used(self._paths, [layer.tag, Layer(*parent).tag])
             before = await read_record(self._texts, layer)
-            wanted = Wanted(layer, Layer(*parent), lock, {})
+            wanted = Wanted(layer, Layer(*parent), lock, {}, namespaces=Namespaces(namespace, namespace))
             if wanted.parent in await self._images.present([wanted.parent]):
                 await self._images.bring(wanted.parent)
                 await self._make_whole(wanted, notes, work)
@@ -205,9 +217,8 @@ class Environments:
         """Return the delta that is worth it; Conda's packages, R's and variables are not exchanged one by one."""
         if not wanted.is_plain:
             return None
-        delta = nearest(
-            await self._there(self._near.environments()), environment_family(wanted.parent), wanted.lock.pins
-        )
+        families = {environment_family(wanted.parent, namespace) for namespace in ("", wanted.namespaces.taken)}
+        delta = nearest(await self._there(self._near.environments()), families, wanted.lock.pins)
         if delta is None:
             return None
         await mark_used(self._paths, [f"environment-{delta.start.key}"])
@@ -224,9 +235,10 @@ class Environments:
         start = Layer("environment", delta.start.key)
         size = (await read_record(self._texts, start)).size_bytes
         await self._install(wanted, start, "delta", notes, work, depth=delta.start.depth + 1, size_bytes=size)
-        parent = (wanted.parent.kind, wanted.parent.key)
-        again = json.dumps({"parent": parent, "lock": lock_text(wanted.lock)})
-        await self._near.write(f"{_AGAIN}{wanted.layer.key}", again)
+        if wanted.namespaces.is_trusted:  # a fork's is not worth the time of a machine that has nothing else to do
+            parent, namespace = (wanted.parent.kind, wanted.parent.key), wanted.namespaces.taken
+            again = json.dumps({"parent": parent, "lock": lock_text(wanted.lock), "namespace": namespace})
+            await self._near.write(f"{_AGAIN}{wanted.layer.key}", again)
 
     async def _make_whole(self, wanted: Wanted, notes: BuildLog, work: Path) -> None:
         notes.heading("Installing the environment")
@@ -284,7 +296,7 @@ class Environments:
         await self._images.keep(wanted.layer)
         record = Record(
             seconds=round(monotonic() - began, 3),
-            family=environment_family(wanted.parent) if wanted.is_plain else None,
+            family=_family_of(wanted, way),
             depth=depth,
             size_bytes=size.bytes or size_bytes,
             pins=wanted.lock.pins,
@@ -294,13 +306,23 @@ class Environments:
 
     async def _mounts(self, given: Path, way: Way, wanted: Wanted) -> list[Mount]:
         # Into the folder that all share goes only what was installed without any of it having run.
-        is_trusted = way == "whole" and not wanted.lock.conda and not wanted.r
-        packages: Mount = (self._paths.packages / "wheels", "/run/packages", "rw" if is_trusted else "O")
+        runs_nothing = way == "whole" and not wanted.lock.conda and not wanted.r
+        wheels = self._paths.wheels(with_credentials=wanted.namespaces.with_credentials)
+        packages: Mount = (wheels, "/run/packages", "rw" if runs_nothing else "O")
         links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        if is_trusted and self._host.netrc:
+        if runs_nothing and wanted.namespaces.with_credentials and self._host.netrc:
             links.append((self._paths.credentials, "/run/credentials", "ro"))
         library = [await conda_library(self._paths)] if wanted.lock.conda else []
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *library, *links]
+
+
+def _family_of(wanted: Wanted, way: Way) -> str | None:
+    """Return the family in which others may begin with an environment: none, where code of a package ran in it.
+
+    That may have changed files of other packages, which an exchange would leave as they are.
+    """
+    may = wanted.is_plain and wanted.namespaces.is_trusted and way != "built"
+    return environment_family(wanted.parent, wanted.namespaces.taken) if may else None
 
 
 def _differing(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> list[str]:

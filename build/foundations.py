@@ -12,7 +12,17 @@ from build.base import make_base
 from build.buildah import Buildah, Mount
 from build.images import Images, Record, Texts, name_of, write_record
 from build.log import BuildLog
-from build.plan import BASE_PACKAGES, BEGINNING_OF_TIME, Layer, base_layer, debian_packages, system_layer
+from build.plan import (
+    BASE_PACKAGES,
+    BEGINNING_OF_TIME,
+    EVERYBODYS,
+    Layer,
+    Namespaces,
+    base_layer,
+    debian_packages,
+    in_namespace,
+    system_layer,
+)
 from build.recipes.recipe import Recipe
 from build.system_faults import explain_system
 from templates import render
@@ -22,7 +32,8 @@ from templates import render
 class Foundation:
     """What an environment lies on: Debian's release, its base, and the layer of packages (the base, where none are).
 
-    Those of `preferred` are taken if Debian has them.
+    Those of `preferred` are taken if Debian has them. `with_credentials` says whether those of the host may be used for
+    it, and for what lies on it.
     """
 
     suite: str
@@ -30,23 +41,30 @@ class Foundation:
     system: Layer
     packages: Sequence[str]
     preferred: Sequence[str]
+    with_credentials: bool = False
 
 
-def foundation_of(suite: str, recipe: Recipe, preferred: Sequence[str]) -> Foundation:
+def foundation_of(
+    suite: str, recipe: Recipe, preferred: Sequence[str], namespaces: Namespaces = EVERYBODYS
+) -> Foundation:
     """Return what the environment of a recipe lies on; `preferred` are packages that are taken if Debian has them."""
     base, packages = base_layer(suite), debian_packages(recipe)
-    return Foundation(suite, base, system_layer(base, packages, preferred), packages, preferred)
+    system = system_layer(base, packages, preferred)
+    if system != base:
+        # Nothing of a repository runs there: a fork's is everybody's too.
+        system = in_namespace(namespaces.taken, system)
+    return Foundation(suite, base, system, packages, preferred, namespaces.with_credentials)
 
 
 class Foundations:
     """Makes the lowest layers."""
 
-    def __init__(self, buildah: Buildah, images: Images, texts: Texts, alone: Alone, mounts: Sequence[Mount]) -> None:
+    def __init__(self, buildah: Buildah, images: Images, texts: Texts, alone: Alone) -> None:
         self._buildah = buildah
+        self._paths = buildah.paths
         self._images = images
         self._texts = texts
         self._alone = alone
-        self._mounts = mounts
 
     async def lay(self, wanted: Foundation, recipe: Recipe, notes: BuildLog, work: Path) -> None:
         """See that Buildah has the foundation.
@@ -91,11 +109,13 @@ class Foundations:
         def explain(output: str) -> BinderError | None:
             return explain_system(output, f"{recipe.folder}apt.txt", recipe.system_lines)
 
+        apt = self._paths.apt if wanted.with_credentials else self._paths.public_apt
+        mounts: list[Mount] = [(self._paths.tools, "/run/binder", "ro"), (apt, "/run/apt", "ro")]
         await self._buildah.make(
             name_of(self._images, wanted.system),
             file,
             given,
-            mounts=[*self._mounts, (given, "/run/asked", "ro")],
+            mounts=[*mounts, (given, "/run/asked", "ro")],
             created=BEGINNING_OF_TIME,
             step="system",
             take=notes.take,

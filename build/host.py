@@ -90,6 +90,19 @@ class HostSettings:
     keyrings: Mapping[Path, str]
     netrc: str = ""
 
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there are packages that only this host's credentials open: of Python or of Debian."""
+        return bool(self.netrc) or self.public_sources != self.sources
+
+    @property
+    def public_sources(self) -> dict[str, str]:
+        """Those of apt's sources that are open to all, by Debian release."""
+        return {
+            suite: _lines(line for line in text.splitlines() if not _CREDENTIALS.search(line))
+            for suite, text in self.sources.items()
+        }
+
 
 def pip_settings(listing: str) -> dict[str, str]:
     """Return pip's settings by option, from what `pip config list` prints; the environment wins over the files."""
@@ -288,19 +301,21 @@ def write_host_folder(settings: HostSettings, paths: Paths) -> None:
     texts = {
         folder / "environment": shell_text(settings.variables),
         folder / "uv.toml": uv_settings(settings.variables),
-        paths.apt / "apt.conf": settings.apt,
         paths.apt / "apt-host.conf": settings.apt_of_host,
-        **{paths.apt / f"sources-{suite}.list": text for suite, text in settings.sources.items()},
     }
+    keyrings = {name: path.read_bytes() for path, name in settings.keyrings.items() if path.is_file()}
     files = {path: text.encode() for path, text in texts.items()}
     if settings.certificates:
         files[folder / "certificates.pem"] = settings.certificates.read_bytes()
-    keyrings = paths.apt / "keyrings"
-    keyrings.mkdir(exist_ok=True)
-    files |= {keyrings / name: path.read_bytes() for path, name in settings.keyrings.items() if path.is_file()}
+    for apt, sources in ((paths.apt, settings.sources), (paths.public_apt, settings.public_sources)):
+        (apt / "keyrings").mkdir(exist_ok=True)
+        (apt / "keyrings").chmod(0o755)
+        files |= {apt / "keyrings" / name: content for name, content in keyrings.items()}
+        files |= {apt / f"sources-{suite}.list": text.encode() for suite, text in sources.items()}
+        files[apt / "apt.conf"] = settings.apt.encode()
     files[paths.credentials / "netrc"] = settings.netrc.encode()
     for path, content in files.items():
         path.write_bytes(content)
         path.chmod(0o644)
-    for path in (folder, keyrings, copy.parent, copy):
+    for path in (folder, copy.parent, copy):
         path.chmod(0o755)

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from binder.build_words import words_of_size
@@ -13,6 +13,7 @@ from binder.errors import OperatorFault, RepositoryFault
 from build.buildah import LIMITED_TO
 
 _LOOK_AT_DISK_SECONDS = 1.0
+_PROCESSORS_OF_FORKS = 0.25
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,15 @@ class BuildLimits:
     disk_reserve_bytes: int
 
     @asynccontextmanager
-    async def within(self, name: str) -> AsyncIterator[None]:
+    async def within(self, name: str, *, untrusted: bool = False) -> AsyncIterator[None]:
         """See that what the block starts gets no more than a build may use; whatever is left of it is ended.
 
+        What is `untrusted` gets less of the processors while others want them, too.
         Raises: RepositoryFault, where the block failed because it wanted more memory; OperatorFault, where it was
         broken off because the disk, which is everybody's, was about to be full.
         """
-        mark = LIMITED_TO.set(self.cgroups.make(name, self.allowed))
+        allowed = replace(self.allowed, cpus=self.allowed.cpus * (_PROCESSORS_OF_FORKS if untrusted else 1.0))
+        mark = LIMITED_TO.set(self.cgroups.make(name, allowed))
         try:
             async with self._room():
                 yield

@@ -24,7 +24,7 @@ from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
 from build.faults import NotFetchedFault
 from build.images import Images, Record, Texts, name_of, read_record
-from build.plan import Layer, containerfile_layer, time_of
+from build.plan import Layer, containerfile_layer, in_namespace, time_of
 from build.planner import Archiving, Job, Plan, Planner
 from build.recipes.recipe import Recipe
 from build.ways import BuiltLayer, Way, saved_by, way_of, why_of
@@ -118,14 +118,17 @@ class Pipeline:
     async def _build_containerfile(
         self, job: Job, commit: Commit, recipe: Recipe, archive: Archiving, watch: Watch
     ) -> Built:
-        layer, path = containerfile_layer(job.source.url, commit), recipe.containerfile or ""
+        path, namespaces = recipe.containerfile or "", self._planner.namespaces_of(job)
+        # Credentials of the host have no part in it.
+        namespace = "" if namespaces.is_trusted else namespaces.kept
+        layer = in_namespace(namespace, containerfile_layer(job.source.url, commit))
         await mark_used(self._paths, [layer.tag])
         async with self._alone.at(layer.tag):
             before = await self._images.present([layer])
             await job.planned([BuiltLayer(layer, layer in before)])
             if layer not in before:
                 text = await self._planner.text_of(job, commit, path)
-                asked = Asked(path, text, recipe.ignore, labels_of(job.source, commit))
+                asked = Asked(path, text, recipe.ignore, labels_of(job.source, commit), namespace)
                 async with watch.phase("image"):
                     await self._containerfiles.build(layer, asked, commit, archive, job.log, job.work)
         await job.enter(BuildState.PUSHING)
@@ -146,6 +149,8 @@ class Pipeline:
         await mark_used(self._paths, [layer.tag for layer in plan.layers])
         async with self._alone.at(plan.content.tag):
             before = await self._images.present(plan.layers)
+            if any(layer.is_taken and layer not in before for layer in plan.layers):
+                raise WorldFault(_REMOVED)
             await job.planned([BuiltLayer(layer, _is_reused(layer, plan, before)) for layer in plan.layers])
             if plan.content not in before:
                 if plan.environment.layer not in before:

@@ -2,18 +2,19 @@
 
 A key is a digest of a layer's inputs and of its parent's key, never of the repository's name: repositories with the
 same environment share one image. Only the uppermost layer, with its labels, is one commit's own. Settings of the host
-(mirrors, certificates) are in no key.
+(mirrors, certificates) are in no key. A namespace keeps apart what may not be shared: what was made with credentials
+of the host, and what forks made.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
 from binder.names import digest_of
-from build.commits.git import Commit
+from build.commits.git import Commit, Source
 from build.commits.tree import Entry
 from build.lock import Lock
 from build.recipes.recipe import BuildSystem, Recipe
@@ -22,6 +23,7 @@ from templates import source_path
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_WITH_CREDENTIALS = "with credentials"
 
 LayerKind = Literal["base", "system", "environment", "prepared", "content"]
 
@@ -43,15 +45,65 @@ HOME = "/home/jovyan"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of an image: its kind, and the key that its inputs have."""
+    """One layer of an image: its kind, and the key that its inputs have.
+
+    `is_taken`: it was there, and whoever plans with it may not make it.
+    """
 
     kind: LayerKind
     key: str
+    is_taken: bool = field(default=False, compare=False)
 
     @property
     def tag(self) -> str:
         """The tag of the image that ends with this layer."""
         return f"{self.kind}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Namespaces:
+    """What a build may take of what others made (`taken`), and where it keeps what it makes itself (`kept`).
+
+    The namespace `""` is everybody's. A commit of a fork takes what is everybody's, and adds nothing to it.
+    """
+
+    taken: str = ""
+    kept: str = ""
+
+    @property
+    def with_credentials(self) -> bool:
+        """Whether credentials of the host may be used, and what was made with them."""
+        return self.taken == _WITH_CREDENTIALS
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether others may take what the build makes."""
+        return self.taken == self.kept
+
+
+EVERYBODYS = Namespaces()
+"""Those of a trusted build on a host without credentials."""
+
+
+def namespaces_for(source: Source, *, has_credentials: bool) -> Namespaces:
+    """Return the namespaces of a build of a commit that comes from `source`, on a host that may have credentials."""
+    if not source.trusted:
+        return Namespaces("", f"fork of {source.url}")
+    return Namespaces(_WITH_CREDENTIALS, _WITH_CREDENTIALS) if has_credentials else EVERYBODYS
+
+
+def in_namespace(namespace: str, layer: Layer) -> Layer:
+    """Return a layer as it is called in a namespace."""
+    return replace(layer, key=_key_in(namespace, layer.key))
+
+
+def lock_tags(key: str, namespaces: Namespaces) -> tuple[str, str]:
+    """Return the tag of a lock that may be taken, and of that which is kept."""
+    return f"lock-{_key_in(namespaces.taken, key)}", f"lock-{_key_in(namespaces.kept, key)}"
+
+
+def _key_in(namespace: str, key: str) -> str:
+    return digest_of("namespace", namespace, key) if namespace else key
 
 
 @dataclass(frozen=True)
@@ -64,6 +116,7 @@ class ToResolve:
     recipe: Recipe
     newest: datetime | None
     tree: str | None
+    namespaces: Namespaces = EVERYBODYS
 
 
 @cache
@@ -101,11 +154,11 @@ def system_layer(base: Layer, packages: Sequence[str], preferred: Sequence[str] 
     return Layer("system", digest_of("system", base.key, packages, preferred, template("system.sh")))
 
 
-def to_resolve(recipe: Recipe, committed_at: datetime, tree: str) -> ToResolve:
+def to_resolve(recipe: Recipe, committed_at: datetime, tree: str, namespaces: Namespaces = EVERYBODYS) -> ToResolve:
     """Return what the environment of a commit is resolved from."""
     as_of = recipe.options.as_of
     newest = committed_at if as_of == "commit-date" else _end_of(as_of) if isinstance(as_of, date) else None
-    return ToResolve(recipe, newest, tree if recipe.python.reads_tree else None)
+    return ToResolve(recipe, newest, tree if recipe.python.reads_tree else None, namespaces)
 
 
 def _end_of(day: date) -> datetime:
@@ -141,9 +194,10 @@ def build_lock_key(base: Layer, asked: ToResolve, system: BuildSystem, python: s
     return digest_of("build-lock", base.key, build_asked_key("", asked, system), newest, python, template("resolve.sh"))
 
 
-def environment_family(parent: Layer) -> str:
+def environment_family(parent: Layer, namespace: str = "") -> str:
     """Return what environments have in common that differ only in their packages: one can be made of another."""
-    return digest_of("family", parent.key, template("environment.sh"), template("environment.Containerfile"))
+    scripts = (template("environment.sh"), template("environment.Containerfile"))
+    return _key_in(namespace, digest_of("family", parent.key, *scripts))
 
 
 def environment_layer(

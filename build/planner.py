@@ -9,21 +9,27 @@ from pathlib import Path
 
 from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
+from binder.paths import Paths
+from binder.uses import mark_used
 from build.commits.content import Tar
 from build.commits.git import Commit, Git, Source
 from build.environments import Wanted
 from build.foundations import Foundation, foundation_of
+from build.images import Images
 from build.lock import Lock, lock_from
 from build.log import BuildLog
 from build.plan import (
     BEGINNING_OF_TIME,
     ENVIRONMENT_HOME,
     Layer,
+    Namespaces,
     ToResolve,
     asked_key,
     build_asked_key,
     content_layer,
     environment_layer,
+    in_namespace,
+    namespaces_for,
     prepared_layer,
     time_of,
     to_resolve,
@@ -93,9 +99,14 @@ class Plan:
 class Planner:
     """Plans builds."""
 
-    def __init__(self, git: Git, resolution: Resolution, *, suite: str) -> None:
+    def __init__(
+        self, paths: Paths, git: Git, resolution: Resolution, images: Images, *, suite: str, has_credentials: bool
+    ) -> None:
+        self._paths = paths
         self._git = git
         self._resolution = resolution
+        self._images = images
+        self._has_credentials = has_credentials
         self._suite = suite
         self._pythons = tuple(dict.fromkeys([PYTHON_OF_SUITE[suite], *PYTHON_OF_SUITE.values()]))
 
@@ -141,8 +152,9 @@ class Planner:
 
         Raises: BinderError.
         """
+        namespaces = self.namespaces_of(job)
         foundation, needs, of_r = await self._foundation(job, commit, recipe)
-        asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
+        asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree, namespaces)
         lock = await self._committed_lock(job, commit, foundation, asked)
         lock = lock or await self._resolution.lock(foundation, asked, archive, job.log, job.work)
         lock = await self._resolution.with_build_systems(foundation, asked, lock, job.log, job.work)
@@ -151,10 +163,27 @@ class Planner:
         r = recipe.r
         # R finds its packages by a variable of the image, also where the repository asks for none of them.
         layer = environment_layer(foundation.system, lock, of_r, variables | ({"R": "yes"} if r else {}))
-        wanted = Wanted(layer, foundation.system, lock, of_r, variables, r is not None, r.install if r else None, needs)
+        layer = await self._placed(layer, namespaces)
+        install_r = r.install if r else None
+        wanted = Wanted(layer, foundation.system, lock, of_r, variables, r is not None, install_r, needs, namespaces)
         prepared = prepared_layer(layer, recipe, commit.files)
-        content = content_layer(prepared, job.source.url, commit, built_with)
+        if prepared != layer:
+            prepared = await self._placed(prepared, namespaces)
+        content = in_namespace(namespaces.kept, content_layer(prepared, job.source.url, commit, built_with))
         return Plan(commit, recipe, asked.newest, built_with, foundation, wanted, prepared, content)
+
+    def namespaces_of(self, job: Job) -> Namespaces:
+        """Return what a job may take of others, and where it keeps what it makes."""
+        return namespaces_for(job.source, has_credentials=self._has_credentials)
+
+    async def _placed(self, layer: Layer, namespaces: Namespaces) -> Layer:
+        """Return a layer in the namespace that it is to be had in: what may only be taken has to be there."""
+        kept = in_namespace(namespaces.kept, layer)
+        if namespaces.is_trusted:
+            return kept
+        taken = replace(in_namespace(namespaces.taken, layer), is_taken=True)
+        await mark_used(self._paths, [taken.tag])
+        return taken if taken in await self._images.present([taken]) else kept
 
     async def text_of(self, job: Job, commit: Commit, path: str) -> str:
         """Return the text of a file of a commit."""
@@ -174,7 +203,8 @@ class Planner:
             )
         async with self.archiving(job, commit, recipe) as archive:
             foundation, _, _ = await self._foundation(job, commit, recipe)
-            asked = to_resolve(recipe, datetime.fromtimestamp(time_of(commit), UTC), commit.tree)
+            committed_at = datetime.fromtimestamp(time_of(commit), UTC)
+            asked = to_resolve(recipe, committed_at, commit.tree, self.namespaces_of(job))
             lock = await self._resolution.lock(foundation, asked, archive, job.log, job.work)
             lock = await self._resolution.with_build_systems(foundation, asked, lock, job.log, job.work)
         return f"{recipe.folder}{LOCK_FILE}", lock
@@ -191,7 +221,8 @@ class Planner:
             default=self._suite,
         )
         needs, of_r = await self._of_r(job, commit, recipe, suite)
-        return foundation_of(suite, recipe, preferred_packages(needs, dated=bool(r and r.snapshot))), needs, of_r
+        preferred = preferred_packages(needs, dated=bool(r and r.snapshot))
+        return foundation_of(suite, recipe, preferred, self.namespaces_of(job)), needs, of_r
 
     async def _of_r(
         self, job: Job, commit: Commit, recipe: Recipe, suite: str

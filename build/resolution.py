@@ -31,6 +31,7 @@ from build.plan import (
     build_lock_key,
     default_packages,
     lock_key,
+    lock_tags,
     template,
 )
 from build.rattler import conda_library
@@ -110,17 +111,23 @@ class Resolution:
 
         Raises: BinderError.
         """
-        tag = f"lock-{lock_key(foundation.base, asked)}"
-        async with self._alone.at(tag):
-            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+        tags = lock_tags(lock_key(foundation.base, asked), asked.namespaces)
+        async with self._alone.at(tags[-1]):
+            if lock := await self._kept(tags):
                 return lock
             await self._foundations.lay(foundation, asked.recipe, notes, work)
             notes.heading("Resolving the environment")
             conda = await self._conda(foundation, asked, notes, work)
             lock = await self._pypi(foundation, asked, conda, archive, notes, work)
             lock = replace(lock, made_of=asked_key(foundation.suite, asked))
-            await self._texts.write(tag, lock_text(lock))
+            await self._texts.write(tags[-1], lock_text(lock))
             return lock
+
+    async def _kept(self, tags: Iterable[str]) -> Lock | None:
+        for tag in dict.fromkeys(tags):
+            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+                return lock
+        return None
 
     async def with_build_systems(
         self, foundation: Foundation, asked: ToResolve, lock: Lock, notes: BuildLog, work: Path
@@ -141,20 +148,22 @@ class Resolution:
         made_of = build_asked_key(foundation.suite, asked, system)
         if not system.requires:
             return Lock("", made_of=made_of)
-        tag = f"lock-{build_lock_key(foundation.base, asked, system, of.python)}"
-        async with self._alone.at(tag):
-            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+        tags = lock_tags(build_lock_key(foundation.base, asked, system, of.python), asked.namespaces)
+        async with self._alone.at(tags[-1]):
+            if lock := await self._kept(tags):
                 return lock
             await self._foundations.lay(foundation, asked.recipe, notes, work)
             notes.heading(f"Resolving what {system.file} is built with")
             options = asked.recipe.python.index_options
-            given = _folder(work / tag)
+            given = _folder(work / tags[-1])
             _write(given / "files" / _BUILD_SYSTEM, "".join(f"{line}\n" for line in [*options, *system.requires]))
             lines = {name: (system.file, line) for name, line in system.lines.items()}
             arguments = [*uv_options(options), _BUILD_SYSTEM, *_python_options(of), *_day_options(asked)]
-            found = await self._compiled(foundation, arguments, self._mounts(given), {system.file: ""}, lines, notes)
+            found = await self._compiled(
+                foundation, arguments, self._mounts(foundation, given), {system.file: ""}, lines, notes
+            )
             lock = Lock("\n".join([*options, *found, ""]), made_of=made_of)
-            await self._texts.write(tag, lock_text(lock))
+            await self._texts.write(tags[-1], lock_text(lock))
             return lock
 
     async def _conda(
@@ -173,7 +182,7 @@ class Resolution:
         await self._buildah.run_inside(
             name_of(self._images, foundation.system),
             _CONDA,
-            mounts=[*self._mounts(given), await conda_library(self._paths)],
+            mounts=[*self._mounts(foundation, given), await conda_library(self._paths)],
             step="environment",
             take=answer.take,
             explain=lambda output: explain_conda(output, request),
@@ -196,7 +205,7 @@ class Resolution:
         roots = {**python.asked, _DEFAULTS: default_packages()}
         for path, text in {**roots, **constraints}.items():
             _write(given / "files" / path, text)
-        mounts = self._mounts(given)
+        mounts = self._mounts(foundation, given)
         if python.reads_tree:
             mounts.append(((await archive()).path, "/run/tree.tar", "ro"))
         arguments = [
@@ -234,14 +243,14 @@ class Resolution:
             )
             return without_places(answer.lines or ())
 
-        return await self._signed_in(resolve, mounts, notes) or await resolve(mounts)
+        has_credentials = bool(foundation.with_credentials and self._host.netrc)
+        found = await self._signed_in(resolve, mounts, notes) if has_credentials else None
+        return found or await resolve(mounts)
 
     async def _signed_in(
         self, resolve: Callable[..., Awaitable[list[str]]], mounts: list[Mount], notes: BuildLog
     ) -> list[str] | None:
-        """Resolve with the host's credentials where it has some, and without building anything; None if that fails."""
-        if not self._host.netrc:
-            return None
+        """Resolve with the host's credentials, and without building anything; None if that fails."""
         try:
             return await resolve([*mounts, (self._paths.credentials, "/run/credentials", "ro")], "--no-build")
         except RepositoryFault as error:
@@ -249,9 +258,9 @@ class Resolution:
             notes.heading("Resolving again, without this service's credentials, for something must be built")
             return None
 
-    def _mounts(self, given: Path) -> list[Mount]:
+    def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
         links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        wheels = (self._paths.packages / "wheels", "/run/packages", "O")
+        wheels = (self._paths.wheels(with_credentials=foundation.with_credentials), "/run/packages", "O")
         return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), wheels, *links]
 
 

@@ -1,7 +1,7 @@
 """The loop of builds: takes what is queued, a few at a time, and sees each through to an image or a fault.
 
 A build whose row was ended by somebody else (superseded, cancelled) is stopped at once. One whose worker died is
-queued again: what it had made is found by its keys.
+queued again: what it had made is found by its keys. Builds of forks' commits wait for all others, and are few.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +31,7 @@ from build.limits import BuildLimits
 from build.log import BuildLog
 from build.pipeline import Built, Pipeline
 from build.planner import Job
+from build.quotas import IN_WORK, ForkQuota
 from build.sbom import Package, sbom_of
 from build.ways import BuiltLayer
 
@@ -37,7 +39,6 @@ log = logger(__name__)
 
 _LEASE_SECONDS = 30.0
 _PAUSES_SECONDS = (1.0, 4.0)
-_IN_WORK = (BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING)
 
 
 class Sources(Protocol):
@@ -102,6 +103,7 @@ class BuildWorker:
         account: Account,
         *,
         at_once: int,
+        forks: ForkQuota,
         log_bytes: int,
         secrets: frozenset[str],
         limits: BuildLimits,
@@ -113,6 +115,7 @@ class BuildWorker:
         self._paths: Paths = buildah.paths
         self._account = account
         self._at_once = at_once
+        self._forks = forks
         self._log_bytes = log_bytes
         self._secrets = secrets
         self._limits = limits
@@ -125,8 +128,7 @@ class BuildWorker:
         await self._queue_orphans()
         if len(self._tasks) >= self._at_once:
             return False
-        queued = Build.state == BuildState.QUEUED
-        build = await self._store.claim(Build, queued, now=utc_now(), lease_seconds=_LEASE_SECONDS)
+        build = await self._forks.claim(self._store, lease_seconds=_LEASE_SECONDS)
         if build is None:
             return False
         task = asyncio.create_task(self._run(build), name=f"build-{build.id}")
@@ -165,7 +167,7 @@ class BuildWorker:
 
     async def _queue_orphans(self) -> None:
         free = or_(Build.lease_until.is_(None), Build.lease_until < utc_now())
-        orphans = select(Build).where(Build.state.in_(_IN_WORK), free, Build.id.not_in(self._tasks))
+        orphans = select(Build).where(Build.state.in_(IN_WORK), free, Build.id.not_in(self._tasks))
         async with self._store.read() as session:
             if (await session.scalars(orphans)).first() is None:
                 return
@@ -188,8 +190,10 @@ class BuildWorker:
             await self._end(build.id, fault)
             return
         try:
-            async with self._lease(build.id), self._folder(build.id) as work, self._limits.within(str(build.id)):
-                built = await self._attempts(build, repository, notes, work)
+            limits = self._limits.within(str(build.id), untrusted=build.untrusted)
+            async with self._lease(build.id), self._folder(build.id) as work, limits:
+                async with self._forks.time(build):
+                    built = await self._attempts(build, repository, notes, work)
                 await self._finish(build, repository, built)
             bound.info("build_made", way=built.way, seconds=built.seconds)
         except asyncio.CancelledError:
@@ -214,7 +218,7 @@ class BuildWorker:
             folder = work / str(attempt)
             folder.mkdir(mode=0o711)
             try:
-                source = await self._sources.source_of(repository)
+                source = replace(await self._sources.source_of(repository), trusted=not build.untrusted)
                 if source.token:
                     notes.add_secret(source.token)
                 return await self._pipeline.build(
@@ -241,7 +245,7 @@ class BuildWorker:
                 self._stopping.add(build_id)
                 raise asyncio.CancelledError
             # An attempt that is not the first passes through states that the build has behind it.
-            if build.state not in _IN_WORK[_IN_WORK.index(state) :]:
+            if build.state not in IN_WORK[IN_WORK.index(state) :]:
                 advance_build(build, state, utc_now())
 
     async def _note_plan(self, build_id: int, layers: Sequence[BuiltLayer]) -> None:
@@ -308,6 +312,15 @@ class BuildWorker:
             await self._remove(folder)
 
     async def _remove(self, folder: Path) -> None:
+        # Whoever is stopped while it cleans up still does so.
+        removing = asyncio.create_task(self._remove_now(folder))
+        try:
+            await asyncio.shield(removing)
+        except asyncio.CancelledError:
+            await removing
+            raise
+
+    async def _remove_now(self, folder: Path) -> None:
         if self._account.is_other:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         else:

@@ -65,7 +65,7 @@ async def known_of(session: AsyncSession, host: str, look: Look, sha: str) -> tu
     if repository is None:
         return Known(), None
     preview = await preview_of(session, repository, look)
-    build = await newest_build(session, repository_id=repository.id, sha=sha)
+    build = await newest_build(session, repository_id=repository.id, sha=sha, untrusted=True)
     is_wanted = build is not None and build.preview_id is not None and build.state in _WANTED
     cancelled_by = await _cancelled_by(session, repository, look, sha)
     known = Known(is_wanted, preview.approved_sha if preview else None, cancelled_by)
@@ -164,7 +164,7 @@ async def _note_decision(
         note(session, cause, preview, "approve", None, sha=sha)
     if decision.action == "build":
         repository_id = preview.repository_id
-        before = await newest_build(session, repository_id=repository_id, sha=sha)
+        before = await newest_build(session, repository_id=repository_id, sha=sha, untrusted=True)
         build = await want_build(session, repository_id=repository_id, sha=sha, preview_id=preview.id, again=seen.asked)
         has_moved = before is None or before.id != build.id
     note(session, cause, preview, decision.action if has_moved else "known", decision.reason, sha=sha)

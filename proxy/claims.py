@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
 from binder.store import Store
-from binder.store.queries import LIVE_SESSIONS, advance_session, has_lost_its_image, want_build
+from binder.store.queries import LIVE_SESSIONS, advance_session, has_lost_its_image, newest_build, want_build
 from binder.store.tables import Build, Session
 from proxy.commits import Commit
 from proxy.launch import (
@@ -59,9 +59,11 @@ async def _act(
 ) -> Launched:
     if build is None or isinstance(decision, QueueBuild):
         again = isinstance(decision, QueueBuild) and decision.again
-        return Launched(
-            await want_build(session, repository_id=commit.repository.id, sha=commit.sha, again=again), Wait()
+        # A click is no approval: what may be a fork's is built as a fork's, for whoever it was that named its sha.
+        build = await want_build(
+            session, repository_id=commit.repository.id, sha=commit.sha, again=again, untrusted=commit.untrusted
         )
+        return Launched(build, Wait())
     match decision:
         case ClaimStandby(session_id):
             claimed = await session.get_one(Session, session_id)
@@ -92,8 +94,8 @@ def _wanted_session(build: Build) -> Session:
 
 async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_most: int) -> LaunchFacts:
     """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
-    same = (Build.repository_id == commit.repository.id, Build.sha == commit.sha)
-    build = (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+    # What was built for a fork's preview opens by its sha; a branch that has the commit gets a build of its own.
+    build = await newest_build(session, repository_id=commit.repository.id, sha=commit.sha, untrusted=commit.untrusted)
     if build is None or build.state is not BuildState.SUCCEEDED:
         return LaunchFacts(build)
     if has_lost_its_image(build):

@@ -16,7 +16,7 @@ from binder.errors import VisitorFault, WorldFault
 from binder.names import is_sha
 from binder.settings import Settings
 from binder.store import Store
-from binder.store.queries import find_repository
+from binder.store.queries import find_repository, is_own_commit
 from binder.store.tables import Repository
 from proxy.branches import branch_of, last_good_build
 from proxy.links import Link
@@ -41,10 +41,11 @@ class RefResolver(Protocol):
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit of a repository that is in the store."""
+    """A commit of a repository that is in the store; `untrusted` where it may be a fork's."""
 
     repository: Repository
     sha: str
+    untrusted: bool = False
 
 
 class CommitFinder:
@@ -67,11 +68,12 @@ class CommitFinder:
             # A private repository goes the same way as one that is not there, and takes as long.
             visible = None if known is None or known.private else known
             sha = await _stored_sha(session, visible, link.ref) if visible else None
+            untrusted = visible is not None and await _may_be_forks(session, visible, link.ref)
         if sha is None and link.provider == "gh":
             sha = await self._ask(visible.clone_url if visible else self._clone_url(link), link.ref)
         if sha is None or visible is not known:
             raise VisitorFault(_not_found(link))
-        return Commit(visible or await self._remember(link), sha)
+        return Commit(visible or await self._remember(link), sha, untrusted)
 
     async def _ask(self, clone_url: str, ref: str) -> str | None:
         if is_sha(ref):
@@ -147,6 +149,17 @@ async def _stored_sha(session: AsyncSession, repository: Repository, ref: str) -
     branch = await branch_of(session, repository, ref)
     good = await last_good_build(session, branch) if branch and branch.held else None
     return good.sha if good else branch.head_sha if branch else None
+
+
+async def _may_be_forks(session: AsyncSession, repository: Repository, ref: str) -> bool:
+    """Whether a ref may be a commit of a fork, that nobody approved: a branch or tag is the repository's own.
+
+    Where the App is not installed, no commit has more rights than others: a fork's is built as if its own repository
+    had been named.
+    """
+    if repository.installation_id is None or not is_sha(ref):
+        return False
+    return not await is_own_commit(session, repository_id=repository.id, sha=ref)
 
 
 def _not_found(link: Link) -> str:

@@ -103,5 +103,5 @@ class LiveBadges:
         preview = await branch_of(session, repository, asked.ref) if repository and not repository.private else None
         if preview is None:
             return None
-        head = await newest_build(session, repository_id=preview.repository_id, sha=preview.head_sha)
+        head = await newest_build(session, repository_id=preview.repository_id, sha=preview.head_sha, untrusted=False)
         return state_of(head, has_good=await last_good_build(session, preview) is not None)

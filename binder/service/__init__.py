@@ -35,6 +35,7 @@ from build.commits.git import Git
 from build.garbage.collector import Collector, policy_of
 from build.host import find_host_settings, write_host_folder
 from build.limits import BuildLimits
+from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
@@ -134,6 +135,7 @@ async def _start(
         builder.buildah,
         builder.account,
         at_once=settings.builds_at_once,
+        forks=ForkQuota(_forks_at_once(settings), settings.build_timeout_seconds),
         log_bytes=settings.build_log_bytes,
         secrets=builder.host.secrets,
         limits=limits,
@@ -152,6 +154,11 @@ async def _start(
     _run(service, "routes", keeper.step)
     for name, step in github.loops().items():
         _run(service, name, step, store.arrived if name == "deliveries" else None)
+
+
+def _forks_at_once(settings: Settings) -> int:
+    """Return how many commits of forks are built at once: a place is left to all others, where there are two."""
+    return min(settings.fork_builds_at_once, max(1, settings.builds_at_once - 1))
 
 
 def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None) -> None:

@@ -8,7 +8,7 @@ from binder.process import Account
 from binder.settings import Settings
 from build.alone import Alone
 from build.build_systems import BuildSystems
-from build.buildah import Buildah, Mount, Network
+from build.buildah import Buildah, Network
 from build.commits.git import Git
 from build.containerfiles import Containerfiles
 from build.contents import Contents
@@ -44,7 +44,8 @@ class Builder:
         """Make what builds share; to be called once, before the first of them."""
         # Their owner, the user of the images, exists only in a namespace.
         script = 'install -d -o 1000 -g 1000 "$@"'
-        await self.buildah.run_script(script, str(self.paths.packages / "wheels"), step="folders", take=None)
+        folders = (str(self.paths.wheels(with_credentials=has)) for has in (False, True))
+        await self.buildah.run_script(script, *folders, step="folders", take=None)
 
     async def close(self) -> None:
         """Let go of the registry, where there is one."""
@@ -71,17 +72,17 @@ def wired_builder(
     images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
     texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
     alone = Alone(paths.making)
-    tools: list[Mount] = [(paths.tools, "/run/binder", "ro"), (paths.apt, "/run/apt", "ro")]
 
     def environments(with_: Buildah) -> tuple[Foundations, Environments]:
-        foundations = Foundations(with_, images, texts, alone, tools)
+        foundations = Foundations(with_, images, texts, alone)
         return foundations, Environments(paths, with_, images, texts, foundations, host, alone)
 
     foundations, made = environments(buildah)
     behind = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
     channels = CondaChannels(settings.conda_channel_alias)
     resolution = Resolution(paths, buildah, images, texts, foundations, host, alone, channels)
-    planner = Planner(git, resolution, suite=settings.debian_suite)
+    has_credentials = host.has_credentials
+    planner = Planner(paths, git, resolution, images, suite=settings.debian_suite, has_credentials=has_credentials)
     network: Network = "host" if settings.build_network == "always" else "none"
     contents = Contents(paths, buildah, images, texts, host, network)
     containerfiles = Containerfiles(buildah, images, texts, host, network)

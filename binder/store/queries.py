@@ -20,19 +20,47 @@ async def find_repository(session: AsyncSession, *, host: str, owner: str, name:
     return (await session.scalars(select(Repository).where(Repository.host == host, *same))).first()
 
 
+async def newest_build(session: AsyncSession, *, repository_id: int, sha: str, untrusted: bool) -> Build | None:
+    """Return the newest build of a commit that is good for who asks.
+
+    A trusted build is good for all. One that was made of the commit while it was a fork's is not good for the
+    repository's own branches, once they have the commit.
+    """
+    same = [Build.repository_id == repository_id, Build.sha == sha]
+    if not untrusted:
+        same.append(~Build.untrusted)
+    return (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
+
+
+async def is_own_commit(session: AsyncSession, *, repository_id: int, sha: str) -> bool:
+    """Whether a commit is known to be the repository's own, and no fork's: it is, or was, what one of its refs shows.
+
+    Nobody can tell by the sha: GitHub gives out the commits of all forks as if they were the repository's.
+    """
+    own = select(Preview.id).where(Preview.repository_id == repository_id, Preview.head_sha == sha, ~Preview.from_fork)
+    if (await session.scalars(own.limit(1))).first() is not None:
+        return True
+    return await newest_build(session, repository_id=repository_id, sha=sha, untrusted=False) is not None
+
+
 async def want_build(
-    session: AsyncSession, *, repository_id: int, sha: str, preview_id: int | None = None, again: bool = False
+    session: AsyncSession,
+    *,
+    repository_id: int,
+    sha: str,
+    preview_id: int | None = None,
+    again: bool = False,
+    untrusted: bool = False,
 ) -> Build:
-    """Return the newest build of a commit, or queue one where there is none.
+    """Return the newest build of a commit that is good for who asks, or queue one where there is none.
 
     A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not, nor one
     whose image was removed, nor an untrusted one of a commit that is trusted by now.
     """
-    newest = await newest_build(session, repository_id=repository_id, sha=sha)
-    untrusted = await _is_untrusted(session, repository_id, sha)
+    untrusted = untrusted or await _is_forks_only(session, repository_id, sha)
+    newest = await newest_build(session, repository_id=repository_id, sha=sha, untrusted=untrusted)
     kept = {*ACTIVE_BUILDS, BuildState.SUCCEEDED} | (set() if again else {BuildState.FAILED})
-    is_trusted_enough = newest is not None and (untrusted or not newest.untrusted)
-    if newest and is_trusted_enough and newest.state in kept and not has_lost_its_image(newest):
+    if newest and newest.state in kept and not has_lost_its_image(newest):
         if newest.preview_id is None:
             newest.preview_id = preview_id
         return newest
@@ -42,22 +70,11 @@ async def want_build(
     return build
 
 
-async def newest_build(session: AsyncSession, *, repository_id: int, sha: str) -> Build | None:
-    """Return the newest build of a commit, None where there is none."""
-    same = (Build.repository_id == repository_id, Build.sha == sha)
-    return (await session.scalars(select(Build).where(*same).order_by(Build.id.desc()).limit(1))).first()
-
-
-async def _is_untrusted(session: AsyncSession, repository_id: int, sha: str) -> bool:
-    """Whether a commit is known from forks only. Whoever wants it built, a visitor too, does not change that."""
-    heads = await session.scalars(
-        select(Preview.from_fork).where(Preview.repository_id == repository_id, Preview.head_sha == sha)
-    )
-    earlier = await session.scalars(
-        select(Build.untrusted).where(Build.repository_id == repository_id, Build.sha == sha)
-    )
-    from_forks = list(heads) or list(earlier)
-    return bool(from_forks) and all(from_forks)
+async def _is_forks_only(session: AsyncSession, repository_id: int, sha: str) -> bool:
+    """Whether a commit is the head of forks' pull requests alone. Whoever wants it built does not change that."""
+    of_commit = (Preview.repository_id == repository_id, Preview.head_sha == sha)
+    heads = list(await session.scalars(select(Preview.from_fork).where(*of_commit)))
+    return bool(heads) and all(heads)
 
 
 def has_lost_its_image(build: Build) -> bool:

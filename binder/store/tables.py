@@ -183,7 +183,8 @@ class Decision(Row):
 class Build(Row, Leased):
     """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
 
-    `untrusted`: of a fork's commit; it is given no secrets, a cache of its own, and less of the machine.
+    `untrusted`: of a fork's commit, or of one that may be; it is given no secrets, a cache of its own, and less of the
+    machine.
     `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}: these are known
     before they are made), `seconds` (phase → s), `changed` (packages that were exchanged).
     `fault` holds {party, message, file, line, step}.

@@ -225,9 +225,11 @@ class Git:
     def _folder(self, root: Source, source: Source) -> Path:
         """Return the bare repository of a source, or of one that is fetched as a submodule of `root`.
 
-        What was fetched with a token is not found by those who have none, nor by another repository's submodules.
+        What was fetched with a token is not found by those who have none, nor by another repository's submodules, nor
+        by a fork's commits.
         """
-        return self._paths.git / digest_of(root.url, bool(root.token), source.url)
+        of_forks = () if root.trusted else ("fork",)
+        return self._paths.git / digest_of(root.url, bool(root.token), source.url, *of_forks)
 
     def _command(self, root: Source, source: Source, argv: Sequence[str]) -> Command:
         variables = {"GIT_DIR": str(self._folder(root, source)), **environment_for(source, self._certificates)}

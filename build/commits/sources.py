@@ -57,11 +57,16 @@ _NO_REPOSITORY = ("not found", "could not read username", "does not appear to be
 
 @dataclass(frozen=True)
 class Source:
-    """Where a repository is fetched from. `token` is None for a public one; `local` allows a folder of this machine."""
+    """Where a repository is fetched from. `token` is None for a public one; `local` allows a folder of this machine.
+
+    What is not `trusted` is a commit of somebody's who may not write to the repository: a fork's, which GitHub keeps in
+    the repository that it is proposed to.
+    """
 
     url: str
     token: str | None = None
     local: bool = False
+    trusted: bool = True
 
     @property
     def origin(self) -> str:

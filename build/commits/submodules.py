@@ -78,8 +78,8 @@ def _source(parent: Source, address: str, path: str, below: str) -> Source:
     if problem:
         raise _fault(f"The address {shown(address)} of the submodule {shown(path)} {problem}", below)
     wanted = Source(url)
-    # A token is one installation's: it goes where its repository lies, never to others.
-    same = (wanted.origin.lower(), wanted.owner) == (parent.origin.lower(), parent.owner)
+    # A token is one installation's: it goes where its repository lies, never to others, nor where a fork says.
+    same = parent.trusted and (wanted.origin.lower(), wanted.owner) == (parent.origin.lower(), parent.owner)
     return Source(url, token=parent.token) if same else wanted
 
 

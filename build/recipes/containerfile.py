@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from binder.errors import RepositoryFault
+from binder.names import digest_of
 from build.recipes.image_names import WordFault, checked_name, expanded
 
 _KEYWORDS = {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
@@ -53,6 +54,11 @@ class Containerfile:
     images: Mapping[str, int]
     steps: Mapping[tuple[int, int], int]
     lines: Sequence[int]
+
+    @property
+    def is_known_by_its_words(self) -> bool:
+        """Whether a step that has the same words as an earlier one does the same: not where it reads mounted files."""
+        return "--mount=type=bind," not in self.text
 
 
 @dataclass
@@ -99,19 +105,37 @@ def read_containerfile(
     Raises: RepositoryFault, with file and line.
     """
     reader = _Reader(path, own, links, ids)
-    written: list[str] = []
-    steps: dict[tuple[int, int], int] = {}
-    step = 0
-    instructions = _instructions(path, text)
-    for instruction in instructions:
-        step = 1 if instruction.keyword == "FROM" else step + 1
-        written.append(_written(reader, instruction))
-        if reader.stages:
-            steps[len(reader.stages), step] = instruction.line
+    written = [(_written(reader, instruction), instruction.line) for instruction in _instructions(path, text)]
     if not reader.stages:
         raise RepositoryFault(f"{path} has no FROM: it does not say which image to begin with.", file=path)
-    lines = [instruction.line for instruction in instructions]
-    return Containerfile(path, "".join(f"{one}\n" for one in written), reader.images, steps, lines)
+    return _containerfile(path, written, reader.images)
+
+
+def in_own_layers(file: Containerfile, namespace: str) -> Containerfile:
+    """Return a Dockerfile none of whose steps is one of another namespace to Buildah; `""` is that of the author.
+
+    Buildah knows a step again by its words and by what is copied: what a fork had it load, or say, would be taken for
+    what the author has.
+    """
+    if not namespace:
+        return file
+    label = f"LABEL org.binder.namespace={digest_of(namespace)}"
+    written: list[tuple[str, int]] = []
+    for text, line in zip(file.text.splitlines(), file.lines, strict=True):
+        written += [(text, line), (label, line)] if text.startswith("FROM ") else [(text, line)]
+    return _containerfile(file.path, written, file.images)
+
+
+def _containerfile(path: str, written: Sequence[tuple[str, int]], images: Mapping[str, int]) -> Containerfile:
+    steps: dict[tuple[int, int], int] = {}
+    stage = step = 0
+    for text, line in written:
+        stage, step = (stage + 1, 1) if text.startswith("FROM ") else (stage, step + 1)
+        if stage:
+            steps[stage, step] = line
+    return Containerfile(
+        path, "".join(f"{text}\n" for text, _ in written), images, steps, [line for _, line in written]
+    )
 
 
 def check_triggers(

@@ -15,6 +15,7 @@ from binder.store.queries import (
     advance_session,
     fail_build,
     find_repository,
+    is_own_commit,
     want_build,
     want_report,
 )
@@ -67,10 +68,8 @@ async def test_what_is_known_from_a_fork_only_is_untrusted_whoever_wants_it(stor
     assert visited.untrusted
     approved = await _want(store, repository.id, preview_id=preview_id)
     assert (approved.id, approved.preview_id) == (visited.id, preview_id)
-    async with store.write() as session:
-        (await session.get_one(Preview, preview_id)).head_sha = "d" * 40
     await _set_state(store, visited, BuildState.FAILED)
-    assert (await _want(store, repository.id, again=True)).untrusted  # although it is nobody's head any more
+    assert (await _want(store, repository.id, again=True)).untrusted
 
 
 async def test_a_commit_that_becomes_trusted_is_built_anew_and_the_other_way_round_is_not(store: Store) -> None:
@@ -102,6 +101,37 @@ async def test_a_build_that_was_given_up_does_not_stand(store: Store, state: Bui
     first = await _want(store, repository.id)
     await _set_state(store, first, state)
     assert (await _want(store, repository.id)).id != first.id
+
+
+async def test_what_was_built_as_a_forks_is_not_good_for_the_repository(store: Store) -> None:
+    repository = await add_repository(store)
+    fork = await _want(store, repository.id, untrusted=True)
+    assert fork.untrusted
+    assert (await _want(store, repository.id, untrusted=True)).id == fork.id
+    await _set_state(store, fork, BuildState.SUCCEEDED)
+    own = await _want(store, repository.id)
+    assert (own.id != fork.id, own.untrusted) == (True, False)
+    assert (await _want(store, repository.id)).id == own.id
+    assert (await _want(store, repository.id, untrusted=True)).id == own.id, "what is trusted is good for all"
+
+
+async def test_a_commit_is_the_repositorys_own_where_one_of_its_refs_shows_it(store: Store) -> None:
+    repository, other = await add_repository(store, "one"), await add_repository(store, "other")
+    own = ("branch", "main", "a" * 40), ("pull", "1", "b" * 40)
+    shown = [Preview(repository_id=repository.id, kind=kind, ref=ref, head_sha=sha) for kind, ref, sha in own]
+    fork = Preview(repository_id=repository.id, kind="pull", ref="2", head_sha="c" * 40, from_fork=True)
+    gone = Preview(repository_id=repository.id, kind="branch", ref="old", head_sha="d" * 40, live=False)
+    builds = [
+        Build(repository_id=repository.id, sha=sha * 40, untrusted=one) for sha, one in (("e", False), ("f", True))
+    ]
+    async with store.write() as session:
+        session.add_all([*shown, fork, gone, *builds])
+    async with store.read() as session:
+        known = {
+            letter for letter in "0abcdef" if await is_own_commit(session, repository_id=repository.id, sha=letter * 40)
+        }
+        assert known == {"a", "b", "d", "e"}
+        assert not await is_own_commit(session, repository_id=other.id, sha="a" * 40)
 
 
 async def test_each_repository_has_builds_of_its_own(store: Store) -> None:

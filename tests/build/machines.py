@@ -57,7 +57,8 @@ async def remove_machine(machine: Builder) -> None:
     """Remove what only the account of builds can, in its namespaces."""
     await machine.wired.close()
     cache = machine.paths.cache
-    folders = [cache / "engine/storage", *([] if machine.paths.packages.is_symlink() else [cache / "packages/wheels"])]
+    packages = [] if machine.paths.packages.is_symlink() else [*machine.paths.packages.glob("*")]
+    folders = [cache / "engine/storage", *packages]
     script = 'chmod -R u+rwX "$@"; rm -rf -- "$@"'
     await machine.buildah.run_script(script, *map(str, folders), step="end", take=None)
 

@@ -15,13 +15,14 @@ PASSWORD = "password-of-this-host"
 
 
 class Index(ThreadingHTTPServer):
-    """A package index that has no packages, and remembers whether it was asked with the password."""
+    """A package index of the wheels in a folder, if any; it remembers whether it was asked with the password."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, wheels: Path | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked_with_password = False
+        self.wheels = {path.name: path.read_bytes() for path in wheels.glob("*.whl")} if wheels else {}
 
     @property
     def address(self) -> str:
@@ -35,20 +36,32 @@ class _Handler(BaseHTTPRequestHandler):
         allowed = self.headers["Authorization"] == f"Basic {credentials}"
         assert isinstance(self.server, Index)
         self.server.asked_with_password |= allowed
-        self.send_response(404 if allowed else 401)
+        content = self._content(self.server.wheels) if allowed else b""
+        self.send_response(200 if content else 404 if allowed else 401)
         if not allowed:
             self.send_header("WWW-Authenticate", 'Basic realm="x"')
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "application/octet-stream" if self.path.endswith(".whl") else "text/html")
+        # What was once loaded is taken as it is, with a password or without.
+        self.send_header("Cache-Control", "max-age=365000000, immutable")
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        self.wfile.write(content)
+
+    def _content(self, wheels: Mapping[str, bytes]) -> bytes:
+        place, _, name = self.path.strip("/").partition("/")
+        if place == "files":
+            return wheels.get(name, b"")
+        named = (wheel for wheel in wheels if wheel.partition("-")[0].replace("_", "-") == name)
+        return "".join(f'<a href="/files/{wheel}">{wheel}</a>' for wheel in named).encode()
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def running_index() -> Iterator[Index]:
-    """Give an index that answers while the block runs."""
-    with Index() as index:
+def running_index(wheels: Path | None = None) -> Iterator[Index]:
+    """Give an index that answers while the block runs; `wheels` is a folder of those that it has."""
+    with Index(wheels) as index:
         thread = threading.Thread(target=index.serve_forever)
         thread.start()
         try:

@@ -101,9 +101,10 @@ exit 0
 
 @pytest.mark.parametrize("more", [{}, {"binder.yml": "post_build: {inputs: [wheels]}\n"}])
 async def test_what_a_post_build_installs_is_listed(
-    jupyter_image: str, build: Build, make_repository: MakeRepository, tmp_path: Path, more: Files
+    jupyter_image: str, builder: Builder, build: Build, make_repository: MakeRepository, tmp_path: Path, more: Files
 ) -> None:
-    files: dict[str, str | bytes | None] = {"postBuild": Script(_INSTALLS), "a.txt": new_token(), **more}
+    script = Script(f"{_INSTALLS}# {new_token()}\n")
+    files: dict[str, str | bytes | None] = {"postBuild": script, "a.txt": new_token(), **more}
     for name in ("tides", "moons"):
         write_wheel(tmp_path, name, {f"{name}.py": ""})
         wheel = f"{name}-1.0-py3-none-any.whl"
@@ -119,6 +120,9 @@ async def test_what_a_post_build_installs_is_listed(
     assert (await build(repository)).packages == built.packages
     other = await build(make_repository({"a.txt": new_token()}))
     assert held - set(map(tuple, other.packages or ())) == {("pypi", "tides", "1.0"), ("pypi", "moons", "1.0")}
+    prepared = [f"localhost/binder:{one.layer.tag}" for one in built.layers if one.layer.kind == "prepared"]
+    await builder.forget([built.image])
+    await builder.forget(prepared)
 
 
 async def test_what_starts_is_the_authors_own(

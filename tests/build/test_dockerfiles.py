@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from binder.containers import release_engine
 from binder.errors import RepositoryFault
+from binder.names import new_token
 from binder.process import Account
 from build.images import LocalTexts, Record, read_record, write_record
 from tests.build.conftest import Build, Works
@@ -132,6 +134,29 @@ async def test_the_steps_that_did_not_change_are_used_again(
     built = await build(repository, sha, by=machine, log=log)
     assert await machine.inside(built.image, "cat notebook.ipynb; echo; cat /told") == ['{"cells": []}', "jovyan 1000"]
     assert log.read_text().count("Using cache") == 5, "those of the stage, and those before the files"
+
+
+async def test_a_step_that_reads_mounted_files_is_not_used_again(
+    machine: Builder, build: Build, make_repository: MakeRepository
+) -> None:
+    text = f"FROM tiny:1\nRUN --mount=type=bind,source=said,target=/said cat /said >/seen && : {new_token()}\n"
+    repository = make_repository({"Dockerfile": text, "said": "at first\n"})
+    first = await build(repository, by=machine)
+    second = await build(repository, repository.commit({"said": "then\n"}), by=machine)
+    seen = [(await machine.inside(built.image, "cat /seen"))[0] for built in (first, second)]
+    assert seen == ["at first", "then"]
+
+
+async def test_a_step_of_a_fork_is_used_again_by_forks_alone(machine: Builder, make_repository: MakeRepository) -> None:
+    text = f"FROM tiny:1\nRUN cat /proc/sys/kernel/random/uuid >/seen && : {new_token()}\n"
+    repository = make_repository({"Dockerfile": text})
+    sha, source = repository.git("rev-parse", "HEAD"), replace(repository.source, trusted=False)
+    fork, own = await machine.build(source, sha), await machine.build(repository.source, sha)
+    next_one = await machine.build(source, repository.commit({"more": new_token()}))
+    seen = [(await machine.inside(built.image, "cat /seen"))[0] for built in (fork, next_one, own)]
+    assert seen[0] == seen[1] != seen[2]
+    assert fork.image != own.image
+    await machine.forget([fork.image, own.image, next_one.image])
 
 
 async def test_what_an_image_holds_is_listed_and_kept(

@@ -161,6 +161,20 @@ Acquire::http::Empty "";
     assert found.apt.splitlines() == [*inside, 'Acquire::https::CaInfo "/run/binder/certificates.pem";']
 
 
+def test_what_only_credentials_open_is_known() -> None:
+    text = """\
+deb https://open.example.org/debian bookworm main
+deb [arch=amd64] https://ada:hunter2@closed.example.org/debian bookworm main
+"""
+    found = settings_for(replace(NOTHING, sources={"sources.list": text}))
+    assert found.has_credentials
+    assert "hunter2" in found.sources["bookworm"]
+    assert found.public_sources["bookworm"] == "deb https://open.example.org/debian bookworm main\n"
+    assert settings({"index-url": "https://ada:hunter2@mirror.example.org/simple"}).has_credentials
+    assert not settings({"index-url": "https://mirror.example.org/simple"}).has_credentials
+    assert not settings_for(NOTHING).has_credentials
+
+
 def test_a_build_gets_apts_sources_of_each_release_with_their_keys() -> None:
     text = """\
 deb [arch=amd64 signed-by=/etc/keys/a.gpg,/etc/keys/b.asc] https://one.example.org/debian bookworm main

@@ -7,6 +7,7 @@ import pytest
 from binder.cgroups import limits_for, read_cgroup_facts
 from binder.errors import OperatorFault, RepositoryFault
 from binder.paths import Paths
+from build.limits import BuildLimits
 from tests.builds import Builder, new_limits
 
 pytestmark = pytest.mark.slow
@@ -24,6 +25,22 @@ async def test_a_step_that_wants_more_memory_than_a_build_may_use_fails_and_says
         async with limits.within("test"):
             await builder.buildah.run_script(_HUNGRY, step="postBuild", take=None)
     assert limits.cgroups.names() == set()
+
+
+async def test_a_fork_gives_way_to_others_on_the_processors(builder: Builder) -> None:
+    limits = new_limits(builder.paths)
+    async with limits.within("own"), limits.within("fork", untrusted=True):
+        own, fork = _weight(limits, "own"), _weight(limits, "fork")
+    if limits_for(read_cgroup_facts()).explanation:
+        assert (own, fork) == (None, None)  # where this machine allows no limits, the service says so at its start
+    else:
+        assert own
+        assert fork == own // 4
+
+
+def _weight(limits: BuildLimits, name: str) -> int | None:
+    places = (group / file for group in limits.cgroups.groups_of(name) for file in ("cpu.shares", "cpu.weight"))
+    return next((int(place.read_text(encoding="ascii")) for place in places if place.exists()), None)
 
 
 async def test_a_fault_of_another_kind_stays_what_it_is(builder: Builder) -> None:

@@ -17,9 +17,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from build.commits.git import Commit
+from build.commits.sources import Source
 from build.commits.tree import Entry
+from build.foundations import foundation_of
 from build.lock import Lock
 from build.plan import (
+    EVERYBODYS,
     asked_key,
     base_layer,
     build_asked_key,
@@ -29,7 +32,10 @@ from build.plan import (
     debian_packages,
     environment_family,
     environment_layer,
+    in_namespace,
     lock_key,
+    lock_tags,
+    namespaces_for,
     prepared_layer,
     system_layer,
     time_of,
@@ -163,6 +169,43 @@ def test_environments_of_one_family_differ_only_in_their_packages() -> None:
     assert environment_family(base) == environment_family(base_layer("bookworm"))
     assert environment_family(base) != environment_family(base_layer("trixie"))
     assert environment_family(base) != environment_family(system_layer(base, ["jq"]))
+
+
+def test_nothing_is_called_otherwise_that_everybody_may_have() -> None:
+    layer, family = base_layer("bookworm"), environment_family(base_layer("bookworm"))
+    namespaces = namespaces_for(Source(SOURCE), has_credentials=False)
+    assert namespaces == EVERYBODYS
+    assert (in_namespace(namespaces.kept, layer), environment_family(layer, namespaces.taken)) == (layer, family)
+    assert lock_tags("k", namespaces) == ("lock-k", "lock-k")
+
+
+def test_what_needs_credentials_is_kept_from_those_who_get_none() -> None:
+    own = namespaces_for(Source(SOURCE), has_credentials=True)
+    fork = namespaces_for(Source(SOURCE, trusted=False), has_credentials=True)
+    assert (own.with_credentials, own.is_trusted, fork.with_credentials, fork.is_trusted) == (True, True, False, False)
+    assert not set(lock_tags("k", own)) & set(lock_tags("k", fork))
+    assert own.taken not in {fork.taken, fork.kept}
+    assert fork == namespaces_for(Source(SOURCE, trusted=False), has_credentials=False)
+
+
+def test_forks_of_each_repository_keep_what_they_make_apart() -> None:
+    names = [namespaces_for(Source(url, trusted=False), has_credentials=False) for url in (SOURCE, f"{SOURCE}-2")]
+    layers = {in_namespace(name, base_layer("bookworm")).key for one in names for name in (one.taken, one.kept)}
+    assert len(layers) == 3
+    assert all(lock_tags("k", one)[0] == "lock-k" for one in names), "they may take what is everybody's"
+
+
+def test_packages_of_debian_that_need_no_password_are_everybodys() -> None:
+    recipe = recipe_of({"apt.txt": "tree\n"})
+    sources = (Source(SOURCE), Source(SOURCE, trusted=False))
+    by_host = {
+        has: [foundation_of("bookworm", recipe, (), namespaces_for(one, has_credentials=has)) for one in sources]
+        for has in (False, True)
+    }
+    assert by_host[False][0] == by_host[False][1] == by_host[True][1]
+    assert by_host[True][0].with_credentials
+    assert by_host[True][0].system != by_host[True][1].system
+    assert by_host[True][0].base == by_host[True][1].base
 
 
 requirements = st.lists(st.sampled_from(["numpy", "pandas==2.0", "# why", ""])).map("\n".join)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,6 +24,7 @@ from binder.store.queries import advance_build
 from binder.store.tables import Build, Repository, utc_now
 from build.commits.git import Source
 from build.plan import Layer
+from build.quotas import ForkQuota
 from build.ways import BuiltLayer
 from build.worker import BuildWorker
 from tests.builds import Builder, new_builder, new_limits
@@ -64,7 +67,12 @@ class Shop:
     def worker(self, **options: Any) -> BuildWorker:
         """Return a new worker."""
         buildah, account = self.builder.buildah, self.builder.account
-        chosen: dict[str, Any] = {"at_once": 2, "log_bytes": 2**20, "secrets": frozenset[str]()}
+        chosen: dict[str, Any] = {
+            "at_once": 2,
+            "forks": ForkQuota(1, 60),
+            "log_bytes": 2**20,
+            "secrets": frozenset[str](),
+        }
         chosen |= {"limits": new_limits(self.paths)} | options
         return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
 
@@ -274,6 +282,68 @@ async def test_a_superseded_build_is_stopped_at_once_and_leaves_nothing(
     assert build.state is BuildState.CHECKING
     assert (await shop.row(build_id)).state is BuildState.SUPERSEDED
     assert "==> The build was stopped" in shop.log(build_id)
+
+
+async def test_a_fork_has_an_image_of_its_own_and_gets_no_token(shop: Shop, make_repository: MakeRepository) -> None:
+    repository = make_repository({"a.ipynb": new_token()})
+    first = await shop.want(repository)
+    row = await shop.row(first)
+    async with shop.store.write() as session:
+        fork = Build(repository_id=row.repository_id, sha=row.sha, untrusted=True)
+        session.add(fork)
+    async with shop.running():
+        builds = [await shop.ended(build_id) for build_id in (first, fork.id)]
+    assert [build.state for build in builds] == [BuildState.CHECKING] * 2, [build.fault for build in builds]
+    one, other = (build.result or {} for build in builds)
+    assert one["image"] != other["image"]
+    assert [layer["key"] for layer in one["layers"][:-1]] == [layer["key"] for layer in other["layers"][:-1]]
+    assert other["way"] == "content"
+
+
+async def test_a_fork_that_takes_too_long_is_stopped(shop: Shop, make_repository: MakeRepository) -> None:
+    marker = new_marker()
+    build_id = await shop.want(make_repository(sleeping(marker)))
+    await shop.change(build_id, untrusted=True)
+    async with shop.running(forks=ForkQuota(1, 0.2)):
+        build = await shop.ended(build_id)
+    assert build.fault
+    assert build.fault["message"] == "The build did not end within 0.2 seconds, which is what a fork's may take."
+    assert await are_gone(marker, within_seconds=2)
+
+
+async def test_forks_are_refused_where_none_is_built(shop: Shop, make_repository: MakeRepository) -> None:
+    build_id = await shop.want(make_repository({"a.ipynb": new_token()}))
+    await shop.change(build_id, untrusted=True)
+    async with shop.running(forks=ForkQuota(0, 60)):
+        build = await shop.ended(build_id)
+    assert build.fault
+    assert (build.fault["party"], build.fault["message"]) == ("operator", "This service builds no commits of forks.")
+
+
+async def test_who_is_stopped_while_it_cleans_up_cleans_up(shop: Shop) -> None:
+    worker, executor = shop.worker(), ThreadPoolExecutor(1)
+    asyncio.get_running_loop().set_default_executor(executor)
+    inside, going = asyncio.Event(), asyncio.Event()
+
+    async def build() -> None:
+        async with worker._folder(1) as folder:
+            (folder / "file").touch()
+            inside.set()
+            await going.wait()
+
+    task = asyncio.create_task(build())
+    await inside.wait()
+    assert shop.work()
+    busy = threading.Event()
+    executor.submit(busy.wait, 60)
+    going.set()
+    await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    busy.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert shop.work() == []
 
 
 async def test_a_build_that_was_superseded_before_it_began_is_not_made(

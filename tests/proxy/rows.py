@@ -24,8 +24,7 @@ async def add_repository(
 
 async def add_preview(store: Store, repository: Repository, ref: str, sha: str = SHA, **values: Any) -> Preview:
     """Store a branch that is kept live."""
-    values.setdefault("kind", "branch")
-    row = Preview(repository_id=repository.id, ref=ref, head_sha=sha, **values)
+    row = Preview(**{"repository_id": repository.id, "kind": "branch", "ref": ref, "head_sha": sha, **values})
     async with store.write() as session:
         session.add(row)
     return row

@@ -1,6 +1,7 @@
 """Clicks against a real store: one standby is one visitor's."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,22 @@ async def test_the_first_click_queues_one_build_and_the_next_ones_wait_for_it(st
     assert all(launched.outcome == Wait() for launched in clicks)
     async with store.read() as session:
         assert [build.state for build in await session.scalars(select(Build))] == [BuildState.QUEUED]
+
+
+async def test_a_click_on_what_may_be_a_forks_has_it_built_as_a_forks(store: Store, commit: Commit) -> None:
+    assert (await click(store, replace(commit, untrusted=True))).build.untrusted
+
+
+async def test_what_was_built_for_a_forks_preview_opens_by_its_sha_alone(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository, untrusted=True)
+    standby = await add_session(store, build)
+    as_own = await click(store, commit)
+    assert (as_own.outcome, as_own.build.untrusted, as_own.build.id != build.id) == (Wait(), False, True)
+    async with store.write() as session:
+        await session.delete(await session.get_one(Build, as_own.build.id))
+    opened = (await click(store, replace(commit, untrusted=True))).outcome
+    assert isinstance(opened, Session)
+    assert opened.id == standby.id
 
 
 async def test_a_standby_is_opened(store: Store, commit: Commit) -> None:

@@ -88,6 +88,33 @@ class TestKnownRepositories:
         assert (await finder.find(link(SHA))).repository.id == repository.id
 
 
+class TestForks:
+    """GitHub gives out the commits of all forks as if they were the repository's own."""
+
+    async def test_a_sha_that_no_ref_of_the_repository_showed_may_be_a_forks(
+        self, store: Store, finder: CommitFinder
+    ) -> None:
+        repository = await add_repository(store, installation_id=5)
+        assert (await finder.find(link(SHA))).untrusted
+        await add_preview(store, repository, "2", kind="pull", from_fork=True, approved_sha=SHA)
+        assert (await finder.find(link(SHA))).untrusted
+        await add_preview(store, repository, "main")
+        assert not (await finder.find(link(SHA))).untrusted
+
+    async def test_a_branch_or_tag_is_the_repositorys(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        await add_repository(store, installation_id=5)
+        resolver.refs[CLONE_URL, "v1"] = SHA
+        assert not (await finder.find(link("v1"))).untrusted
+
+    async def test_where_the_app_is_not_installed_nothing_is_trusted_more(
+        self, store: Store, finder: CommitFinder
+    ) -> None:
+        await add_repository(store)
+        assert not (await finder.find(link(SHA))).untrusted
+
+
 class TestUnknownRepositories:
     @pytest.mark.parametrize(("ref", "sha"), [("HEAD", OTHER_SHA), ("main", OTHER_SHA), (SHA, SHA)])
     async def test_a_public_one_is_remembered_once_it_was_found(

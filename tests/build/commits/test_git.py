@@ -141,6 +141,17 @@ async def test_what_was_fetched_with_a_token_needs_one(git: Git, make_repository
         await git.fetch(repository.source, sha)
 
 
+async def test_what_was_fetched_for_the_repository_is_not_found_for_a_fork(
+    git: Git, make_repository: MakeRepository
+) -> None:
+    repository = make_repository({"a.txt": "x"})
+    sha = repository.git("rev-parse", "HEAD")
+    await git.fetch(repository.source, sha)
+    shutil.move(repository.folder, repository.folder.with_name("gone"))
+    with pytest.raises(VisitorFault):
+        await git.fetch(replace(repository.source, trusted=False), sha)
+
+
 async def test_fetches_of_one_repository_do_not_meet(git: Git, make_repository: MakeRepository) -> None:
     repository = make_repository({"a.txt": "0"})
     shas = [repository.commit({"a.txt": str(number)}) for number in range(6)]

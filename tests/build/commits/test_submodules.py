@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,16 @@ async def test_the_token_goes_to_the_owners_repositories_only(git: Git, server: 
     await git.fetch(server.source("ada/parent", "hunter2"), sha)
     assert basic("hunter2") in server.authorised("/ada/mine")
     assert server.authorised("/eve") == {None}
+
+
+async def test_a_fork_brings_the_token_nowhere_but_to_its_repository(git: Git, server: GitServer) -> None:
+    server.tokens |= {"ada/parent": "hunter2", "ada/mine": "hunter2"}
+    mine, parent = server.repository("ada/mine"), server.repository("ada/parent")
+    sha = _add(parent, {"mine": ("../mine", mine.commit({"a": "1"}))})
+    source = server.source("ada/parent", "hunter2")
+    assert (await git.fetch(source, sha)).submodules
+    with pytest.raises(RepositoryFault, match=r"The submodule mine .* or it is private"):
+        await git.fetch(replace(source, trusted=False), sha)
 
 
 async def test_what_one_repository_may_read_another_may_not(git: Git, server: GitServer) -> None:

@@ -8,7 +8,7 @@ import pytest
 from binder.errors import RepositoryFault
 from binder.paths import Paths
 from binder.process import Account
-from build.recipes.containerfile import Containerfile, check_triggers, read_containerfile
+from build.recipes.containerfile import Containerfile, check_triggers, in_own_layers, read_containerfile
 from build.recipes.image_names import Pulled, pulled_images
 from tests.build.debian import Workshop
 
@@ -285,3 +285,20 @@ async def workshop(engine_paths: Paths, account: Account, reachable_path: Path) 
     workshop = Workshop(engine_paths, account, reachable_path)
     yield workshop
     await workshop.close()
+
+
+def test_in_a_namespace_every_stage_begins_with_a_step_of_its_own_and_lines_stay_what_they_are() -> None:
+    text = "ARG VERSION=1\nFROM a:${VERSION} AS made\nRUN one\n\nFROM b\nCOPY --from=made /x /x\n"
+    file = read_containerfile("Dockerfile", text, own="localhost/binder", links=())
+    assert in_own_layers(file, "") == file
+    own, other = in_own_layers(file, "one"), in_own_layers(file, "other")
+    label = own.text.splitlines()[2]
+    assert label.startswith("LABEL org.binder.namespace=")
+    assert own.text.splitlines() == [
+        *("ARG VERSION=1", f"FROM {next(iter(file.images))} AS made", label, "RUN one"),
+        *(own.text.splitlines()[4], label, "COPY --from=made /x /x"),
+    ]
+    assert own.text != other.text
+    assert own.images == file.images
+    assert own.steps == {(1, 1): 2, (1, 2): 2, (1, 3): 3, (2, 1): 5, (2, 2): 5, (2, 3): 6}
+    assert own.lines == [1, 2, 2, 3, 5, 5, 6]

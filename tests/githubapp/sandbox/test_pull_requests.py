@@ -97,6 +97,7 @@ async def test_a_pull_request_from_a_fork_reaches_the_base(stage: Stage) -> None
     assert opened["pull_request"]["author_association"] == "NONE"
     assert (moved["before"], moved["after"]) == (first, second)
     assert await _pull_ref(stage, 1) == second, "the base can be asked for a fork's commit"
+    await stage.checkout.git("fetch", "--depth=1", stage.url, second)
 
 
 async def test_a_pull_request_outlives_the_fork_that_it_came_from(stage: Stage, rest: Rest) -> None:
