@@ -262,13 +262,13 @@ async def _kill_owner_of(command: Command, marker: str) -> None:
 async def test_a_child_dies_with_its_owner(account: Account, *, sandboxed: bool) -> None:
     marker = new_marker()
     await _kill_owner_of(Command(["sleep", marker], account=account, sandboxed=sandboxed), marker)
-    assert await are_gone(marker), NOBODY_IS_LEFT
+    assert await are_gone(marker, within_seconds=10), NOBODY_IS_LEFT
 
 
 async def test_a_sandboxed_child_takes_its_children_with_it(account: Account) -> None:
     marker = new_marker()
     await _kill_owner_of(shell('setsid sleep "$1" & wait', marker, account=account, sandboxed=True), marker)
-    assert await are_gone(marker), NOBODY_IS_LEFT
+    assert await are_gone(marker, within_seconds=10), NOBODY_IS_LEFT
 
 
 @pytest.mark.slow

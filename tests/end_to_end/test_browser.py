@@ -17,7 +17,7 @@ async def test_from_the_commits_page_to_a_cell_that_prints(stage: Stage, browser
     assert (await stage.final_status(sha)).state == "success"
     page = await browser.new_page()
     await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/commit/{sha}")
-    await page.get_by_role("link", name="Details").click()
+    await page.get_by_role("listitem").filter(has_text="Ready").get_by_role("link", name="Details").click()
     await page.wait_for_url("**/s/**", timeout=_PATIENCE_MS)
     await page.get_by_text("index.ipynb").first.dblclick(timeout=_PATIENCE_MS)
     await expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=_PATIENCE_MS)
