@@ -281,7 +281,7 @@ async def _tell(actions: list[str | int], home: Path) -> None:
 
 
 # A story takes seconds: one that fails is told as it is, and not tried again in shorter forms.
-@settings(max_examples=12, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.lists(_ACTIONS, min_size=8, max_size=24))
 def test_in_the_end_github_shows_what_is_true(actions: list[str | int]) -> None:
     with contextlib.ExitStack() as stack:
