@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from binder.errors import StoreUnavailableError
 from binder.lifecycle import DeliveryState, step
@@ -100,32 +101,45 @@ class Intake:
             return await self._write_once(batch)
 
     async def _write_once(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+        return await self._store.write_at_once(lambda session: self._put(session, batch), only_arrivals=True)
+
+    def _put(self, session: Session, batch: Sequence[_Waiting]) -> list[Outcome]:
         guids = [one.event.guid for one in batch]
         same_app = (Delivery.host == self._host, Delivery.app_id == self._app_id)
-        async with self._store.write(only_arrivals=True) as session:
-            rows = await session.scalars(select(Delivery).where(*same_app, Delivery.guid.in_(guids)))
-            known = {row.guid: row for row in rows}
-            outcomes: list[Outcome] = []
-            for one in batch:
-                row = known.get(one.event.guid)
-                if row is not None and row.state is not DeliveryState.FAILED:
-                    outcomes.append("duplicate")
-                    continue
-                if row is None:
-                    row = Delivery(host=self._host, app_id=self._app_id, guid=one.event.guid)
-                    session.add(row)
-                _fill(row, one)
-                known[one.event.guid] = row
-                outcomes.append("stored" if one.ignored is None else "ignored")
-            return outcomes
+        of_these = select(Delivery.guid, Delivery.id, Delivery.state).where(*same_app, Delivery.guid.in_(guids))
+        known = {guid: (number, state) for guid, number, state in session.execute(of_these)}
+        outcomes: list[Outcome] = []
+        new: dict[str, dict[str, object]] = {}
+        failed: dict[str, dict[str, object]] = {}
+        for one in batch:
+            guid = one.event.guid
+            number, state = known.get(guid, (None, DeliveryState.FAILED))
+            if state is not DeliveryState.FAILED or guid in new or guid in failed:
+                outcomes.append("duplicate")
+                continue
+            outcomes.append("stored" if one.ignored is None else "ignored")
+            if number is None:
+                new[guid] = {"host": self._host, "app_id": self._app_id, "guid": guid, **_columns(one)}
+            else:
+                failed[guid] = {"id": number, **_columns(one)}
+        # All rows in one statement, which SQLite does not do with objects.
+        if new:
+            session.execute(insert(Delivery), list(new.values()))
+        if failed:
+            session.execute(update(Delivery), list(failed.values()))
+        return outcomes
 
 
-def _fill(row: Delivery, waiting: _Waiting) -> None:
-    """Set a row that is new, or that failed, to its beginning."""
+def _columns(waiting: _Waiting) -> dict[str, object]:
+    """Return what a row is that is new, or that failed and begins anew."""
     now = utc_now()
-    row.state = DeliveryState.STORED
-    row.event, row.payload = waiting.event.name, dict(waiting.event.payload)
-    row.attempts, row.received_at, row.reason, row.acted_at = 0, now, waiting.ignored, None
-    if waiting.ignored is not None:
-        row.state = step(row.state, DeliveryState.IGNORED)
-        row.acted_at = now
+    state = DeliveryState.STORED if waiting.ignored is None else step(DeliveryState.STORED, DeliveryState.IGNORED)
+    return {
+        "event": waiting.event.name,
+        "payload": dict(waiting.event.payload),
+        "state": state,
+        "attempts": 0,
+        "received_at": now,
+        "reason": waiting.ignored,
+        "acted_at": None if waiting.ignored is None else now,
+    }

@@ -8,7 +8,8 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,15 +17,17 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, event, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import Session as OrmSession
 
 from binder.errors import StoreUnavailableError
 from binder.loop import Hint
 from binder.store.tables import Build, Delivery, Report, Row, Session
 
+Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
 
 _LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
@@ -44,7 +47,8 @@ class Store:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
-            _set_up_sqlite(self._engine)
+            _set_up_sqlite(self._engine.sync_engine)
+        self._at_once = _AtOnce(url) if url.startswith("sqlite") else None
         # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
         self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
         self._reading = self._engine.execution_options(binder_reading=True)
@@ -68,6 +72,25 @@ class Store:
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
+        self._tell(only_arrivals=only_arrivals)
+
+    async def write_at_once(self, work: Callable[[OrmSession], Result], *, only_arrivals: bool = False) -> Result:
+        """Run `work` in a transaction that may write, with nothing of ours in between: for what comes in bursts.
+
+        SQLite's driver hands each statement to a thread and back; here all go together, and wait for the loop once.
+
+        Raises: StoreUnavailableError.
+        """
+        if self._at_once is None:
+            async with self.write(only_arrivals=only_arrivals) as session:
+                return await session.run_sync(work)
+        with _store_errors():
+            async with self._turn:
+                result = await self._at_once.run(work)
+        self._tell(only_arrivals=only_arrivals)
+        return result
+
+    def _tell(self, *, only_arrivals: bool) -> None:
         self.arrived.give()
         if not only_arrivals:
             self.changed.give()
@@ -80,6 +103,8 @@ class Store:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
+        if self._at_once:
+            await self._at_once.close()
 
     async def claim(
         self, kind: type[LeasedRow], *where: ColumnElement[bool], now: datetime, lease_seconds: float
@@ -105,6 +130,27 @@ class Store:
             for kind in _LEASED:
                 held = kind.lease_owner.startswith(prefix, autoescape=True)
                 await session.execute(update(kind).where(held).values(lease_owner=None, lease_until=None))
+
+
+class _AtOnce:
+    """A connection to a SQLite file of its own, in a thread of its own, for whole transactions."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(make_url(url).set(drivername="sqlite"))
+        _set_up_sqlite(self._engine)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    async def run(self, work: Callable[[OrmSession], Result]) -> Result:
+        """Run `work` to its end, whatever happens to whoever waits: a transaction is not left open."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+
+    def _run(self, work: Callable[[OrmSession], Result]) -> Result:
+        with OrmSession(self._engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown)
+        self._engine.dispose()
 
 
 @asynccontextmanager
@@ -143,13 +189,13 @@ def _upgrade(url: str) -> None:
     command.upgrade(config, "head")
 
 
-def _set_up_sqlite(engine: AsyncEngine) -> None:
+def _set_up_sqlite(engine: Engine) -> None:
     """Make SQLite durable, and its transactions begin when ours do.
 
     Source: https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
     """
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -157,7 +203,7 @@ def _set_up_sqlite(engine: AsyncEngine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and writes later can find the file locked and no way to wait: lock at once.
         reading = connection.get_execution_options().get("binder_reading", False)
