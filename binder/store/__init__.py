@@ -141,8 +141,12 @@ class _AtOnce:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
     async def run(self, work: Callable[[OrmSession], Result]) -> Result:
-        """Run `work` to its end, whatever happens to whoever waits: a transaction is not left open."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        """Run `work` to its end, and keep those who come next waiting until then, even where whoever asked gave up."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        try:
+            return await asyncio.shield(running)
+        finally:
+            await asyncio.wait([running])
 
     def _run(self, work: Callable[[OrmSession], Result]) -> Result:
         with OrmSession(self._engine, expire_on_commit=False) as session, session.begin():

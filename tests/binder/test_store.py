@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as OrmSession
 
 from binder.errors import StoreUnavailableError
 from binder.store import Store, open_store
@@ -143,6 +146,49 @@ async def test_a_block_that_fails_writes_nothing_and_hints_at_nothing(store: Sto
         assert await session.scalar(select(func.count()).select_from(Repository)) == 0
 
 
+def _add(session: OrmSession) -> int:
+    session.add(Repository(host="h", owner="o", name="n", clone_url="u"))
+    session.flush()
+    return session.scalar(select(func.count()).select_from(Repository)) or 0
+
+
+async def test_a_whole_transaction_can_go_at_once(store: Store, another: Callable[[], Store]) -> None:
+    changed, arrived = store.changed.subscribe(), store.arrived.subscribe()
+    assert await store.write_at_once(_add, only_arrivals=True) == 1
+    assert (arrived.is_set(), changed.is_set()) == (True, False)
+    async with another().read() as session:
+        assert (await session.scalars(select(Repository.name))).all() == ["n"]
+    with pytest.raises(IntegrityError):
+        await store.write_at_once(_add)
+    assert not changed.is_set()
+
+
+async def test_what_goes_at_once_waits_for_its_turn_and_others_for_it(store: Store) -> None:
+    async with store.write() as session:
+        at_once = asyncio.create_task(store.write_at_once(_add))
+        await asyncio.sleep(0.05)
+        session.add(Repository(host="h", owner="o", name="first", clone_url="u"))
+    assert await at_once == 2
+
+
+async def test_whoever_gives_up_leaves_no_transaction_open(store: Store) -> None:
+    begun = threading.Event()
+
+    def work(session: OrmSession) -> None:
+        begun.set()
+        time.sleep(0.1)
+        _add(session)
+
+    task = asyncio.create_task(store.write_at_once(work))
+    await asyncio.to_thread(begun.wait, 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await add_repository(store)
+    async with store.read() as session:
+        assert set(await session.scalars(select(Repository.name))) == {"n", "notebooks"}
+
+
 async def test_rows_may_be_kept_after_their_transaction(store: Store) -> None:
     repository = await add_repository(store)
     async with store.read() as session:
@@ -194,6 +240,8 @@ async def test_a_store_that_cannot_be_reached_is_nobodys_fault_here(tmp_path: Pa
         with pytest.raises(StoreUnavailableError):
             async with transaction() as session:
                 await session.execute(select(Build))
+    with pytest.raises(StoreUnavailableError):
+        await store.write_at_once(_add)
     await store.close()
     await asyncio.sleep(0.1)  # the driver's thread says once more that it could not connect, to this loop
 
