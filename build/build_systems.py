@@ -13,7 +13,7 @@ from build.alone import Alone
 from build.buildah import Buildah, Mount
 from build.faults import explain_installation
 from build.foundations import Foundation, Foundations
-from build.host import HostSettings
+from build.host import HostSettings, step_mounts
 from build.images import Images, name_of
 from build.lock import uv_options
 from build.log import BuildLog
@@ -95,8 +95,5 @@ class BuildSystems:
         return self._paths.wheels(with_credentials=foundation.with_credentials)
 
     def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
-        links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        if foundation.with_credentials and self._host.netrc:
-            links.append((self._paths.credentials, "/run/credentials", "ro"))
         packages = (self._packages(foundation), "/run/packages", "rw")
-        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *links]
+        return step_mounts(self._host, self._paths, given, packages, reads_credentials=foundation.with_credentials)

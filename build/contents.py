@@ -15,7 +15,7 @@ from build.buildah import Buildah, Mount, Network
 from build.commits.content import Tar
 from build.commits.git import Commit, Source
 from build.faults import explain_post_build, explain_project
-from build.host import HostSettings
+from build.host import HostSettings, step_mounts
 from build.images import Images, Record, Texts, name_of, write_record
 from build.inventory import INVENTORY, Listing
 from build.lock import uv_options
@@ -173,11 +173,9 @@ class Contents:
         await write_record(self._texts, content.layer, Record(packages=listing.packages))
 
     def _mounts(self, content: Content, given: Path) -> list[Mount]:
-        links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        if content.projects:
-            wheels = self._paths.wheels(with_credentials=content.with_credentials)
-            links.append((wheels, "/run/packages", "O"))
-        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *links]
+        wheels = self._paths.wheels(with_credentials=content.with_credentials)
+        packages: list[Mount] = [(wheels, "/run/packages", "O")] if content.projects else []
+        return step_mounts(self._host, self._paths, given, *packages)
 
 
 def _locks(content: Content) -> dict[str, str]:

@@ -20,7 +20,7 @@ from build.buildah import Buildah, Mount
 from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
 from build.foundations import Foundation, Foundations
-from build.host import HostSettings
+from build.host import HostSettings, step_mounts
 from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
 from build.inventory import INVENTORY, Listing
 from build.lock import Lock, lock_from, lock_text, uv_options
@@ -49,7 +49,7 @@ _AGAIN = "again-"
 _SIZE_FOLLOWS = "--- size ---"
 _LONGEST_SIZE = 20
 
-Way = Literal["whole", "built", "delta"]
+Method = Literal["whole", "built", "delta"]
 """How an environment is made: whole, whole with packages that have no wheel, or by exchanging packages of another."""
 
 
@@ -255,7 +255,7 @@ class Environments:
         self,
         wanted: Wanted,
         start: Layer,
-        way: Way,
+        method: Method,
         notes: BuildLog,
         work: Path,
         *,
@@ -263,9 +263,9 @@ class Environments:
         size_bytes: int | None = None,
     ) -> None:
         began = monotonic()
-        given, file = work / way, work / f"{way}.Containerfile"
+        given, file = work / method, work / f"{method}.Containerfile"
         given.mkdir(mode=0o755)
-        for name, text in files_for(wanted, way).items():
+        for name, text in files_for(wanted, method).items():
             (given / name).write_text(text, encoding="utf-8")
         context = given / "nothing"
         context.mkdir()
@@ -283,7 +283,7 @@ class Environments:
             name_of(self._images, wanted.layer),
             file,
             context,
-            mounts=await self._mounts(given, way, wanted),
+            mounts=await self._mounts(given, method, wanted),
             created=BEGINNING_OF_TIME,
             step="environment",
             take=listing.take,
@@ -296,7 +296,7 @@ class Environments:
         await self._images.keep(wanted.layer)
         record = Record(
             seconds=round(monotonic() - began, 3),
-            family=_family_of(wanted, way),
+            family=_family_of(wanted, method),
             depth=depth,
             size_bytes=size.bytes or size_bytes,
             pins=wanted.lock.pins,
@@ -304,24 +304,22 @@ class Environments:
         )
         await write_record(self._texts, wanted.layer, record)
 
-    async def _mounts(self, given: Path, way: Way, wanted: Wanted) -> list[Mount]:
+    async def _mounts(self, given: Path, method: Method, wanted: Wanted) -> list[Mount]:
         # Into the folder that all share goes only what was installed without any of it having run.
-        runs_nothing = way == "whole" and not wanted.lock.conda and not wanted.r
+        runs_nothing = method == "whole" and not wanted.lock.conda and not wanted.r
         wheels = self._paths.wheels(with_credentials=wanted.namespaces.with_credentials)
         packages: Mount = (wheels, "/run/packages", "rw" if runs_nothing else "O")
-        links: list[Mount] = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
-        if runs_nothing and wanted.namespaces.with_credentials and self._host.netrc:
-            links.append((self._paths.credentials, "/run/credentials", "ro"))
         library = [await conda_library(self._paths)] if wanted.lock.conda else []
-        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), packages, *library, *links]
+        reads = runs_nothing and wanted.namespaces.with_credentials
+        return step_mounts(self._host, self._paths, given, packages, *library, reads_credentials=reads)
 
 
-def _family_of(wanted: Wanted, way: Way) -> str | None:
+def _family_of(wanted: Wanted, method: Method) -> str | None:
     """Return the family in which others may begin with an environment: none, where code of a package ran in it.
 
     That may have changed files of other packages, which an exchange would leave as they are.
     """
-    may = wanted.is_plain and wanted.namespaces.is_trusted and way != "built"
+    may = wanted.is_plain and wanted.namespaces.is_trusted and method != "built"
     return environment_family(wanted.parent, wanted.namespaces.taken) if may else None
 
 
@@ -329,11 +327,11 @@ def _differing(one: Sequence[Sequence[str]], other: Sequence[Sequence[str]]) -> 
     return sorted(" ".join(package) for package in set(map(tuple, one)) ^ set(map(tuple, other)))
 
 
-def files_for(wanted: Wanted, way: Way) -> dict[str, str]:
+def files_for(wanted: Wanted, method: Method) -> dict[str, str]:
     """Return what the step that makes an environment is given: file → text."""
     script = render(
         "build/environment.sh",
-        way=way,
+        method=method,
         prefix=ENVIRONMENT_HOME,
         python=wanted.python,
         compiler=f"{wanted.python}/bin/python" if wanted.has_conda_python else "/usr/bin/python3",

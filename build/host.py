@@ -22,6 +22,7 @@ from binder.errors import OperatorFault
 from binder.hosts import PYPI
 from binder.paths import Paths
 from binder.process import Command, capture
+from build.buildah import Mount
 from build.recipes.debian import PYTHON_OF_SUITE, debian_sources
 
 _PASSED_ON = re.compile(r"\A(UV_(?!PUBLISH_)|(HTTPS?|NO|ALL)_PROXY\Z)", re.IGNORECASE)
@@ -102,6 +103,19 @@ class HostSettings:
             suite: _lines(line for line in text.splitlines() if not _CREDENTIALS.search(line))
             for suite, text in self.sources.items()
         }
+
+
+def step_mounts(
+    host: HostSettings, paths: Paths, given: Path, *more: Mount, reads_credentials: bool = False
+) -> list[Mount]:
+    """Return what a step sees of this host: our tools, what it is `given`, the folders of the settings, and `more`.
+
+    `reads_credentials`, where there are some: only for a step that runs nothing of a repository's.
+    """
+    settings: list[Mount] = [(folder, inside, "ro") for folder, inside in host.folders.items()]
+    if reads_credentials and host.netrc:
+        settings.append((paths.credentials, "/run/credentials", "ro"))
+    return [(paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), *more, *settings]
 
 
 def pip_settings(listing: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from build.buildah import Buildah, Mount
 from build.commits.content import Tar
 from build.faults import Lines, explain_resolution
 from build.foundations import Foundation, Foundations
-from build.host import HostSettings
+from build.host import HostSettings, step_mounts
 from build.images import Images, Texts, name_of
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
@@ -259,9 +259,8 @@ class Resolution:
             return None
 
     def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
-        links = [(folder, inside, "ro") for folder, inside in self._host.folders.items()]
         wheels = (self._paths.wheels(with_credentials=foundation.with_credentials), "/run/packages", "O")
-        return [(self._paths.tools, "/run/binder", "ro"), (given, "/run/asked", "ro"), wheels, *links]
+        return step_mounts(self._host, self._paths, given, wheels)
 
 
 def without_places(lines: Iterable[str]) -> list[str]:

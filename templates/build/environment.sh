@@ -10,7 +10,7 @@ export UV_CACHE_DIR=/run/packages UV_CREDENTIALS_DIR=/run/packages/credentials T
 export UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=0 PYTHONHASHSEED=0
 # Packages' own tests, a third of all files, are imported by nobody who opens a notebook.
 compile() { {{ compiler }} -s -S -P -m compileall -qq -j 0 -x '/tests?/' --invalidation-mode unchecked-hash "$@" || true; }
-{% if way == "delta" %}
+{% if method == "delta" %}
 touch /tmp/before
 uv pip sync --quiet {{ uv }} --python {{ python }} --no-build /run/asked/requirements.lock
 for record in $(find {{ python }}/lib/python3*/site-packages/*.dist-info/RECORD -maxdepth 0 -cnewer /tmp/before); do
@@ -32,11 +32,11 @@ PYTHONPATH=/run/python /usr/bin/python3 -B /run/asked/conda.py install /run/aske
 {% if python != prefix ~ "/conda" %}
 uv venv --quiet --python /usr/bin/python3 {{ python }}
 {% endif %}
-{% if way == "whole" and not conda and not r %}
+{% if method == "whole" and not conda and not r %}
 # What is known of the packages is kept for the next who asks for nearly the same; nothing of it is run.
 uv pip compile --quiet {{ uv }} --no-build --python {{ python }} --output-file /tmp/known /run/asked/requirements.lock || true &
 {% endif %}
-uv pip install {{ uv }} --python {{ python }} --no-deps {{ "" if way == "built" else "--no-build " }}--requirements /run/asked/requirements.lock
+uv pip install {{ uv }} --python {{ python }} --no-deps {{ "" if method == "built" else "--no-build " }}--requirements /run/asked/requirements.lock
 compile {{ python }}/lib
 mkdir -p {{ python }}/share/jupyter/lab/settings
 echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
@@ -57,7 +57,7 @@ install -m 644 /run/asked/binder.lock {{ prefix }}/binder.lock
 PATH={{ python }}/bin:$PATH sh /run/asked/r.sh
 {% endif %}
 PYTHONPATH= /usr/bin/python3 -I -S /run/asked/inventory.py
-{% if way != "delta" %}
+{% if method != "delta" %}
 wait
 rm -f /tmp/known
 echo "--- size ---"

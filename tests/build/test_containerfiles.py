@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 
 from build.contents import Content, _script
-from build.environments import Wanted, Way, files_for, variables_of
+from build.environments import Method, Wanted, files_for, variables_of
 from build.lock import Lock
 from build.plan import HOME, Layer
 from build.recipes.asked import Project
@@ -59,25 +59,25 @@ def _is_a_script(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "way"),
+    ("name", "wanted", "method"),
     [
-        *((f"environment-{way}", _PLAIN, way) for way in get_args(Way)),
+        *((f"environment-{method}", _PLAIN, method) for method in get_args(Method)),
         ("environment-conda", _CONDA, "whole"),
         ("environment-conda-beside", _BESIDE, "whole"),
         ("environment-r", _R, "whole"),
     ],
 )
-def test_the_script_of_an_environment_is_what_it_was(name: str, wanted: Wanted, way: Way) -> None:
-    script = files_for(wanted, way)["environment.sh"]
+def test_the_script_of_an_environment_is_what_it_was(name: str, wanted: Wanted, method: Method) -> None:
+    script = files_for(wanted, method)["environment.sh"]
     _is_a_script(script)
     _is_golden(f"{name}.sh", script)
 
 
-@pytest.mark.parametrize("way", get_args(Way))
-def test_an_environment_does_not_tell_who_asked_for_it(way: Way) -> None:
+@pytest.mark.parametrize("method", get_args(Method))
+def test_an_environment_does_not_tell_who_asked_for_it(method: Method) -> None:
     """It is shared by all who come to the same packages, in whatever words they ask."""
     other = replace(_PLAIN, lock=replace(_PLAIN.lock, made_of="what somebody else wrote"))
-    assert files_for(other, way) == files_for(_PLAIN, way)
+    assert files_for(other, method) == files_for(_PLAIN, method)
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("environment", _PLAIN), ("environment-conda", _CONDA)])
