@@ -49,4 +49,5 @@ async def test_the_page_of_a_failed_build_names_the_line(stage: Stage, browser: 
     await expect(page.get_by_text("requirements.txt line 2").first).to_be_visible()
     await page.get_by_role("link", name="Read the log").click()
     await expect(page.locator("details.step[open]")).to_contain_text("nosuchpackage-for-browsers")
+    await expect(page.locator("#at-fault")).to_be_in_viewport()
     await page.close()
