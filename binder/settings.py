@@ -43,7 +43,8 @@ class Settings(BaseSettings):
     """Address and port on which HAProxy listens."""
 
     database_url: str = Field(default="", repr=False)
-    """SQLAlchemy's address of the store. Empty: an SQLite file in the state folder."""
+    """SQLAlchemy's address of the store, `postgresql+psycopg://USER@HOST/NAME`. Empty: an SQLite file in the state
+    folder."""
 
     build_account: str = "binder-build"
     """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""

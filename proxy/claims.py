@@ -14,7 +14,7 @@ from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
 from binder.store import Store
 from binder.store.queries import LIVE_SESSIONS, advance_session, has_lost_its_image, newest_build, want_build
-from binder.store.tables import Build, Session
+from binder.store.tables import Build, Repository, Session
 from proxy.commits import Commit
 from proxy.launch import (
     BuildFailed,
@@ -50,6 +50,8 @@ async def launch(store: Store, commit: Commit, *, sessions_at_most: int, now: da
         if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy):
             return Launched(facts.build, decision)
     async with store.write() as session:
+        # Clicks on one repository take turns: what one has wanted, the next one waits for. SQLite's all do.
+        await session.execute(select(Repository.id).where(Repository.id == commit.repository.id).with_for_update())
         facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
         return await _act(session, commit, facts.build, decide(facts, now), now)
 

@@ -25,6 +25,7 @@ from binder.settings import read_settings
 from binder.store import Store, open_store
 from build.host import find_host_settings, write_host_folder
 from tests.builds import Builder, new_builder
+from tests.postgresql import PostgreSQL, running_postgresql, store_address
 from tests.repositories import Files, LocalRepository, new_repository
 
 # How long an example takes depends on what else this machine does.
@@ -136,8 +137,21 @@ def jupyter_image(builder: Builder, reachable_root: Path, account: Account) -> s
     return asyncio.run(builder.build(repository.source, sha)).image
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL of this process's own."""
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database of its own: each test goes with SQLite and with PostgreSQL."""
+    return store_address(request.param, request, tmp_path)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(store_url: str) -> AsyncIterator[Store]:
     """An empty store of its own, its schema up to date."""
-    async with open_store(f"sqlite+aiosqlite:///{tmp_path / 'binder.db'}") as store:
+    async with open_store(store_url) as store:
         yield store

@@ -12,6 +12,7 @@ from binder.store import Row, Store
 from binder.store.commits import MOST_FOUND, MOST_ROWS, Commit, CommitRows, find_commits, prefix_of, rows_of
 from binder.store.tables import Build, Decision, Delivery, Preview, Report, Repository, Session, utc_now
 from tests.binder.rows import SHA, add_repository
+from tests.postgresql import ONLY_SQLITE
 
 SIBLING = SHA[:7] + "f" * 33
 OTHER = "f" * 40
@@ -182,6 +183,7 @@ class TestReading:
         assert not read.is_whole
 
 
+@ONLY_SQLITE
 async def test_no_table_is_read_from_end_to_end(store: Store) -> None:
     repository = await known_repository(store)
     asked: list[tuple[str, Any]] = []

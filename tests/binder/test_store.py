@@ -18,6 +18,7 @@ from binder.errors import StoreUnavailableError
 from binder.store import Store, open_store
 from binder.store.tables import Build, Repository, Session
 from tests.binder.rows import SHA, add_builds, add_repository
+from tests.postgresql import ONLY_SQLITE
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -163,6 +164,7 @@ async def test_a_whole_transaction_can_go_at_once(store: Store, another: Callabl
     assert not changed.is_set()
 
 
+@ONLY_SQLITE
 async def test_what_goes_at_once_waits_for_its_turn_and_others_for_it(store: Store) -> None:
     async with store.write() as session:
         at_once = asyncio.create_task(store.write_at_once(_add))
@@ -171,6 +173,7 @@ async def test_what_goes_at_once_waits_for_its_turn_and_others_for_it(store: Sto
     assert await at_once == 2
 
 
+@ONLY_SQLITE
 async def test_whoever_gives_up_leaves_no_transaction_open(store: Store) -> None:
     begun = threading.Event()
 
@@ -205,6 +208,7 @@ async def test_reading_does_not_wait_for_writing(store: Store, another: Callable
             assert await reading.scalar(select(func.count()).select_from(Repository)) == 0
 
 
+@ONLY_SQLITE
 async def test_writing_waits_for_writing(store: Store, another: Callable[[], Store]) -> None:
     async def add(of: Store, number: int) -> None:
         async with of.write() as session:
@@ -224,6 +228,7 @@ async def test_rows_refer_only_to_rows(store: Store) -> None:
             session.add(Build(repository_id=99, sha=SHA))
 
 
+@ONLY_SQLITE
 async def test_what_was_written_survives_a_crash(store: Store) -> None:
     async with store.read() as session:
         modes = [await session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")]
@@ -246,6 +251,7 @@ async def test_a_store_that_cannot_be_reached_is_nobodys_fault_here(tmp_path: Pa
     await asyncio.sleep(0.1)  # the driver's thread says once more that it could not connect, to this loop
 
 
+@ONLY_SQLITE
 async def test_a_store_that_is_locked_for_too_long_is_unavailable(store: Store, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "binder.db", isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")

@@ -19,6 +19,7 @@ from binder.store.tables import Delivery, utc_now
 from githubapp.deliveries import LARGEST_BODY_BYTES
 from githubapp.inbox import Inbox, webhook_route
 from tests.githubapp import payloads
+from tests.postgresql import ONLY_SQLITE
 
 SECRET, RETIRING = "the new secret", "the old secret"
 
@@ -220,6 +221,7 @@ async def test_too_much_at_once_is_put_off(client: httpx.AsyncClient, monkeypatc
     assert await deliver(client, "push", payloads.push()) == 202
 
 
+@ONLY_SQLITE
 async def test_a_locked_store_is_503_and_the_delivery_may_come_again(
     client: httpx.AsyncClient, store: Store, tmp_path: Path
 ) -> None:
@@ -235,6 +237,7 @@ async def test_a_locked_store_is_503_and_the_delivery_may_come_again(
     assert await deliver(client, "push", payloads.push()) == 202
 
 
+@ONLY_SQLITE
 async def test_a_store_that_cannot_be_written_to_is_503(
     client: httpx.AsyncClient, store: Store, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from binder.store import Store, open_store
 from binder.store.tables import Delivery
 from githubapp.deliveries import Event
 from githubapp.intake import Intake
+from tests.postgresql import ONLY_SQLITE
 
 
 def intake(store: Store) -> Intake:
@@ -46,6 +47,7 @@ async def test_two_processes_keep_one_delivery_once(store: Store) -> None:
     assert outcomes.count("stored") == outcomes.count("duplicate") == await count(store) == 20
 
 
+@ONLY_SQLITE
 async def test_whoever_gives_up_is_not_written_down(store: Store, tmp_path: Path) -> None:
     into = intake(store)
     holder = sqlite3.connect(tmp_path / "binder.db", isolation_level=None)
@@ -64,6 +66,7 @@ async def test_whoever_gives_up_is_not_written_down(store: Store, tmp_path: Path
     assert await count(store) == 2
 
 
+@ONLY_SQLITE
 async def test_a_failure_is_everyones_who_waited_for_it(store: Store, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "binder.db")
     other.execute("ALTER TABLE deliveries RENAME TO elsewhere")

@@ -21,6 +21,7 @@ from proxy.context import ProxyContext
 from proxy.haproxy import service_socket
 from proxy.pages import routes
 from proxy.routes import RouteKeeper
+from tests.postgresql import store_address
 from tests.proxy.fakes import FakeResolver, FakeRouteTable
 from tests.proxy.upstreams import application_on_socket
 
@@ -78,9 +79,15 @@ def paths(settings: Settings) -> Paths:
 
 
 @pytest.fixture
-async def store(paths: Paths, settings: Settings) -> AsyncIterator[Store]:
+def store_url(request: pytest.FixtureRequest, paths: Paths) -> str:
+    """The address of an empty database, SQLite's where nothing else is asked for."""
+    return store_address(getattr(request, "param", "sqlite"), request, paths.state)
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
     """An empty store."""
-    async with open_store(settings.store_url) as opened:
+    async with open_store(store_url) as opened:
         yield opened
 
 

@@ -14,7 +14,10 @@ from binder.store.tables import Build, Session, utc_now
 from proxy.claims import Launched, launch
 from proxy.commits import Commit
 from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from tests.postgresql import EACH_STORE
 from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
+
+pytestmark = EACH_STORE
 
 
 async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5) -> Launched:

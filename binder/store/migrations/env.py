@@ -14,6 +14,8 @@ from sqlalchemy.pool import NullPool
 
 from binder.store.tables import Row
 
+_MIGRATING = 0x62696E646572  # "binder": any number that nobody else of this database takes
+
 
 def _run(connection: Connection) -> None:
     context.configure(
@@ -53,6 +55,9 @@ def _main() -> None:
     if engine.dialect.name == "sqlite":
         _set_up_sqlite(engine)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # One process at a time, until its transaction ends; SQLite's has the whole file.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         _run(connection)
 
 
