@@ -49,7 +49,7 @@ class Proxy:
     async def open(self, target: str) -> Route:
         """Open a way to `target`."""
         route = Route(new_session_id(), new_token(), target)
-        await self.haproxy.runtime.set_route(route.key, route.target)
+        await self.haproxy.runtime.set_routes({route.key: route.target})
         return route
 
     async def get(self, route: Route, path: str = "", **values: Any) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class TestAccess:
     async def test_a_route_that_is_taken_away_is_gone_at_once(self, proxy: Proxy, target: str) -> None:
         route = await proxy.open(target)
         await proxy.get(route)
-        await proxy.haproxy.runtime.del_route(route.key)
+        await proxy.haproxy.runtime.del_routes([route.key])
         cookie = {"Cookie": f"binder-session={route.token}"}
         assert is_miss(await proxy.client.get(f"/s/{route.session_id}/", headers=cookie))
 
@@ -282,7 +282,7 @@ class TestCarrying:
                 for _ in range(20):
                     other = await proxy.open(target)
                     await proxy.get(other)
-                    await proxy.haproxy.runtime.del_route(other.key)
+                    await proxy.haproxy.runtime.del_routes([other.key])
                 await socket.send("still here")
                 assert await socket.recv() == "still here"
                 assert proxy.haproxy.pid == pid
