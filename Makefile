@@ -35,10 +35,12 @@ format: set-up ## write the code as the formatter wants it
 types: set-up ## strict types
 	@.venv/bin/mypy
 
-bench: set-up ## all benchmarks, as a table
+bench: ## all benchmarks, as a table
+	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $(ARGS)
 
-bench-%: set-up ## one benchmark
+bench-%: ## one benchmark
+	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $* $(ARGS)
 
 docs: set-up ## draw what the documentation takes from the code

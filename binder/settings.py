@@ -5,15 +5,18 @@ reported all together, each with the name of its setting. Secrets are masked whe
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from binder.errors import OperatorFault
 from binder.hosts import CONDA
+
+_HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 
 
 def _default_home(kind: Literal["state", "cache"]) -> Path:
@@ -38,6 +41,12 @@ class Settings(BaseSettings):
 
     url: str = "http://127.0.0.1:8585"
     """Where visitors and GitHub reach this service, without a slash at the end. It stands in every link and badge."""
+
+    sessions_host: str = ""
+    """Host below which each session has an origin of its own, so that a hostile notebook reads nothing of the service's
+    or of others': a session is at `ID.HOST`, with the scheme and port of `url`. Recommended wherever strangers open
+    notebooks: a name that the service's is not below, `*.HOST` leading here; `localhost` on a laptop. Empty: sessions
+    are at `/s/ID/`, and share the service's origin."""
 
     listen: str = "127.0.0.1:8585"
     """Address and port on which HAProxy listens."""
@@ -175,6 +184,16 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("sessions_host")
+    @classmethod
+    def _host_of_sessions(cls, value: str, settings: ValidationInfo) -> str:
+        host, service = value.lower(), urlsplit(settings.data.get("url", "")).hostname or ""
+        if host and not _HOST.match(host):
+            raise ValueError("must be a host without scheme and port, like sessions.example.org")
+        if host and (service.endswith(f".{host}") or (service == host != "localhost")):
+            raise ValueError("must not be the host of BINDER_URL, nor one that it is below")
+        return host
 
     @field_validator("listen")
     @classmethod

@@ -20,6 +20,7 @@ from binder.log import logger
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, TimedOutError, find_account, lines_of, run, spawn
 from binder.settings import Settings
+from proxy.origins import cookie_name
 from proxy.runtime import IDLE_TABLE_SECONDS, ROUTES_FILE, RuntimeApi
 from templates import render
 
@@ -160,6 +161,8 @@ class HAProxy:
             unavailable_page=_UNAVAILABLE,
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
+            sessions_host=self._settings.sessions_host,
+            cookie=cookie_name(self._settings),
             scheme=urlsplit(self._settings.url).scheme,
             idle_table_seconds=IDLE_TABLE_SECONDS,
         )

@@ -18,12 +18,12 @@ from proxy.claims import Launched, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, StartFailed, Wait
-from proxy.links import Link, legacy_address, parse_link, session_address
+from proxy.links import Link, legacy_address, parse_link
+from proxy.origins import lead_in
 from proxy.progress import progress_of
 
 log = logger(__name__)
 
-COOKIE = "binder-session"
 _REFRESH_SECONDS = 3
 _BUSY_SECONDS = 10
 _FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
@@ -92,16 +92,7 @@ class LaunchPages:
             # The session is the visitor's already: the keeper makes the route as soon as it can.
             log.warning("route_delayed", session=session.id, reason=error.message)
         log.info("session_opened", session=session.id, repository=link.full_name)
-        response = redirect(session_address(session.id, link.landing))
-        response.set_cookie(
-            COOKIE,
-            session.token,
-            path=session_address(session.id),
-            httponly=True,
-            samesite="lax",
-            secure=self._context.settings.url.startswith("https:"),
-        )
-        return response
+        return lead_in(session, link.landing, self._context.settings, utc_now())
 
     async def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
         fault = build.fault or {}

@@ -5,7 +5,7 @@ back which sessions were used.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,11 +27,11 @@ _ACTIVITY_GRAIN = timedelta(seconds=15)
 class RouteTable(Protocol):
     """The proxy's table."""
 
-    async def set_route(self, key: str, target: str) -> None:
-        """Send a key's requests to `target`."""
+    async def set_routes(self, routes: Mapping[str, str]) -> None:
+        """Send the requests of each key to its target."""
 
-    async def del_route(self, key: str) -> None:
-        """Route nothing by this key any more."""
+    async def del_routes(self, keys: Collection[str]) -> None:
+        """Route nothing by these keys any more."""
 
     async def show_routes(self) -> dict[str, str]:
         """Return key → target."""
@@ -117,10 +117,8 @@ class RouteKeeper:
         # The table first: whatever is in it was stored before, so that a route of this moment is never taken away.
         observed = await self._table.show_routes()
         change = difference(await stored_routes(self._store), observed)
-        for key in change.to_delete:
-            await self._table.del_route(key)
-        for key, target in change.to_set.items():
-            await self._table.set_route(key, target)
+        await self._table.del_routes(change.to_delete)
+        await self._table.set_routes(change.to_set)
         if utc_now() >= self._activity_due:
             await self.note_activity(utc_now())
             self._activity_due = utc_now() + _ACTIVITY_EVERY
@@ -134,7 +132,7 @@ class RouteKeeper:
         route = route_of(session)
         if route is None:
             raise OperatorFault("The session has no address that the proxy could reach.")
-        await self._table.set_route(route.key, route.target)
+        await self._table.set_routes({route.key: route.target})
 
     async def note_activity(self, now: datetime) -> None:
         """Store when open sessions were last used, by the proxy's account.

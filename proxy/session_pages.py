@@ -1,20 +1,22 @@
 """What a session's address answers where no route leads to it: it has ended, or it is another visitor's."""
 
 import secrets
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
 from binder.lifecycle import SessionState
 from binder.names import is_session_id
-from binder.store.tables import Build, Repository, Session
-from proxy.answers import html
+from binder.store.tables import Build, Repository, Session, utc_now
+from proxy.answers import html, redirect
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
-from proxy.launch_pages import COOKIE
-from proxy.links import Link
+from proxy.links import Link, session_address
+from proxy.origins import cookie_name, is_at_a_session, let_in
+from templates import render
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # What a notebook's page asks for by itself: nobody wants to come back to it.
@@ -37,15 +39,34 @@ class SessionPages:
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
         found = await self._find(request.path_params["session"])
+        if is_at_a_session(request, self._context.settings):
+            return await self._missed_there(request, found[0] if found else None)
         if found is None:
             raise VisitorFault("There is no such session.")
         session, build, repository = found
-        if session.state is SessionState.OPEN and _holds_token(request, session):
+        if session.state is SessionState.OPEN and self._holds_token(request, session):
             # The proxy's table is behind the store, as it is for a moment after a restart.
             await self._context.keeper.ensure_route(session)
             return html("soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1)
         link = _link_back(repository, build.sha, request.path_params.get("path", ""))
         return html("ended.html", status=404, link=link)
+
+    async def _missed_there(self, request: Request, session: Session | None) -> Response:
+        """Answer at a session's own origin, where no page of the service is: hostile scripts could read it there."""
+        settings, path = self._context.settings, request.path_params.get("path", "")
+        if session and session.state is SessionState.OPEN:
+            if answer := let_in(request, session, settings, utc_now()):
+                return answer
+            if self._holds_token(request, session):
+                await self._context.keeper.ensure_route(session)
+                return HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
+        if request.method != "GET" or path.startswith(_NOT_PAGES):
+            return PlainTextResponse("This session has ended.", 404)
+        return redirect(settings.url + session_address(request.path_params["session"], quote(path)))
+
+    def _holds_token(self, request: Request, session: Session) -> bool:
+        held = request.cookies.get(cookie_name(self._context.settings), "")
+        return secrets.compare_digest(held.encode(), session.token.encode())
 
     async def _find(self, session_id: str) -> tuple[Session, Build, Repository] | None:
         if not is_session_id(session_id):
@@ -57,10 +78,6 @@ class SessionPages:
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
         return None if repository.private else (session, build, repository)
-
-
-def _holds_token(request: Request, session: Session) -> bool:
-    return secrets.compare_digest(request.cookies.get(COOKIE, "").encode(), session.token.encode())
 
 
 def _link_back(repository: Repository, sha: str, path: str) -> Link:

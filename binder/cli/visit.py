@@ -9,8 +9,10 @@ import httpx
 
 from binder.errors import OperatorFault
 from deploy.probe import run_cell
+from proxy.origins import COOKIE, HOST_COOKIE
 
 _POLL_SECONDS = 0.1
+_COOKIES = {COOKIE, HOST_COOKIE}
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ async def open_link(link: str, *, timeout_seconds: float) -> Visit:
     began = monotonic()
     async with httpx.AsyncClient(follow_redirects=True, timeout=30) as client:
         while True:
-            answer = await client.get(link)
-            token = next((cookie.value for cookie in client.cookies.jar if cookie.name == "binder-session"), None)
+            try:
+                answer = await client.get(link)
+            except httpx.TransportError as error:
+                raise OperatorFault(f"{link} leads to where nothing can be reached from here: {error}.") from error
+            token = next((cookie.value for cookie in client.cookies.jar if cookie.name in _COOKIES), None)
             if answer.status_code == 200 and token and answer.url.path.startswith("/s/"):
                 parts = urlsplit(str(answer.url))
                 base = "/".join(parts.path.split("/")[:3])

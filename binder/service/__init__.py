@@ -43,6 +43,7 @@ from githubapp.setup import SetUp
 from githubapp.stored_app import with_stored_app
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
+from proxy.origins import risk_of_one_origin
 from proxy.pages import routes
 from proxy.routes import RouteKeeper, stored_routes
 
@@ -85,6 +86,8 @@ async def running_service(settings: Settings, *, ephemeral: bool = False) -> Asy
     os.umask(0o022)  # what the build account and HAProxy must read is said where it is written, not by the caller
     account = find_account(settings.build_account)
     check_machine(account, settings.cache_dir)
+    if risk := risk_of_one_origin(settings):
+        log.warning("origin_shared", explanation=risk)
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         _make_folders(paths, account)

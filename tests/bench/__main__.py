@@ -1,7 +1,8 @@
 """`make bench` runs all benchmarks and prints a table; `make bench-NAME` runs one.
 
-Each figure ends as one line: `name value unit ratio=… peer=…`. A ratio is the peer's time over ours, both measured in
-the same run, medians of several rounds: above 1, we are faster. Figures without a peer have no ratio.
+Each figure ends as one line: `name value unit ratio=… peer=…`. A ratio is the peer's time over ours (where more is
+better, ours over the peer's), both measured in the same run, medians of several rounds: above 1, we are better. Figures
+without a peer have no ratio.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, demo, push, webhooks
+from tests.bench import building, clicks, demo, proxy, push, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -20,6 +21,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "build": building.measure,
     "click": clicks.measure,
     "webhooks": webhooks.measure,
+    "proxy": proxy.measure,
 }
 """Name of a benchmark → what measures its figures."""
 
@@ -37,6 +39,10 @@ _OF_FIGURE = {
     "webhooks-p99": "webhooks",
     "webhooks-lost": "webhooks",
     "webhooks-memory": "webhooks",
+    "proxy-requests": "proxy",
+    "proxy-p99": "proxy",
+    "proxy-websocket": "proxy",
+    "route-add": "proxy",
 }
 
 

@@ -15,6 +15,7 @@ class Figure:
     peer: str | None = None
     peer_rounds: Sequence[float] = ()
     unit: str = "s"
+    more_is_better: bool = False
 
     @property
     def value(self) -> float:
@@ -23,8 +24,11 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """The peer's median over ours."""
-        return median(self.peer_rounds) / self.value if self.peer_rounds else None
+        """How many times better ours is: the peer's median over ours, or the other way round where more is better."""
+        if not self.peer_rounds:
+            return None
+        peers = median(self.peer_rounds)
+        return self.value / peers if self.more_is_better else peers / self.value
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -54,6 +54,21 @@ def test_wrong_settings_are_reported_all_together_by_name(monkeypatch: pytest.Mo
         assert f"{name}: " in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "host", ["http://a", "a:1", "a..b", ".a", "-a", "a b", "a/b", "*.a", "a" * 201, "example.org", "org"]
+)
+def test_a_host_of_sessions_that_is_none_or_the_services_is_refused(host: str) -> None:
+    with pytest.raises(OperatorFault, match="BINDER_SESSIONS_HOST"):
+        read_settings(url="https://example.org", sessions_host=host)
+
+
+def test_a_host_of_sessions_is_compared_without_case() -> None:
+    assert read_settings(sessions_host="Sessions.Example.Org").sessions_host == "sessions.example.org"
+    assert read_settings(url="http://localhost:8585", sessions_host="localhost").sessions_host == "localhost"
+    with pytest.raises(OperatorFault, match="BINDER_SESSIONS_HOST"):
+        read_settings(url="http://binder.localhost:8585", sessions_host="localhost")
+
+
 @pytest.mark.parametrize("listen", ["8585", ":8585", "localhost:", "localhost:http", "localhost:0", "localhost:65536"])
 def test_an_address_without_a_port_is_refused(listen: str) -> None:
     with pytest.raises(OperatorFault, match="BINDER_LISTEN"):

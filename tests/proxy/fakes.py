@@ -1,6 +1,6 @@
 """What stands in for the proxy's neighbours: each keeps to the interface that it is named for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from binder.errors import OperatorFault
 
@@ -13,15 +13,16 @@ class FakeRouteTable:
         self.idle: dict[str, float] = {}
         self.is_up = True
 
-    async def set_route(self, key: str, target: str) -> None:
-        """Send a key's requests to `target`."""
+    async def set_routes(self, routes: Mapping[str, str]) -> None:
+        """Send the requests of each key to its target."""
         self._answer()
-        self.routes[key] = target
+        self.routes |= routes
 
-    async def del_route(self, key: str) -> None:
-        """Route nothing by this key any more."""
+    async def del_routes(self, keys: Collection[str]) -> None:
+        """Route nothing by these keys any more."""
         self._answer()
-        self.routes.pop(key, None)
+        for key in keys:
+            self.routes.pop(key, None)
 
     async def show_routes(self) -> dict[str, str]:
         """Return key → target."""

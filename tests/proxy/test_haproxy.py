@@ -10,96 +10,24 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route as Page
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from binder.errors import OperatorFault
-from binder.names import new_session_id, new_token
+from binder.names import new_token
 from binder.paths import Paths
 from binder.process import Command, spawn
 from binder.settings import Settings
-from proxy.haproxy import HAProxy, connections_at_most, next_pause, run_haproxy, service_socket
-from proxy.routes import Route
+from proxy.haproxy import connections_at_most, next_pause, run_haproxy
 from tests.proxy.conftest import made_folder, made_paths
-from tests.proxy.upstreams import application_on_socket, echo, mirror
+from tests.proxy.front import Proxy, is_miss, proxy_in, settings_of
+from tests.proxy.upstreams import echo, mirror
 
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Proxy:
-    """A running HAProxy, the routes that it starts with, and a client of it."""
-
-    haproxy: HAProxy
-    routes: dict[str, str]
-    client: httpx.AsyncClient
-    listen: tuple[str, int]
-
-    async def open(self, target: str) -> Route:
-        """Open a way to `target`."""
-        route = Route(new_session_id(), new_token(), target)
-        await self.haproxy.runtime.set_route(route.key, route.target)
-        return route
-
-    async def get(self, route: Route, path: str = "", **values: Any) -> dict[str, Any]:
-        """Ask for a page of a session with its cookie, and return what its mirror saw."""
-        headers = {"Cookie": f"binder-session={route.token}"} | values.pop("headers", {})
-        response = await self.client.get(f"/s/{route.session_id}/{path}", headers=headers, **values)
-        assert response.status_code == 200, response.text
-        seen: dict[str, Any] = response.json()
-        return seen
-
-    async def send(self, *lines: str, body: bytes = b"") -> bytes:
-        """Send a request as it stands here, and return all that comes back."""
-        reader, writer = await asyncio.open_connection(*self.listen)
-        try:
-            writer.write("\r\n".join((*lines, "", "")).encode("latin-1") + body)
-            async with asyncio.timeout(5):
-                return await reader.read()
-        except ConnectionResetError:
-            return b""
-        finally:
-            writer.close()
-
-
-async def miss(request: Request) -> Response:
-    """Answer for the service: no route led anywhere."""
-    return Response(json.dumps(dict(request.headers)), 404, {"X-Service": "1"})
-
-
-def is_miss(response: httpx.Response) -> bool:
-    """Whether the service answered, and not a session."""
-    return "x-service" in response.headers
-
-
-@asynccontextmanager
-async def proxy_in(settings: Settings, paths: Paths) -> AsyncIterator[Proxy]:
-    """Give a running HAProxy with a service behind it."""
-    routes: dict[str, str] = {}
-
-    async def wanted() -> dict[str, str]:
-        return routes
-
-    methods = ["GET", "POST", "PUT"]
-    service = Starlette(routes=[Page("/{path:path}", miss, methods=methods)])
-    host, _, port = settings.listen.rpartition(":")
-    async with (
-        application_on_socket(service, service_socket(paths)),
-        run_haproxy(settings, paths, wanted) as haproxy,
-        httpx.AsyncClient(base_url=settings.url) as client,
-    ):
-        yield Proxy(haproxy, routes, client, (host, int(port)))
 
 
 @pytest.fixture
@@ -157,7 +85,7 @@ class TestAccess:
     async def test_a_route_that_is_taken_away_is_gone_at_once(self, proxy: Proxy, target: str) -> None:
         route = await proxy.open(target)
         await proxy.get(route)
-        await proxy.haproxy.runtime.del_route(route.key)
+        await proxy.haproxy.runtime.del_routes([route.key])
         cookie = {"Cookie": f"binder-session={route.token}"}
         assert is_miss(await proxy.client.get(f"/s/{route.session_id}/", headers=cookie))
 
@@ -282,7 +210,7 @@ class TestCarrying:
                 for _ in range(20):
                     other = await proxy.open(target)
                     await proxy.get(other)
-                    await proxy.haproxy.runtime.del_route(other.key)
+                    await proxy.haproxy.runtime.del_routes([other.key])
                 await socket.send("still here")
                 assert await socket.recv() == "still here"
                 assert proxy.haproxy.pid == pid
@@ -447,11 +375,6 @@ class TestLimits:
         assert pauses[1:4] == [0.05, 0.1, 0.2]
         assert max(pauses) == 10
         assert next_pause(10, ran_seconds=60) == 0
-
-
-def settings_of(proxy: Proxy) -> str:
-    """Return where a proxy listens."""
-    return f"{proxy.listen[0]}:{proxy.listen[1]}"
 
 
 def is_alive(pid: int) -> bool:

@@ -17,6 +17,7 @@ from binder.store.queries import advance_session
 from binder.store.tables import Session, utc_now
 from proxy.haproxy import run_haproxy
 from proxy.routes import RouteKeeper, RouteTable, difference, route_of, routes_wanted, used_since
+from proxy.runtime import RuntimeApi
 from tests.proxy.fakes import FakeRouteTable
 from tests.proxy.rows import add_build, add_repository, add_session, session_of
 
@@ -69,15 +70,17 @@ class TestUsedSince:
         }
 
 
+async def no_routes() -> dict[str, str]:
+    """Return an empty table."""
+    return {}
+
+
 @pytest.fixture(params=["fake", pytest.param("haproxy", marks=pytest.mark.slow)])
 async def any_table(request: pytest.FixtureRequest, settings: Settings, paths: Paths) -> AsyncIterator[RouteTable]:
     """A table in memory, and that of a running HAProxy."""
     if request.param == "fake":
         yield FakeRouteTable()
         return
-
-    async def no_routes() -> dict[str, str]:
-        return {}
 
     async with run_haproxy(settings, paths, no_routes) as haproxy:
         yield haproxy.runtime
@@ -86,26 +89,35 @@ async def any_table(request: pytest.FixtureRequest, settings: Settings, paths: P
 class TestAnyTable:
     async def test_it_keeps_what_it_is_told(self, any_table: RouteTable) -> None:
         assert await any_table.show_routes() == {}
-        await any_table.set_route("s1/t", "10.0.0.1:1")
-        await any_table.set_route("s2/t", "10.0.0.2:2")
-        await any_table.set_route("s1/t", "10.0.0.3:3")
+        await any_table.set_routes({"s1/t": "10.0.0.1:1"})
+        await any_table.set_routes({"s2/t": "10.0.0.2:2"})
+        await any_table.set_routes({"s1/t": "10.0.0.3:3"})
         assert await any_table.show_routes() == {"s1/t": "10.0.0.3:3", "s2/t": "10.0.0.2:2"}
-        await any_table.del_route("s1/t")
+        await any_table.del_routes(["s1/t"])
         assert await any_table.show_routes() == {"s2/t": "10.0.0.2:2"}
 
+    async def test_many_change_at_once(self, any_table: RouteTable) -> None:
+        many = {f"s{number}/t": f"10.0.{number // 250}.{number % 250}:1" for number in range(2000)}
+        half = dict(list(many.items())[::2])
+        await any_table.set_routes(half)
+        await any_table.set_routes(many | {"s0/t": "10.9.9.9:9"})
+        assert await any_table.show_routes() == many | {"s0/t": "10.9.9.9:9"}
+        await any_table.del_routes(half)
+        assert await any_table.show_routes() == {key: many[key] for key in many.keys() - half.keys()}
+
     async def test_a_route_that_is_not_there_can_be_taken_away(self, any_table: RouteTable) -> None:
-        await any_table.del_route("s1/t")
+        await any_table.del_routes(["s1/t"])
         assert await any_table.show_routes() == {}
 
     async def test_a_session_that_was_never_used_has_no_idle_time(self, any_table: RouteTable) -> None:
-        await any_table.set_route("s1/t", "10.0.0.1:1")
+        await any_table.set_routes({"s1/t": "10.0.0.1:1"})
         assert await any_table.idle_seconds() == {}
 
     async def test_a_keeper_makes_it_hold_what_is_open(self, any_table: RouteTable, store: Store) -> None:
         build = await add_build(store, await add_repository(store))
         one, two = [await add_session(store, build, SessionState.OPEN) for _ in range(2)]
         await add_session(store, build, SessionState.STANDBY)
-        await any_table.set_route("sforgotten/t", "10.0.0.1:1")
+        await any_table.set_routes({"sforgotten/t": "10.0.0.1:1"})
         keeper = RouteKeeper(store, any_table)
         assert await keeper.step()
         assert await any_table.show_routes() == routes_wanted([one, two])
@@ -114,6 +126,19 @@ class TestAnyTable:
             advance_session(await session.get_one(Session, one.id), SessionState.ENDED, utc_now())
         assert await keeper.step()
         assert await any_table.show_routes() == routes_wanted([two])
+
+
+@pytest.mark.slow
+class TestRefusals:
+    async def test_what_haproxy_refuses_is_told_without_the_token(self, settings: Settings, paths: Paths) -> None:
+        async with run_haproxy(settings, paths, no_routes) as haproxy:
+            with pytest.raises(OperatorFault, match="refused `set map`") as refused:
+                await haproxy.runtime.set_routes({"s1/good": "10.0.0.1:1", "s2/secret": "", "s3/good": "10.0.0.3:3"})
+            assert "secret" not in refused.value.message
+
+    async def test_a_socket_that_nobody_answers_is_told(self, paths: Paths) -> None:
+        with pytest.raises(OperatorFault, match="does not answer"):
+            await RuntimeApi(paths.run / "nobody.sock").set_routes({"s1/t": "10.0.0.1:1"})
 
 
 class TestRouteKeeper:
