@@ -161,6 +161,7 @@ class HAProxy:
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
             scheme=urlsplit(self._settings.url).scheme,
+            origin=_quoted("/".join(self._settings.url.lower().split("/")[:3])),
             idle_table_seconds=IDLE_TABLE_SECONDS,
         )
 
