@@ -7,9 +7,9 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -27,38 +27,43 @@ _MOST_STREAMS = 500
 _ALIVE_SECONDS = 15.0
 _LOOK_SECONDS = 1.0
 _BREATH_SECONDS = 0.1
-_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
+_HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Accept", "X-Accel-Buffering": "no"}
 
 
 class Teller(Protocol):
     """What one browser is told."""
 
-    is_over: bool
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream is to be closed."""
 
     def news(self) -> AsyncIterator[str]:
-        """Give the events since the last time; after the last one of all, `is_over`."""
+        """Give the events since the last time; after the last one of all, or some time later, `is_over`."""
 
 
 class EventStreams:
     """Answers with streams; `changed` is given when there may be news."""
 
-    def __init__(self, changed: Hint) -> None:
+    def __init__(self, changed: Hint, *, longest_seconds: float | None = None) -> None:
         self._changed = changed
+        self._longest_seconds = longest_seconds
         self._count = 0
 
-    def answer(self, request: Request, teller: Teller) -> Response:
+    def answer(self, request: Request, teller: Teller, *, headers: Mapping[str, str] | None = None) -> Response:
         """Answer with what `teller` tells.
 
         Raises: WorldFault, where there are too many streams already.
         """
         if self._count >= _MOST_STREAMS:
             raise WorldFault("Too many pages are waiting at once. Please reload this one in a moment.")
-        return StreamingResponse(self._stream(request, teller), 200, _HEADERS, "text/event-stream")
+        return StreamingResponse(
+            self._stream(request, teller), 200, _HEADERS | dict(headers or {}), "text/event-stream"
+        )
 
     async def _stream(self, request: Request, teller: Teller) -> AsyncIterator[str]:
         self._count += 1
         changed = self._changed.subscribe()
-        deadline = time.monotonic() + _LONGEST_STREAM_SECONDS
+        deadline = time.monotonic() + (self._longest_seconds or _LONGEST_STREAM_SECONDS)
         spoke_at = 0.0
         try:
             while time.monotonic() < deadline and not await request.is_disconnected():
@@ -90,8 +95,13 @@ class LogTail:
 
     async def news(self) -> AsyncIterator[str]:
         """Give the lines that are new."""
-        while lines := await self._more():
+        async for lines in self.lines():
             yield self.said("log", {"lines": lines})
+
+    async def lines(self) -> AsyncIterator[list[str]]:
+        """Give the lines that are new, piece by piece."""
+        while lines := await self._more():
+            yield lines
 
     def said(self, event: str, data: dict[str, object]) -> str:
         """Return an event, after which a browser goes on with the lines that it was not told yet."""

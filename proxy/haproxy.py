@@ -164,6 +164,7 @@ class HAProxy:
             sessions_host=self._settings.sessions_host,
             cookie=cookie_name(self._settings),
             scheme=urlsplit(self._settings.url).scheme,
+            origin=_quoted("/".join(self._settings.url.lower().split("/")[:3])),
             idle_table_seconds=IDLE_TABLE_SECONDS,
         )
 

@@ -1,6 +1,5 @@
 """What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from starlette.requests import Request
@@ -105,7 +104,7 @@ class LaunchPages:
             commit=commit,
             build=build,
             good=good,
-            good_link=replace(link, ref=good.sha) if good else None,
+            good_link=link.at(good.sha) if good else None,
             fault=fault,
             place=place_address(build, commit.repository, self._context.settings),
             whose=WHOSE_FAULT.get(party, WHOSE_FAULT["operator"]),

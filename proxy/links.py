@@ -5,7 +5,7 @@ normalized it. Whether the repository and the ref exist is `proxy.commits`' ques
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -55,9 +55,17 @@ class Link:
     @property
     def address(self) -> str:
         """The link itself, without a host."""
-        spec = quote(f"{self.owner}/{self.name}/{self.ref}")
         query = f"?{urlencode([self.asked], quote_via=quote)}" if self.asked else ""
-        return f"/v2/{self.provider}/{spec}{query}"
+        return f"/{self.request}{query}"
+
+    @property
+    def request(self) -> str:
+        """What is to be opened, whatever is shown of it then: `v2/gh/OWNER/NAME/REF`."""
+        return f"v2/{self.provider}/{quote(f'{self.owner}/{self.name}/{self.ref}')}"
+
+    def at(self, sha: str) -> "Link":
+        """Return the link to one commit of the same repository."""
+        return replace(self, ref=sha)
 
 
 def parse_link(provider: str, spec: str, query: Mapping[str, str]) -> Link:

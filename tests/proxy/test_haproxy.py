@@ -102,6 +102,58 @@ class TestAccess:
         assert names == ["one", "two"] * 10
 
 
+class TestOtherOrigins:
+    """What pages of other sites may do, in whose name a browser asks."""
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", ""])
+    async def test_a_cookie_does_not_count_for_them(self, proxy: Proxy, target: str, origin: str) -> None:
+        route = await proxy.open(target)
+        headers = {"Cookie": f"binder-session={route.token}", "Origin": origin}
+        assert is_miss(await proxy.client.post(f"/s/{route.session_id}/api/kernels", headers=headers))
+        assert is_miss(await proxy.client.get(f"/s/{route.session_id}/api", headers=headers))
+
+    async def test_a_cookie_counts_for_the_sessions_own_pages(self, proxy: Proxy, target: str) -> None:
+        route = await proxy.open(target)
+        own = f"http://{settings_of(proxy)}"
+        assert (await proxy.get(route, "api", headers={"Origin": own}))["name"] == "one"
+        named = {"Origin": "https://other.example", "Host": "other.example"}
+        assert (await proxy.get(route, "api", headers=named))["name"] == "one"
+
+    async def test_a_token_that_they_bring_counts(self, proxy: Proxy, target: str) -> None:
+        route = await proxy.open(target)
+        headers = {"Origin": "https://docs.example", "Cookie": f"binder-session={route.token}"}
+        address = f"/s/{route.session_id}/api"
+        by_header = await proxy.client.get(address, headers=headers | {"Authorization": f"token {route.token}"})
+        by_address = await proxy.client.get(f"{address}?token={route.token}", headers=headers)
+        assert by_header.json()["name"] == by_address.json()["name"] == "one"
+        assert by_header.headers["access-control-allow-origin"] == "*"
+        assert "set-cookie" not in by_header.headers
+        assert "set-cookie" not in by_address.headers
+
+    async def test_their_browsers_may_ask_first(self, proxy: Proxy, target: str) -> None:
+        route = await proxy.open(target)
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        answer = await proxy.client.options(
+            f"/s/{route.session_id}/api/kernels", headers={"Origin": "https://docs.example", **asked}
+        )
+        assert answer.status_code == 204
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "authorization" in answer.headers["access-control-allow-headers"]
+        # Without this, a browser refuses the answer to whatever it sent cookies with.
+        assert "access-control-allow-credentials" not in answer.headers
+
+    async def test_a_page_that_was_opened_by_its_token_goes_on_with_a_cookie(self, proxy: Proxy, target: str) -> None:
+        route = await proxy.open(target)
+        answer = await proxy.client.get(f"/s/{route.session_id}/lab?token={route.token}")
+        cookie = answer.headers["set-cookie"]
+        assert cookie == f"binder-session={route.token}; Path=/s/{route.session_id}/; HttpOnly; SameSite=Lax"
+        assert (await proxy.client.get(f"/s/{route.session_id}/static/a.js")).json()["name"] == "one"
+        proxy.client.cookies.clear()
+        refused = await proxy.client.get(f"/s/{route.session_id}/lab?token={new_token()}")
+        assert is_miss(refused)
+        assert "set-cookie" not in refused.headers
+
+
 class TestHeaders:
     async def test_the_session_gets_its_token_and_not_our_cookie(self, proxy: Proxy, target: str) -> None:
         route = await proxy.open(target)

@@ -188,3 +188,42 @@ async def test_a_standby_is_entered_without_a_page_between(browser: Browser, ser
     await other.click("text=Start again")
     await other.wait_for_selector("h1:has-text('Opening ada/notebooks')")
     assert (await session_of(service.store, standby.id)).state is SessionState.OPEN
+
+
+_LAUNCH_FROM_ELSEWHERE = """async (build) => {
+  const ready = await new Promise((resolve, reject) => {
+    const events = new EventSource(build);
+    events.onmessage = (event) => {
+      const told = JSON.parse(event.data);
+      if (told.phase === "ready") { events.close(); resolve(told); }
+    };
+    events.onerror = () => reject(new Error("no stream"));
+  });
+  const headers = { Authorization: `token ${ready.token}`, "Content-Type": "application/json" };
+  const kernels = await fetch(`${ready.url}api/kernels`, { method: "POST", headers, body: "{}" });
+  const end = await fetch(`${ready.url}api/shutdown?token=${ready.token}`, { method: "POST" });
+  const without = await fetch(`${ready.url}api/kernels`, { credentials: "include" }).catch(() => "refused");
+  return [(await kernels.json()).name, (await end.json()).name, without];
+}"""
+
+
+async def test_a_page_of_another_site_can_show_a_session_live(browser: Browser, service: Service) -> None:
+    build = await add_build(service.store, await add_repository(service.store))
+    await add_session(service.store, build, target=service.target)
+    page = await page_of(browser, service)
+    url = service.context.settings.url
+    async with mirror("elsewhere") as other:
+        await page.goto(f"http://{other}/")
+        answers = await page.evaluate(_LAUNCH_FROM_ELSEWHERE, f"{url}/build/gh/ada/notebooks/{SHA}")
+    assert answers == ["one", "one", "refused"]
+
+
+async def test_a_session_is_opened_by_an_address_with_its_token(browser: Browser, service: Service) -> None:
+    """As the pages of other binders open it, which know where it is from the build API."""
+    build = await add_build(service.store, await add_repository(service.store))
+    session = await add_session(service.store, build, SessionState.OPEN, target=service.target)
+    await service.context.keeper.ensure_route(session)
+    page = await page_of(browser, service)
+    await page.goto(f"/s/{session.id}/lab?token={session.token}")
+    name = f"fetch('/s/{session.id}/api').then((answer) => answer.json()).then((seen) => seen.name)"
+    assert await page.evaluate(name) == "one"

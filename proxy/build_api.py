@@ -1,0 +1,172 @@
+"""`/build/<provider>/<spec>`: a launch as server-sent events, for thebe, binderhub-client and scripts.
+
+Any site may ask, for its pages show notebooks live: so nothing here looks at a cookie, and what is told is what a
+visitor without any rights would be told. A stream stays open for a while after its last event, since clients that find
+it closed connect again and launch once more.
+Source: https://binderhub.readthedocs.io/en/latest/api.html
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
+from binder.lifecycle import BuildState
+from binder.log import logger
+from binder.store.tables import Build, Session, utc_now
+from proxy.build_logs import size_of, tail_offset
+from proxy.build_phases import BUSY, IN_WORK, Event, build_failed, failed, log_events, phases_at, ready, said
+from proxy.claims import launch
+from proxy.commits import Commit, CommitFinder
+from proxy.context import ProxyContext
+from proxy.event_streams import EventStreams, LogTail
+from proxy.launch import BuildFailed, Busy, StartFailed
+from proxy.links import Link, parse_link
+from proxy.visible import visible_build
+
+log = logger(__name__)
+
+_LONGEST_SECONDS = 7200.0
+_LINGER_SECONDS = 60.0
+_FIRST_BYTES = 2**16
+_BAD_REQUEST = 400
+_FOR_ANYBODY: Final = {"Access-Control-Allow-Origin": "*"}
+_PREFLIGHT: Final = _FOR_ANYBODY | {
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "accept, authorization, cache-control, last-event-id, x-xsrftoken",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+class BuildApi:
+    """Answers programs that want a session."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+        self._commits = CommitFinder(context.store, context.resolver, context.settings)
+        self._streams = EventStreams(context.store.changed, longest_seconds=_LONGEST_SECONDS + _LINGER_SECONDS)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of the API."""
+        return [
+            Route("/build/{provider}/{spec:path}", self.preflight, methods=["OPTIONS"]),
+            Route("/build/{provider}/{spec:path}", self.build),
+        ]
+
+    async def preflight(self, _: Request) -> Response:
+        """Tell a browser that pages of other sites may ask."""
+        return Response(status_code=204, headers=_PREFLIGHT)
+
+    async def build(self, request: Request) -> Response:
+        """Stream a launch; whatever is wrong is told as an event, for clients see no status."""
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            return _refused("This is a stream of events. Ask for it with the header “Accept: text/event-stream”.")
+        if request.query_params.get("build_only"):
+            return _refused("Building without launching is not to be had here: leave “build_only” out.")
+        try:
+            link = parse_link(request.path_params["provider"], request.path_params["spec"], {})
+            launching = _Launching(self._context, self._commits, link)
+            return self._streams.answer(request, launching, headers=_FOR_ANYBODY)
+        except BinderError as error:
+            return _one_event(failed(error))
+
+
+class _Launching:
+    """What one client was told of a launch, and what is new to it."""
+
+    def __init__(self, context: ProxyContext, commits: CommitFinder, link: Link) -> None:
+        self._context = context
+        self._commits = commits
+        self._link = link
+        self._deadline = time.monotonic() + _LONGEST_SECONDS
+        self._ended_at: float | None = None
+        self._commit: Commit | None = None
+        self._log: tuple[int, LogTail] | None = None
+        self._told: tuple[Event, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        return self._ended_at is not None and time.monotonic() - self._ended_at >= _LINGER_SECONDS
+
+    async def news(self) -> AsyncIterator[str]:
+        if self._ended_at is not None:
+            return
+        try:
+            async for event in self._look():
+                yield said(event)
+        except BinderError as error:
+            self._ended_at = time.monotonic()
+            yield said(failed(error))
+
+    async def _look(self) -> AsyncIterator[Event]:
+        if time.monotonic() > self._deadline:
+            raise WorldFault("This took too long. Please ask again: what is built by now is not built anew.")
+        self._commit = self._commit or await self._commits.find(self._link)
+        at_most = self._context.settings.sessions_at_most
+        launched = await launch(self._context.store, self._commit, sessions_at_most=at_most, now=utc_now())
+        build = await self._visible(launched.build)
+        async for event in self._log_of(build):
+            yield event
+        match launched.outcome:
+            case Session() as session:
+                for event in self._untold(phases_at(build)):
+                    yield event
+                yield await self._enter(build, session)
+            case BuildFailed():
+                self._ended_at = time.monotonic()
+                yield build_failed(build, self._context.settings.url)
+            case StartFailed(reason):
+                raise OperatorFault(f"The image is built, but no notebook server of it starts: {reason}")
+            case outcome:
+                for event in self._untold((BUSY,) if isinstance(outcome, Busy) else phases_at(build)):
+                    yield event
+
+    async def _visible(self, build: Build) -> Build:
+        """Return the build as it is now, if it may still be seen."""
+        async with self._context.store.read() as session:
+            return (await visible_build(session, build.id))[0]
+
+    async def _log_of(self, build: Build) -> AsyncIterator[Event]:
+        if self._log is None or self._log[0] != build.id:
+            self._log = (build.id, await asyncio.to_thread(self._tail_of, build))
+        # A client that reads on in the log of a build behind “built” would take the build for unfinished.
+        if self._told != phases_at(build) or build.state in IN_WORK:
+            async for lines in self._log[1].lines():
+                for event in log_events(lines):
+                    yield event
+
+    def _tail_of(self, build: Build) -> LogTail:
+        path = self._context.paths.build_log(build.id)
+        # What was built before is not told again: its log is on its page.
+        is_old = build.state is BuildState.SUCCEEDED
+        return LogTail(path, size_of(path) if is_old else tail_offset(path, _FIRST_BYTES))
+
+    def _untold(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
+        if events == self._told:
+            return ()
+        self._told = events
+        return events
+
+    async def _enter(self, build: Build, session: Session) -> Event:
+        assert self._commit  # noqa: S101 - what is launched was found
+        try:
+            await self._context.keeper.ensure_route(session)
+        except OperatorFault as error:
+            # The session is the client's already: the keeper makes the route as soon as it can.
+            log.warning("route_delayed", session=session.id, reason=error.message)
+        log.info("session_opened", session=session.id, repository=self._link.full_name)
+        self._ended_at = time.monotonic()
+        return ready(self._link, build, self._commit.repository, session, self._context.settings.url)
+
+
+def _refused(message: str) -> Response:
+    return _one_event({**failed(VisitorFault(message)), "status_code": _BAD_REQUEST})
+
+
+def _one_event(event: Event) -> Response:
+    return Response(said(event), headers=_FOR_ANYBODY | {"Cache-Control": "no-store"}, media_type="text/event-stream")
