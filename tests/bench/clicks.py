@@ -64,7 +64,5 @@ async def _click(stage: Stage, sha: str, condition: str) -> float:
 async def _leave(visit: Visit) -> None:
     """Shut the session's server down: a hundred of them at once would not fit the machine."""
     async with httpx.AsyncClient(timeout=30) as client:
-        answer = await client.post(
-            f"{visit.base_url}api/shutdown", headers={"Authorization": f"token {visit.token}"}
-        )
+        answer = await client.post(f"{visit.base_url}api/shutdown", headers={"Authorization": f"token {visit.token}"})
         answer.raise_for_status()

@@ -33,7 +33,9 @@ async def measure() -> list[Figure]:
     endings = Counter(ending for ending, _ in visits)
     errors = {ending: number for ending, number in endings.items() if ending not in {"session", "queue"}}
     said = f"; errors: {errors}" if errors else ""
-    what = f"{_VISITORS} clicks at once, {_PLACES} places: {endings['session']} sessions, {endings['queue']} in the queue"
+    what = (
+        f"{_VISITORS} clicks at once, {_PLACES} places: {endings['session']} sessions, {endings['queue']} in the queue"
+    )
     return [
         Figure("clicks-100", [sum(errors.values())], f"{what}{said}", unit="errors"),
         Figure("clicks-100-last", [max(opened, default=0)], f"{what}: until the last session was open"),

@@ -83,7 +83,7 @@ async def _settings(stack: AsyncExitStack, home: Path) -> tuple[Settings, Paths]
         sandbox, owner="ada", port=port, home=home, cache=usual.cache_dir, account=usual.build_account
     )
     given = {name.removeprefix("BINDER_").lower(): value for name, value in environment.items() if "BINDER_" in name}
-    settings = read_settings(**given, sessions_at_most=_SESSIONS)
+    settings = read_settings(**given, sessions_at_most=_SESSIONS + 1, standbys_at_most=_STANDBYS)
     paths = Paths(settings.state_dir, settings.cache_dir)
     paths.make(find_account(settings.build_account))
     return settings, paths
