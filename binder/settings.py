@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     sessions_at_most: int = Field(default=50, ge=1)
     """Sessions that run at the same time, standbys included. A click beyond it waits in a queue."""
 
+    standbys_at_most: int = Field(default=10, ge=0)
+    """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
+    most likely to be opened. 0: a session is started to check a build, and at a click."""
+
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""
 

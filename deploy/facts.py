@@ -18,7 +18,10 @@ Kind: TypeAlias = tuple[int, str]
 
 @dataclass(frozen=True)
 class BuildFact:
-    """A build that is being checked, or whose image a live preview or session uses. `image` is None if it has none."""
+    """A build that is being checked, or whose image a live preview shows or a free session runs.
+
+    `image` is None if it has none.
+    """
 
     id: int
     repository_id: int
@@ -35,11 +38,14 @@ class BuildFact:
 
 @dataclass(frozen=True)
 class PreviewFact:
-    """A preview that is live."""
+    """A preview that is live. `opened`: how many sessions of it visitors opened lately."""
 
     id: int
     repository_id: int
     head_sha: str
+    is_pull: bool = False
+    is_default: bool = False
+    opened: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,12 @@ class SessionFact:
     build_id: int
     image: str
     state: SessionState
-    is_held: bool
     created_at: datetime
     ready_at: datetime | None = None
     activity_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
+    is_held: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -76,6 +82,7 @@ class PoolFacts:
     sessions: Sequence[SessionFact]
     pods: Mapping[str, Running] | None
     sessions_at_most: int
+    standbys_at_most: int
     idle_after: timedelta
 
 

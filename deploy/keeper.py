@@ -84,6 +84,7 @@ class Keeper:
             self._store,
             pods=None,
             sessions_at_most=self._settings.sessions_at_most,
+            standbys_at_most=self._settings.standbys_at_most,
             idle_after=self._idle_after,
             now=utc_now(),
         )

@@ -3,7 +3,7 @@
 Pure. Carrying it out is `deploy.keeper`'s; which free session a visitor gets is the proxy's.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +14,9 @@ from deploy.facts import BuildFact, Ending, Kind, PoolFacts, PoolPlan, PreviewFa
 # Whoever asked for a session is about to claim it.
 CLAIM_WITHIN = timedelta(seconds=60)
 LINK_STANDBY_LASTS = timedelta(minutes=10)
+# Of what is not clicked on, a reviewer's link is the likeliest to be, and a badge leads to the default branch.
+_PULL_COUNTS = 3
+_DEFAULT_COUNTS = 2
 # An image whose sessions fail is tried again, but not in a circle.
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=10)
@@ -28,15 +31,15 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
     live = _without(dead, [row for row in facts.sessions if not is_final(row.state)])
     succeed, fail = _judged(facts, live)
     checking = [build for build in facts.builds if _is_checked(build) and build.id not in fail]
-    kept = kept_builds(facts.previews, facts.builds)
+    kept = _affordable(facts, live, {build.kind for build in checking}, now)
     surplus = _surplus(facts.builds, live, {build.kind for build in (*checking, *kept)}, now)
     live = _without(surplus, live)
-    # One place is left to visitors of what the pool has no standby for.
-    room = facts.sessions_at_most - min(1, facts.sessions_at_most - 1) - len(live)
+    room = _places(facts) - len(live)
     free = {row.kind for row in live if row.state is not SessionState.OPEN}
     needed = _missing((build for build in checking if build.id not in succeed), free)
-    spare = _missing(_worth_trying(kept, facts.sessions, now), free | {build.kind for build in needed})
-    ends = (*dead, *surplus, *_crowding(live, -room, now))
+    there = free | {build.kind for build in needed}
+    spare = [build for build in _worth_trying(kept, facts.sessions, now) if build.kind not in there]
+    ends = (*dead, *surplus, *_crowding(live, [build.kind for build in kept], -room, now))
     start = _startable(live, facts.sessions_at_most)
     return PoolPlan(
         succeed=tuple(succeed),
@@ -53,16 +56,44 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
 def kept_builds(previews: Iterable[PreviewFact], builds: Iterable[BuildFact]) -> list[BuildFact]:
     """Return the build that each live preview shows: that of its head, or else its newest, if it succeeded.
 
-    The head may have been built for another preview: a branch and its pull request share a commit.
+    The head may have been built for another preview: a branch and its pull request share a commit. The likeliest to be
+    opened comes first; of those that are alike, the newest.
     """
     ready = sorted((one for one in builds if one.state is BuildState.SUCCEEDED and one.image), key=lambda one: one.id)
+    at_head = {(one.repository_id, one.sha): one for one in ready}
+    own = {one.preview_id: one for one in ready}
     kept: dict[Kind, BuildFact] = {}
+    counts: Counter[Kind] = Counter()
     for preview in previews:
-        at_head = [one for one in ready if (one.repository_id, one.sha) == (preview.repository_id, preview.head_sha)]
-        own = [one for one in ready if one.preview_id == preview.id]
-        for build in (at_head or own)[-1:]:
-            kept[build.kind] = build
-    return list(kept.values())
+        build = at_head.get((preview.repository_id, preview.head_sha)) or own.get(preview.id)
+        if build:
+            kept[build.kind] = max(build, kept.get(build.kind, build), key=lambda one: one.id)
+            counts[build.kind] += likelihood(preview)
+    return sorted(kept.values(), key=lambda one: (-counts[one.kind], -one.id))
+
+
+def likelihood(preview: PreviewFact) -> int:
+    """Return how likely it is that somebody opens a preview next, in clicks."""
+    return preview.opened + _PULL_COUNTS * preview.is_pull + _DEFAULT_COUNTS * preview.is_default
+
+
+def _places(facts: PoolFacts) -> int:
+    # One place is left to visitors of what the pool has no standby for.
+    return facts.sessions_at_most - min(1, facts.sessions_at_most - 1)
+
+
+def _affordable(
+    facts: PoolFacts, live: Sequence[SessionFact], checked: Collection[Kind], now: datetime
+) -> list[BuildFact]:
+    """Return the builds that a standby is kept of: the likeliest to be opened, as many as the budget and the places
+    that others leave allow.
+    """
+    there = {row.kind for row in live}
+    kept = kept_builds(facts.previews, facts.builds)
+    worth = {build.id for build in _worth_trying(kept, facts.sessions, now)}
+    kept = [build for build in kept if build.id in worth or build.kind in there]
+    others = sum(row.state is SessionState.OPEN for row in live) + len(set(checked) - {build.kind for build in kept})
+    return kept[: max(0, min(facts.standbys_at_most, _places(facts) - others))]
 
 
 def may_try_again(failures: Sequence[datetime], now: datetime) -> bool:
@@ -160,10 +191,12 @@ def _lasts(row: SessionFact, builds: Mapping[int, BuildFact], needed: bool) -> t
     return LINK_STANDBY_LASTS if of_link and not needed else CLAIM_WITHIN
 
 
-def _crowding(live: Iterable[SessionFact], excess: int, now: datetime) -> list[Ending]:
-    """Return the standbys, the oldest first, that make place for sessions that are waited for."""
+def _crowding(live: Iterable[SessionFact], likely: Sequence[Kind], excess: int, now: datetime) -> list[Ending]:
+    """Return the standbys, the least likely first, that make place for sessions that are waited for."""
     settled = [row for row in live if row.state is SessionState.STANDBY and now - _ready_at(row) >= CLAIM_WITHIN]
-    leaving = sorted(settled, key=_readiness)[: max(0, excess)]
+    rank = {kind: number for number, kind in enumerate(likely)}
+    settled.sort(key=lambda row: (-rank.get(row.kind, len(rank)), _readiness(row)))
+    leaving = settled[: max(0, excess)]
     return [Ending(row.id, row.state, SessionState.ENDED, "It made place for another session.") for row in leaving]
 
 

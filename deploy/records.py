@@ -4,82 +4,131 @@ Each move looks again at its row in its own transaction, and leaves one alone th
 claimed it, a newer push superseded it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import Select, and_, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
 from binder.store import Store
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session, fail_build
-from binder.store.tables import Build, Preview, Session, utc_now
+from binder.store.tables import Build, Preview, Repository, Session, utc_now
 from deploy.engine import Running
 from deploy.facts import BuildFact, Ending, PoolFacts, PreviewFact, SessionFact
 
 # Failures before that are no reason to wait any more.
 _FAILURES_COUNT_FOR = timedelta(hours=1)
+# What was opened before that says little of what is opened next.
+_CLICKS_COUNT_FOR = timedelta(days=1)
 _LONGEST_REASON = 1000
 
 
 async def read_facts(
-    store: Store, *, pods: Mapping[str, Running] | None, sessions_at_most: int, idle_after: timedelta, now: datetime
+    store: Store,
+    *,
+    pods: Mapping[str, Running] | None,
+    sessions_at_most: int,
+    standbys_at_most: int,
+    idle_after: timedelta,
+    now: datetime,
 ) -> PoolFacts:
-    """Return what the store has at this moment, with what the engine was found to have."""
+    """Return what the store has at this moment, with what the engine was found to have.
+
+    Columns, not rows, and nothing of what is over: it is asked at each change of the store.
+    """
     async with store.read() as session:
-        previews = list(await session.scalars(select(Preview).where(Preview.live)))
-        checked = list(await session.scalars(select(Build).where(Build.state == BuildState.CHECKING)))
-        rows = list(await session.scalars(select(Session).where(_matters(checked, now))))
-        builds = list(await session.scalars(select(Build).where(Build.id.in_(await _build_ids(session, rows)))))
+        opened = dict(list(await session.execute(_opened_lately(now))))
+        previews = (await session.execute(_LIVE_PREVIEWS)).all()
+        builds = (await session.execute(_BUILDS)).all()
+        sessions = (await session.execute(_sessions(now))).all()
     return PoolFacts(
-        builds=[_build_fact(build) for build in {build.id: build for build in (*checked, *builds)}.values()],
-        previews=[PreviewFact(one.id, one.repository_id, one.head_sha) for one in previews],
-        sessions=[_session_fact(row, now) for row in rows],
+        builds=[BuildFact(*row) for row in builds],
+        previews=[PreviewFact(*row, opened=opened.get(row.id, 0)) for row in previews],
+        sessions=[_session_fact(row, now) for row in sessions],
         pods=pods,
         sessions_at_most=sessions_at_most,
+        standbys_at_most=standbys_at_most,
         idle_after=idle_after,
     )
 
 
-def _matters(checked: Iterable[Build], now: datetime) -> ColumnElement[bool]:
-    counts = or_(Session.ended_at > now - _FAILURES_COUNT_FOR, Session.build_id.in_([build.id for build in checked]))
-    return or_(Session.state.in_(LIVE_SESSIONS), and_(Session.state == SessionState.FAILED, counts))
+def _session_fact(row: Sequence[Any], now: datetime) -> SessionFact:
+    *values, lease_until = row
+    return SessionFact(*[*values, lease_until is not None and lease_until >= now])
 
 
-async def _build_ids(session: AsyncSession, rows: Iterable[Session]) -> set[int]:
-    """Return the builds of these sessions, and what each live preview can show: its newest, and its head's."""
-    ready = Build.state == BuildState.SUCCEEDED
-    own = select(func.max(Build.id)).join(Preview, Build.preview_id == Preview.id)
-    at_head = select(func.max(Build.id)).join(
-        Preview, and_(Build.repository_id == Preview.repository_id, Build.sha == Preview.head_sha)
+_LIVE_PREVIEWS = (
+    select(
+        Preview.id,
+        Preview.repository_id,
+        Preview.head_sha,
+        Preview.kind == "pull",
+        and_(Preview.kind == "branch", Preview.ref == func.coalesce(Repository.default_branch, "")),
     )
-    found = {row.build_id for row in rows}
-    for newest in (own, at_head):
-        found |= set(await session.scalars(newest.where(Preview.live, ready).group_by(Preview.id)))
-    return found
+    .join(Repository, Repository.id == Preview.repository_id)
+    .where(Preview.live)
+)
 
 
-def _build_fact(build: Build) -> BuildFact:
-    image = (build.result or {}).get("image")
-    return BuildFact(build.id, build.repository_id, build.sha, build.state, build.preview_id, image)
-
-
-def _session_fact(row: Session, now: datetime) -> SessionFact:
-    return SessionFact(
-        id=row.id,
-        repository_id=row.repository_id,
-        build_id=row.build_id,
-        image=row.image,
-        state=row.state,
-        is_held=row.lease_until is not None and row.lease_until >= now,
-        created_at=row.created_at,
-        ready_at=row.ready_at,
-        activity_at=row.activity_at,
-        ended_at=row.ended_at,
-        reason=row.reason,
+def _opened_lately(now: datetime) -> Select[int | None, int]:
+    """Return the question how many sessions of each preview were opened lately."""
+    return (
+        select(Build.preview_id, func.count())
+        .join(Session, Session.build_id == Build.id)
+        .where(Session.opened_at > now - _CLICKS_COUNT_FOR, Build.preview_id.is_not(None))
+        .group_by(Build.preview_id)
     )
+
+
+def _builds() -> Select[*tuple[Any, ...]]:
+    """Return the question for the builds that are checked, those of sessions that nobody opened, and what each live
+    preview can show: its newest, and its head's. Each part has an index of its own.
+    """
+    done = aliased(Build)
+    newest = select(func.max(done.id)).where(done.state == BuildState.SUCCEEDED).correlate(Preview)
+    same_commit = (done.repository_id == Preview.repository_id, done.sha == Preview.head_sha)
+    of_interest = union(
+        select(Build.id).where(Build.state == BuildState.CHECKING),
+        select(Session.build_id).where(Session.state.in_(set(LIVE_SESSIONS) - {SessionState.OPEN})),
+        select(newest.where(done.preview_id == Preview.id).scalar_subquery()).where(Preview.live),
+        select(newest.where(*same_commit).scalar_subquery()).where(Preview.live),
+    ).subquery()
+    image = Build.result["image"].as_string()
+    columns = (Build.id, Build.repository_id, Build.sha, Build.state, Build.preview_id, image)
+    return select(*columns).join(of_interest, of_interest.c[0] == Build.id)
+
+
+_BUILDS = _builds()
+
+
+def _sessions(now: datetime) -> Select[*tuple[Any, ...]]:
+    """Return the question for the sessions that are live, and those that failed lately or for what is checked."""
+    checked = Session.build_id.in_(select(Build.id).where(Build.state == BuildState.CHECKING))
+    failed = Session.state == SessionState.FAILED
+    parts = (
+        Session.state.in_(LIVE_SESSIONS),
+        and_(failed, Session.ended_at > now - _FAILURES_COUNT_FOR),
+        and_(failed, checked),
+    )
+    of_interest = union(*(select(Session.id).where(part) for part in parts)).subquery()
+    return select(
+        Session.id,
+        Session.repository_id,
+        Session.build_id,
+        Session.image,
+        Session.state,
+        Session.created_at,
+        Session.ready_at,
+        Session.activity_at,
+        Session.ended_at,
+        Session.reason,
+        Session.lease_until,
+    ).join(of_interest, of_interest.c[0] == Session.id)
 
 
 async def add_sessions(store: Store, builds: Iterable[BuildFact]) -> None:

@@ -43,11 +43,12 @@ class BuildWatch:
         return changed
 
     async def _look(self, after: int) -> Sequence[Seen]:
-        # Each part has an index of its own; SQLite would read all builds for one condition with `or`.
+        # Each part has an index of its own; SQLite would read all builds for one condition with `or`, and all that come
+        # after one where it is told so outside of the parts.
         parts = (Build.state.in_(ACTIVE_BUILDS), Build.id.in_(self._open), Build.id >= self._next)
-        concerned = union(*(select(Build.id).where(part) for part in parts))
+        concerned = union(*(select(Build.id).where(part, Build.id > after) for part in parts))
         async with self._store.read() as session:
-            return (await session.execute(_NEWEST.where(Build.id > after, Build.id.in_(concerned)))).all()
+            return (await session.execute(_NEWEST.where(Build.id.in_(concerned)))).all()
 
     async def _note(self, rows: Sequence[Seen]) -> bool:
         commits = {
@@ -74,7 +75,8 @@ def _newest_builds() -> Select[Build, Repository, Report]:
         .join(Repository, Repository.id == Build.repository_id)
         .outerjoin(Report, is_its_status)
         .where(Repository.installation_id.is_not(None), is_of_preview(), ~select(newer.id).where(*same).exists())
-        .order_by(Build.id)
+        # A sum: for the ids themselves SQLite would go through all builds in their order, looking for those asked for.
+        .order_by(Build.id + 0)
         .limit(_PAGE)
     )
 

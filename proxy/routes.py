@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import load_only
 
 from binder.errors import OperatorFault
 from binder.lifecycle import SessionState
@@ -97,8 +98,10 @@ def _is_later(at: datetime, known: datetime | None) -> bool:
 
 async def stored_routes(store: Store) -> dict[str, str]:
     """Return the table that the store asks for: key → target."""
+    is_open = select(Session).where(Session.state == SessionState.OPEN)
     async with store.read() as session:
-        return routes_wanted((await session.scalars(select(Session).where(Session.state == SessionState.OPEN))).all())
+        rows = await session.scalars(is_open.options(load_only(Session.token, Session.state, Session.target)))
+        return routes_wanted(rows.all())
 
 
 class RouteKeeper:

@@ -191,7 +191,11 @@ class Build(Row, Leased):
     """
 
     __tablename__ = "builds"
-    __table_args__ = (Index("ix_builds_state", "state"), Index("ix_builds_commit", "repository_id", "sha"))
+    __table_args__ = (
+        Index("ix_builds_state", "state"),
+        Index("ix_builds_commit", "repository_id", "sha"),
+        Index("ix_builds_preview", "preview_id", "state"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))
@@ -213,7 +217,12 @@ class Session(Row, Leased):
     """
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_state", "state"), Index("ix_sessions_build", "build_id"))
+    __table_args__ = (
+        Index("ix_sessions_state", "state", "ended_at"),
+        Index("ix_sessions_build", "build_id"),
+        Index("ix_sessions_image", "image", "state"),
+        Index("ix_sessions_opened", "opened_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"))

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, demo, proxy, push, webhooks
+from tests.bench import building, clicks, crowd, demo, loops, proxy, push, resting, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -20,6 +20,9 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "push-content": push.measure,
     "build": building.measure,
     "click": clicks.measure,
+    "clicks-100": crowd.measure,
+    "loop-10k": loops.measure,
+    "memory-rest": resting.measure,
     "webhooks": webhooks.measure,
     "proxy": proxy.measure,
 }
@@ -29,7 +32,10 @@ _OF_FIGURE = {
     "demo-fresh": "demo",
     "demo-again": "demo",
     "click-standby-p50": "click",
+    "click-standby-p99": "click",
     "click-cold": "click",
+    "clicks-100-last": "clicks-100",
+    "memory-session": "loop-10k",
     "cold-environment": "build",
     "one-package": "build",
     "content-only": "build",

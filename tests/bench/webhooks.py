@@ -5,11 +5,11 @@ The service is the whole one, behind its HAProxy, and acts on what it has taken 
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import quantiles
 
 from tests.bench.figures import Figure
 from tests.bench.place import folder
+from tests.bench.resting import resident_mb
 from tests.bench.sender import Answered, Round, send
 from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
 
@@ -31,9 +31,9 @@ async def measure() -> list[Figure]:
             busy = await stage.push({"postBuild": _BUSY}, branch="busy", executable="postBuild")
             await stage.until(_IS_BUSY.format(sha=busy))
             await _sent(stage, sha, "warm-up", _WARM_UP)
-            before = _resident_mb(stage)
+            before = _service_mb(stage)
             answered = await _sent(stage, sha, "burst", _DELIVERIES)
-            grown = _resident_mb(stage) - before
+            grown = _service_mb(stage) - before
             if not stage.rows(_IS_BUSY.format(sha=busy)):
                 raise AssertionError("the build ended before the deliveries did")
             unanswered = sum(one.status != 202 for one in answered)
@@ -86,8 +86,6 @@ def _p99(answered: Sequence[Answered]) -> float:
     return quantiles((one.seconds for one in answered), n=100)[98]
 
 
-def _resident_mb(stage: Stage) -> float:
+def _service_mb(stage: Stage) -> float:
     assert stage.service
-    status = Path(f"/proc/{stage.service.pid}/status").read_text(encoding="ascii")
-    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(line.split()[1]) * 1024 / 1e6
+    return resident_mb(stage.service.pid)

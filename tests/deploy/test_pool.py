@@ -34,7 +34,7 @@ def build(number: int = 1, state: BuildState = BuildState.SUCCEEDED, **values: o
 
 
 def session(state: SessionState, number: int = 1, name: str = "s", **values: object) -> SessionFact:
-    fact = SessionFact(name, 1, number, f"image{number}", state, is_held=False, created_at=LONG_AGO)
+    fact = SessionFact(name, 1, number, f"image{number}", state, created_at=LONG_AGO)
     if state in {SessionState.STANDBY, SessionState.OPEN}:
         fact = replace(fact, ready_at=LONG_AGO)
     if state is SessionState.OPEN:
@@ -50,8 +50,9 @@ def facts(
     previews: Sequence[PreviewFact] = (),
     pods: dict[str, Running] | None = None,
     at_most: int = 10,
+    standbys: int = 10,
 ) -> PoolFacts:
-    return PoolFacts(builds, previews, sessions, pods, at_most, IDLE_AFTER)
+    return PoolFacts(builds, previews, sessions, pods, at_most, standbys, IDLE_AFTER)
 
 
 def ended(
@@ -219,13 +220,43 @@ def test_one_place_is_left_to_visitors() -> None:
     assert [one.id for one in plan.want] == [5, 4, 3]
 
 
+def test_the_likeliest_to_be_opened_have_the_standbys() -> None:
+    previews = [
+        PreviewFact(1, 1, "", is_default=True),
+        PreviewFact(2, 1, "", is_pull=True),
+        PreviewFact(3, 1, ""),
+        PreviewFact(4, 1, "", opened=4),
+    ]
+    builds = [build(number, preview_id=number) for number in range(1, 5)]
+    assert [one.id for one in kept_builds(previews, builds)] == [4, 2, 1, 3]
+    assert [one.id for one in decide_pool(facts(builds, [], previews, standbys=2), NOW).want] == [4, 2]
+    assert decide_pool(facts(builds, [], previews, standbys=0), NOW) == PoolPlan()
+
+
+def test_what_is_likelier_takes_the_place_of_what_is_less_likely() -> None:
+    previews = [PreviewFact(1, 1, ""), PreviewFact(2, 1, "", opened=1)]
+    builds = [build(1), build(2, preview_id=2)]
+    plan = decide_pool(facts(builds, [_standby_of(1)], previews, standbys=1), NOW)
+    assert (plan.want, [ending.session_id for ending in plan.end]) == ((build(2, preview_id=2),), ["s1"])
+    checked = [*builds, build(3, BuildState.CHECKING)]
+    assert decide_pool(facts(checked, [], previews, standbys=0), NOW).want == (checked[2],)
+
+
+def test_the_least_likely_standbys_make_place_to_those_who_wait() -> None:
+    previews = [PreviewFact(number, 1, "", opened=number == 1) for number in range(1, 4)]
+    builds = [*(build(number, preview_id=number) for number in range(1, 4)), build(9, preview_id=None)]
+    waiting = [session(WANTED, 9, "one"), session(WANTED, 9, "two")]
+    plan = decide_pool(facts(builds, [*map(_standby_of, range(1, 4)), *waiting], previews, at_most=4), NOW)
+    assert [ending.session_id for ending in plan.end] == ["s2", "s3"]
+
+
 def test_the_oldest_standbys_make_place() -> None:
     previews = [PreviewFact(number, 1, "") for number in range(1, 5)]
     builds = [build(number, preview_id=number) for number in range(1, 5)]
     sessions = [*map(_standby_of, range(1, 4)), session(WANTED, 4, "wanted")]
     plan = decide_pool(facts(builds, sessions, previews, at_most=3), NOW)
     assert [ending.session_id for ending in plan.end] == ["s1", "s2"]
-    assert plan.start == ()
+    assert plan.start == ("wanted",)
     assert plan.want == ()
 
 
@@ -296,10 +327,11 @@ def _situations(draw: st.DrawFn) -> PoolFacts:
         for number in range(1, 5)
     ]
     previews = [PreviewFact(number, 1, f"sha{draw(_numbers)}") for number in draw(st.sets(_numbers))]
+    previews = [replace(one, opened=draw(_numbers), is_pull=draw(st.booleans())) for one in previews]
     sessions = [draw(_sessions(f"s{number}")) for number in range(draw(st.integers(0, 8)))]
     names = st.sampled_from([*(row.id for row in sessions), "unknown"])
     pods = st.dictionaries(names, st.sampled_from([ALIVE, Running(alive=False, exit_code=1)]))
-    return facts(builds, sessions, previews, draw(st.none() | pods), draw(st.integers(1, 6)))
+    return facts(builds, sessions, previews, draw(st.none() | pods), draw(st.integers(1, 6)), draw(st.integers(0, 6)))
 
 
 @given(_situations())
@@ -357,7 +389,7 @@ class World:
             rows[name] = replace(rows[name], state=STANDBY, ready_at=NOW)
             pods[name] = ALIVE
         for number, one in enumerate(plan.want):
-            row = SessionFact(f"new{len(rows)}-{number}", 1, one.id, one.image or "", WANTED, False, NOW)
+            row = SessionFact(f"new{len(rows)}-{number}", 1, one.id, one.image or "", WANTED, NOW)
             rows[row.id] = row
         builds = [replace(one, state=judged.get(one.id, one.state)) for one in self.facts.builds]
         self.facts = replace(self.facts, builds=builds, sessions=list(rows.values()), pods=pods)
@@ -378,7 +410,9 @@ def test_what_is_decided_comes_to_an_end(situation: PoolFacts) -> None:
     assert set(world.facts.pods or ()) == {row.id for row in live if row.state is not WANTED}
     if len(live) < world.facts.sessions_at_most:
         assert not [one for one in world.facts.builds if one.state is BuildState.CHECKING]
+    kept = [one.kind for one in kept_builds(world.facts.previews, world.facts.builds)]
+    free = {row.kind for row in live if row.state is STANDBY}
+    failed = {row.kind for row in world.facts.sessions if row.state is FAILED}
+    likeliest = [kind for kind in kept if kind not in failed - free][: world.facts.standbys_at_most]
     if len(live) < world.facts.sessions_at_most - 1:
-        free = {row.kind for row in live if row.state is STANDBY}
-        failed = {row.kind for row in world.facts.sessions if row.state is FAILED}
-        assert {one.kind for one in kept_builds(world.facts.previews, world.facts.builds)} <= free | failed
+        assert set(likeliest) <= free
