@@ -10,9 +10,11 @@ from binder.errors import VisitorFault
 from binder.lifecycle import SessionState
 from binder.names import is_session_id
 from binder.store.tables import Build, Repository, Session
+from proxy.access import Access
 from proxy.answers import html
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
+from proxy.faults import NotVisibleError
 from proxy.launch_pages import COOKIE
 from proxy.links import Link
 
@@ -26,6 +28,7 @@ class SessionPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of sessions' addresses."""
@@ -36,9 +39,9 @@ class SessionPages:
 
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
-        found = await self._find(request.path_params["session"])
+        found = await self._find(request)
         if found is None:
-            raise VisitorFault("There is no such session.")
+            raise NotVisibleError("There is no such session.")
         session, build, repository = found
         if session.state is SessionState.OPEN and _holds_token(request, session):
             # The proxy's table is behind the store, as it is for a moment after a restart.
@@ -47,7 +50,8 @@ class SessionPages:
         link = _link_back(repository, build.sha, request.path_params.get("path", ""))
         return html("ended.html", status=404, link=link)
 
-    async def _find(self, session_id: str) -> tuple[Session, Build, Repository] | None:
+    async def _find(self, request: Request) -> tuple[Session, Build, Repository] | None:
+        session_id = request.path_params["session"]
         if not is_session_id(session_id):
             return None
         async with self._context.store.read() as transaction:
@@ -56,7 +60,8 @@ class SessionPages:
                 return None
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
-        return None if repository.private else (session, build, repository)
+        viewer = await self._access.viewer(request)
+        return (session, build, repository) if await self._access.may_see(viewer, repository) else None
 
 
 def _holds_token(request: Request, session: Session) -> bool:
