@@ -16,8 +16,7 @@ from binder.errors import VisitorFault
 WEBHOOK_PATH: Final = "/webhooks/github"
 CREATED_PATH: Final = "/setup/created"
 INSTALLED_PATH: Final = "/setup/installed"
-# Where visitors come back to once they sign in with GitHub. Nothing answers there yet; an App that has it need not be
-# changed by its operator then.
+# Where visitors come back to when they sign in with GitHub.
 SIGN_IN_PATH: Final = "/sign-in/github"
 # GitHub wants an address before it keeps a delivery for whoever comes for it. This one can never be anybody's, so that
 # nobody is sent what is meant for us. Source: https://www.rfc-editor.org/rfc/rfc6761#section-6.4

@@ -170,6 +170,24 @@ class Settings(BaseSettings):
     """`receive`: GitHub delivers to `URL/webhooks/github`, and is asked to deliver again what failed. `pull`: the
     service fetches deliveries itself, every few seconds, so that GitHub need not reach it: behind a firewall."""
 
+    github_client_id: str = ""
+    """The App's client id, with which visitors sign in. Empty: that of the App that `binder setup` set up. Where there
+    is none either, nobody can sign in, and private repositories have no previews."""
+
+    github_client_secret: SecretStr = SecretStr("")
+    """The App's client secret; what is kept of visitors' sign-ins is sealed with it, so that after a change everybody
+    signs in again."""
+
+    operators: Annotated[tuple[str, ...], NoDecode] = ()
+    """GitHub logins of those who may see the operator's page once they are signed in, separated by commas."""
+
+    sessions_per_repository: int = Field(default=100, ge=1)
+    """Open sessions of one repository at the same time. A click beyond it is asked to come back later."""
+
+    launches_per_hour: int = Field(default=200, ge=0)
+    """Builds and sessions that one address, or one visitor who is signed in, may start in an hour; a cold launch takes
+    up to three. Where another proxy stands in front, all visitors have its address. 0: there is no such limit."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are logged."""
 
@@ -218,6 +236,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("operators", mode="before")
+    @classmethod
+    def _split_logins(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether visitors can sign in with GitHub, so that private repositories may have previews."""
+        return bool(self.github_client_id and self.github_client_secret.get_secret_value())
 
     @property
     def github_host(self) -> str:

@@ -100,6 +100,10 @@ def with_stored_app(settings: Settings, folder: Path) -> Settings:
             "github_app_id": app.app_id,
             "github_private_key_file": settings.github_private_key_file or _home(folder) / _KEY,
             "github_webhook_secrets": settings.github_webhook_secrets or (SecretStr(app.webhook_secret),),
+            "github_client_id": settings.github_client_id or app.client_id,
+            "github_client_secret": settings.github_client_secret
+            if settings.github_client_secret.get_secret_value()
+            else SecretStr(app.client_secret),
         }
     )
 

@@ -11,10 +11,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from binder.errors import BinderError, OperatorFault, Party, RepositoryFault, VisitorFault, WorldFault
+from proxy.faults import TooManyError
 from templates import render
 
 _STATUSES: Final[Mapping[type[BinderError], int]] = {
     RepositoryFault: 422,
+    TooManyError: 429,  # the first that fits counts
     VisitorFault: 404,
     OperatorFault: 500,
     WorldFault: 503,
@@ -25,6 +27,7 @@ WHOSE_FAULT: Final[Mapping[Party, str]] = {
     "operator": "This service is at fault, not you.",
     "world": "Something outside of this service is at fault; it may work later.",
 }
+_TOO_MANY: Final = "That was a lot at once."
 _ON_EVERY_ANSWER: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -73,11 +76,11 @@ def redirect(address: str) -> Response:
     return RedirectResponse(address, 302, {"Cache-Control": "no-store"})
 
 
-def fault_page(error: BinderError) -> Response:
-    """Answer with whose fault it is, and what to do."""
-    return html(
-        "fault.html", status=status_of(error), headers=retry_headers(error), whose=WHOSE_FAULT[error.party], error=error
-    )
+def fault_page(error: BinderError, sign_in: str | None = None) -> Response:
+    """Answer with whose fault it is, and what to do; `sign_in` is where signing in may help."""
+    whose = _TOO_MANY if isinstance(error, TooManyError) else WHOSE_FAULT[error.party]
+    headers = retry_headers(error)
+    return html("fault.html", status=status_of(error), headers=headers, whose=whose, error=error, sign_in=sign_in)
 
 
 def status_of(error: BinderError) -> int:
@@ -87,6 +90,8 @@ def status_of(error: BinderError) -> int:
 
 def retry_headers(error: BinderError) -> dict[str, str]:
     """Return what tells a client that trying again may help."""
+    if isinstance(error, TooManyError):
+        return {"Retry-After": str(error.retry_after_seconds)}
     return {"Retry-After": "10"} if isinstance(error, WorldFault) else {}
 
 

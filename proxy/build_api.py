@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Final
+from urllib.parse import urljoin
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +20,7 @@ from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
 from binder.lifecycle import BuildState
 from binder.log import logger
 from binder.store.tables import Build, Session, utc_now
+from proxy.access import Access
 from proxy.build_logs import size_of, tail_offset
 from proxy.build_phases import BUSY, IN_WORK, Event, build_failed, failed, log_events, phases_at, ready, said
 from proxy.claims import launch
@@ -27,6 +29,8 @@ from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail
 from proxy.launch import BuildFailed, Busy, StartFailed
 from proxy.links import Link, parse_link
+from proxy.origins import session_url
+from proxy.viewers import ANYBODY
 from proxy.visible import visible_build
 
 log = logger(__name__)
@@ -48,7 +52,8 @@ class BuildApi:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
-        self._commits = CommitFinder(context.store, context.resolver, context.settings)
+        self._access = Access(context)
+        self._commits = CommitFinder(context.store, context.resolver, context.settings, self._access, context.sign_in)
         self._streams = EventStreams(context.store.changed, longest_seconds=_LONGEST_SECONDS + _LINGER_SECONDS)
 
     def routes(self) -> list[BaseRoute]:
@@ -70,7 +75,7 @@ class BuildApi:
             return _refused("Building without launching is not to be had here: leave “build_only” out.")
         try:
             link = parse_link(request.path_params["provider"], request.path_params["spec"], {})
-            launching = _Launching(self._context, self._commits, link)
+            launching = _Launching(self._context, self._access, self._commits, link)
             return self._streams.answer(request, launching, headers=_FOR_ANYBODY)
         except BinderError as error:
             return _one_event(failed(error))
@@ -79,8 +84,9 @@ class BuildApi:
 class _Launching:
     """What one client was told of a launch, and what is new to it."""
 
-    def __init__(self, context: ProxyContext, commits: CommitFinder, link: Link) -> None:
+    def __init__(self, context: ProxyContext, access: Access, commits: CommitFinder, link: Link) -> None:
         self._context = context
+        self._access = access
         self._commits = commits
         self._link = link
         self._deadline = time.monotonic() + _LONGEST_SECONDS
@@ -128,8 +134,7 @@ class _Launching:
 
     async def _visible(self, build: Build) -> Build:
         """Return the build as it is now, if it may still be seen."""
-        async with self._context.store.read() as session:
-            return (await visible_build(session, build.id))[0]
+        return (await visible_build(self._context.store, self._access, ANYBODY, build.id))[0]
 
     async def _log_of(self, build: Build) -> AsyncIterator[Event]:
         if self._log is None or self._log[0] != build.id:
@@ -161,7 +166,9 @@ class _Launching:
             log.warning("route_delayed", session=session.id, reason=error.message)
         log.info("session_opened", session=session.id, repository=self._link.full_name)
         self._ended_at = time.monotonic()
-        return ready(self._link, build, self._commit.repository, session, self._context.settings.url)
+        settings = self._context.settings
+        address = urljoin(f"{settings.url}/", session_url(settings, session.id))
+        return ready(self._link, build, self._commit.repository, session, address, settings.url)
 
 
 def _refused(message: str) -> Response:

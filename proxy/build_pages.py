@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, is_final
 from binder.store.tables import Build, Repository
+from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, new_nonce, page_headers, page_text
 from proxy.build_facts import facts_of, place_address
 from proxy.build_logs import Found, Page, pages_of, read_lines, search, size_of
@@ -48,6 +49,7 @@ class BuildPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
         self._searches = asyncio.Semaphore(_SEARCHES_AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
@@ -82,8 +84,9 @@ class BuildPages:
         return FileResponse(path, 200, {"Cache-Control": "no-store"}, _SBOM_TYPE, filename=name)
 
     async def _visible(self, request: Request) -> tuple[Build, Repository]:
-        async with self._context.store.read() as session:
-            return await visible_build(session, number_of(request.path_params["number"]))
+        viewer = await self._access.viewer(request)
+        number = number_of(request.path_params["number"])
+        return await visible_build(self._context.store, self._access, viewer, number)
 
     def _values(self, build: Build, repository: Repository) -> dict[str, object]:
         fault = build.fault or {}

@@ -12,7 +12,7 @@ from binder.errors import BinderError
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, Repository, Session
 from proxy.answers import WHOSE_FAULT, status_of
-from proxy.links import Link, session_address
+from proxy.links import Link
 
 Event = Mapping[str, Any]
 
@@ -48,9 +48,8 @@ def log_events(lines: Iterable[str]) -> list[Event]:
     return [{"phase": "building", "message": f"{line}\n"} for line in lines]
 
 
-def ready(link: Link, build: Build, repository: Repository, session: Session, url: str) -> Event:
-    """Return where the session is, and what a client may say of it; `url` is the service's own address."""
-    address = url + session_address(session.id)
+def ready(link: Link, build: Build, repository: Repository, session: Session, address: str, url: str) -> Event:
+    """Return where the session is (`address`), and what a client may say of it; `url` is the service's own address."""
     repository_url = _address_of(repository)
     return {
         "phase": "ready",

@@ -12,14 +12,16 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from binder.errors import VisitorFault, WorldFault
+from binder.errors import WorldFault
 from binder.names import is_sha
 from binder.settings import Settings
 from binder.store import Store
 from binder.store.queries import find_repository, is_own_commit
 from binder.store.tables import Repository
 from proxy.branches import branch_of, last_good_build
+from proxy.faults import NotVisibleError
 from proxy.links import Link
+from proxy.viewers import ANYBODY, Viewer
 
 _RESOLVE_SECONDS = 20.0
 _RESOLVES_AT_ONCE = 4
@@ -27,6 +29,20 @@ _KEPT_SECONDS = 15.0
 _KEPT_ANSWERS = 1000
 # Links written before GitHub renamed its default: they mean the default branch, whatever it is called.
 _OLD_DEFAULTS = frozenset({"master", "main"})
+
+
+class Visible(Protocol):
+    """Says which repositories a viewer may see."""
+
+    async def repository(self, viewer: Viewer, *, host: str, owner: str, name: str) -> Repository | None:
+        """Return the repository of a name, None where there is none, or where the viewer may not know of it."""
+
+
+class PrivateRefs(Protocol):
+    """Asks GitHub as a visitor."""
+
+    async def commit(self, visitor_id: int, full_name: str, ref: str) -> str | None:
+        """Return the sha of a branch, a tag or HEAD, None where GitHub shows no such thing to the visitor."""
 
 
 class RefResolver(Protocol):
@@ -51,29 +67,46 @@ class Commit:
 class CommitFinder:
     """Finds the commits of links; a server's answers are kept for some seconds, since waiting pages ask again."""
 
-    def __init__(self, store: Store, resolver: RefResolver, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, resolver: RefResolver, settings: Settings, access: Visible, sign_in: PrivateRefs
+    ) -> None:
         self._store = store
+        self._access = access
+        self._sign_in = sign_in
         self._resolver = resolver
         self._settings = settings
         self._turns = asyncio.Semaphore(_RESOLVES_AT_ONCE)
         self._answers = _Answers()
 
-    async def find(self, link: Link) -> Commit:
+    async def find(self, link: Link, viewer: Viewer = ANYBODY) -> Commit:
         """Return the commit that a link means, its repository stored where it was not.
 
-        Raises: VisitorFault, where there is none that this visitor may see; WorldFault.
+        Raises: NotVisibleError, where there is none that this viewer may see; WorldFault.
         """
+        # A private repository goes the same way as one that is not there, and takes as long.
+        visible = await self._access.repository(viewer, host=self._host(link), owner=link.owner, name=link.name)
         async with self._store.read() as session:
-            known = await find_repository(session, host=self._host(link), owner=link.owner, name=link.name)
-            # A private repository goes the same way as one that is not there, and takes as long.
-            visible = None if known is None or known.private else known
             sha = await _stored_sha(session, visible, link.ref) if visible else None
             untrusted = visible is not None and await _may_be_forks(session, visible, link.ref)
-        if sha is None and link.provider == "gh":
+        if sha is None and visible and visible.private:
+            sha = await self._ask_as(viewer, visible, link.ref)
+        elif sha is None and link.provider == "gh":
             sha = await self._ask(visible.clone_url if visible else self._clone_url(link), link.ref)
-        if sha is None or visible is not known:
-            raise VisitorFault(_not_found(link))
+        if sha is None:
+            raise NotVisibleError(_not_found(link))
         return Commit(visible or await self._remember(link), sha, untrusted)
+
+    async def _ask_as(self, viewer: Viewer, repository: Repository, ref: str) -> str | None:
+        """Ask as the viewer does, who may read it: nobody else's right is lent to a visitor."""
+        visitor_id, where = viewer.visitor_id, f"{repository.clone_url} {viewer.visitor_id}"
+        if visitor_id is None:
+            return None
+        answer = self._answers.get(where, ref)
+        if answer is None:
+            answer = self._answers.keep(where, ref, await self._sign_in.commit(visitor_id, repository.full_name, ref))
+        if answer.sha is None and ref in _OLD_DEFAULTS:
+            return await self._ask_as(viewer, repository, "HEAD")
+        return answer.sha
 
     async def _ask(self, clone_url: str, ref: str) -> str | None:
         if is_sha(ref):
@@ -101,6 +134,8 @@ class CommitFinder:
         async with self._store.write() as session:
             host = self._host(link)
             known = await find_repository(session, host=host, owner=link.owner, name=link.name)
+            if known and known.private:
+                raise NotVisibleError(_not_found(link))  # the server knows better, but we are to be told
             if known:
                 return known
             row = Repository(host=host, owner=link.owner, name=link.name, clone_url=self._clone_url(link))
@@ -165,6 +200,6 @@ async def _may_be_forks(session: AsyncSession, repository: Repository, ref: str)
 def _not_found(link: Link) -> str:
     place = "on this machine" if link.provider == "local" else "on GitHub"
     return (
-        f"There is no public repository {link.full_name} {place}, or it has no branch, tag or commit {link.ref!r}. "
-        "Please check the spelling."
+        f"There is no repository {link.full_name} {place} that you may see, or it has no branch, tag or commit "
+        f"{link.ref!r}. Please check the spelling."
     )

@@ -40,6 +40,38 @@ class SetUp(Protocol):
         """
 
 
+class SignIn(Protocol):
+    """Visitors' sign-in with GitHub, and what GitHub shows them. `visitor_id` is the number of a visitor's row."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether people can sign in."""
+
+    def address(self, state: str, challenge: str) -> str:
+        """Return the page where GitHub asks a person; it sends them back with `state`. `challenge` is PKCE's S256.
+
+        Raises: VisitorFault, where nobody can sign in.
+        """
+
+    async def sign_in(self, code: str, verifier: str) -> int:
+        """Return the visitor that GitHub sent back with `code`.
+
+        Raises: BinderError.
+        """
+
+    async def sees(self, visitor_id: int, full_name: str) -> int | None:
+        """Return GitHub's number of a repository, None where it shows none of that name to the visitor.
+
+        Raises: WorldFault, where GitHub does not answer.
+        """
+
+    async def commit(self, visitor_id: int, full_name: str, ref: str) -> str | None:
+        """Return the sha of a branch, a tag or HEAD, None where GitHub shows no such thing to the visitor.
+
+        Raises: WorldFault, where GitHub does not answer.
+        """
+
+
 @dataclass(frozen=True)
 class ProxyContext:
     """The service's parts that pages need."""
@@ -51,3 +83,4 @@ class ProxyContext:
     keeper: RouteKeeper
     resolver: RefResolver
     set_up: SetUp
+    sign_in: SignIn

@@ -4,13 +4,16 @@ A browser that was cut off goes on where it was, by the log's offset that is eac
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from binder.store.tables import Build, Repository
+from proxy.access import Access
 from proxy.build_logs import tail_offset
 from proxy.claims import has_standby, is_coming
 from proxy.context import ProxyContext
@@ -26,6 +29,7 @@ class LaunchEvents:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
         self._streams = EventStreams(context.store.changed)
 
     def routes(self) -> list[BaseRoute]:
@@ -35,22 +39,25 @@ class LaunchEvents:
     async def events(self, request: Request) -> Response:
         """Stream the progress of the build `build`, its log from `from` on (or only its end)."""
         build_id = number_of(request.query_params.get("build"))
-        async with self._context.store.read() as session:
-            build, _ = await visible_build(session, build_id)
+        viewer = await self._access.viewer(request)
+        look = partial(visible_build, self._context.store, self._access, viewer)
+        build, _ = await look(build_id)
         path = self._context.paths.build_log(build.id)
         offset = asked_offset(request)
         if offset is None:
             offset = await asyncio.to_thread(tail_offset, path, _FIRST_BYTES)
-        return self._streams.answer(request, _Launch(self._context, build.id, LogTail(path, offset)))
+        return self._streams.answer(request, _Launch(self._context, partial(look, build.id), LogTail(path, offset)))
 
 
 class _Launch:
     """What one browser was told of a launch, and what is new to it."""
 
-    def __init__(self, context: ProxyContext, build_id: int, log: LogTail) -> None:
+    def __init__(
+        self, context: ProxyContext, look: Callable[[], Awaitable[tuple[Build, Repository]]], log: LogTail
+    ) -> None:
         self.is_over = False
         self._context = context
-        self._build_id = build_id
+        self._look_at_build = look
         self._log = log
         self._told: Progress | None = None
 
@@ -66,8 +73,8 @@ class _Launch:
             yield self._log.said("end", {"next": progress.end})
 
     async def _look(self) -> Progress:
+        build, _ = await self._look_at_build()
         async with self._context.store.read() as session:
-            build, _ = await visible_build(session, self._build_id)
             return progress_of(
                 build.state,
                 has_standby=await has_standby(session, build),

@@ -10,6 +10,7 @@ from binder.errors import OperatorFault
 from binder.log import logger
 from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
+from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
@@ -33,7 +34,8 @@ class LaunchPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
-        self._commits = CommitFinder(context.store, context.resolver, context.settings)
+        self._access = Access(context)
+        self._commits = CommitFinder(context.store, context.resolver, context.settings, self._access, context.sign_in)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of links, of today's form and of the older one."""
@@ -48,7 +50,8 @@ class LaunchPages:
         link = parse_link(request.path_params["provider"], request.path_params["spec"], request.query_params)
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        commit = await self._commits.find(link)
+        viewer = await self._access.viewer(request)
+        commit = await self._commits.find(link, viewer)
         launched = await launch(
             self._context.store, commit, sessions_at_most=self._context.settings.sessions_at_most, now=utc_now()
         )

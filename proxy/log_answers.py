@@ -1,7 +1,8 @@
 """`/builds/{number}/log`: the log of a build, as events while it grows, or as plain text, whole or a part of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
@@ -9,7 +10,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from binder.lifecycle import BuildState, is_final
-from binder.store.tables import Build
+from binder.store.tables import Build, Repository
+from proxy.access import Access
 from proxy.build_logs import PIECE_BYTES, read_lines, read_part, whole_size_of
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail, asked_offset
@@ -25,6 +27,7 @@ class LogAnswers:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
         self._streams = EventStreams(context.store.changed)
 
     def routes(self) -> list[BaseRoute]:
@@ -36,12 +39,13 @@ class LogAnswers:
 
         Whole lines are given, one at least. `Next-Offset` says where the next part begins, a `Link` where it is.
         """
-        async with self._context.store.read() as session:
-            build, _ = await visible_build(session, number_of(request.path_params["number"]))
+        viewer = await self._access.viewer(request)
+        look = partial(visible_build, self._context.store, self._access, viewer)
+        build, _ = await look(number_of(request.path_params["number"]))
         path = self._context.paths.build_log(build.id)
         offset = asked_offset(request) or 0
         if "text/event-stream" in request.headers.get("accept", ""):
-            return self._streams.answer(request, _Following(self._context, build.id, LogTail(path, offset)))
+            return self._streams.answer(request, _Following(partial(look, build.id), LogTail(path, offset)))
         end = await asyncio.to_thread(whole_size_of, path, 2 * self._context.settings.build_log_bytes)
         asked = number_of(request.query_params.get("bytes"))
         if asked is None:
@@ -54,16 +58,14 @@ class LogAnswers:
 class _Following:
     """What one browser was told of a build, and what is new to it."""
 
-    def __init__(self, context: ProxyContext, build_id: int, log: LogTail) -> None:
+    def __init__(self, look: Callable[[], Awaitable[tuple[Build, Repository]]], log: LogTail) -> None:
         self.is_over = False
-        self._context = context
-        self._build_id = build_id
+        self._look = look
         self._log = log
         self._told: BuildState | None = None
 
     async def news(self) -> AsyncIterator[str]:
-        async with self._context.store.read() as session:
-            build, _ = await visible_build(session, self._build_id)
+        build, _ = await self._look()
         async for text in self._log.news():
             yield text
         if build.state is not self._told:

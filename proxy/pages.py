@@ -14,17 +14,22 @@ from starlette.routing import BaseRoute, Mount
 
 from binder.errors import BinderError, OperatorFault, VisitorFault
 from binder.log import logger
+from proxy.access import Access
 from proxy.answers import SafeHeaders, fault_page, status_of
 from proxy.build_api import BuildApi
 from proxy.build_pages import BuildPages
 from proxy.context import ProxyContext
+from proxy.faults import NotVisibleError
 from proxy.front_pages import FrontPages
 from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
+from proxy.same_origin import OwnPagesOnly
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
+from proxy.sign_in_pages import SignInPages, sign_in_address
+from proxy.viewers import ANYBODY
 from proxy.why_pages import WhyPages
 
 log = logger(__name__)
@@ -51,14 +56,35 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         LogAnswers(context),
         SessionPages(context),
         SetUpPages(context),
+        SignInPages(context),
         WhyPages(context),
     ]
+    offer = _Offer(context)
     application = Starlette(
         routes=[route for page in pages for route in page.routes()],
-        middleware=[Middleware(SafeHeaders)],
-        exception_handlers={BinderError: _answer_fault, HTTPException: _answer_http, Exception: _answer_unexpected},
+        middleware=[Middleware(SafeHeaders), Middleware(OwnPagesOnly, url=context.settings.url)],
+        exception_handlers={
+            NotVisibleError: offer.answer,
+            BinderError: _answer_fault,
+            HTTPException: _answer_http,
+            Exception: _answer_unexpected,
+        },
     )
     return [Mount("/", application)]
+
+
+class _Offer:
+    """Offers to sign in where something may be there for others, the same whether or not there is."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._sign_in = context.sign_in
+        self._access = Access(context)
+
+    async def answer(self, request: Request, error: Exception) -> Response:
+        """Answer with the fault, and with the offer to who is not signed in."""
+        assert isinstance(error, NotVisibleError)  # noqa: S101 - Starlette calls us for no other
+        helps = self._sign_in.is_open and await self._access.viewer(request) == ANYBODY
+        return fault_page(error, sign_in_address(request) if helps else None)
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:

@@ -11,9 +11,11 @@ from binder.errors import VisitorFault
 from binder.lifecycle import SessionState
 from binder.names import is_session_id
 from binder.store.tables import Build, Repository, Session, utc_now
+from proxy.access import Access
 from proxy.answers import html, redirect
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
+from proxy.faults import NotVisibleError
 from proxy.links import Link, session_address
 from proxy.origins import cookie_name, is_at_a_session, let_in
 from templates import render
@@ -28,6 +30,7 @@ class SessionPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of sessions' addresses."""
@@ -38,11 +41,13 @@ class SessionPages:
 
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
-        found = await self._find(request.path_params["session"])
+        found = await self._stored(request.path_params["session"])
         if is_at_a_session(request, self._context.settings):
             return await self._missed_there(request, found[0] if found else None)
+        if found and not await self._access.may_see(await self._access.viewer(request), found[2]):
+            found = None
         if found is None:
-            raise VisitorFault("There is no such session.")
+            raise NotVisibleError("There is no such session.")
         session, build, repository = found
         if session.state is SessionState.OPEN and self._holds_token(request, session):
             # The proxy's table is behind the store, as it is for a moment after a restart.
@@ -68,7 +73,7 @@ class SessionPages:
         held = request.cookies.get(cookie_name(self._context.settings), "")
         return secrets.compare_digest(held.encode(), session.token.encode())
 
-    async def _find(self, session_id: str) -> tuple[Session, Build, Repository] | None:
+    async def _stored(self, session_id: str) -> tuple[Session, Build, Repository] | None:
         if not is_session_id(session_id):
             return None
         async with self._context.store.read() as transaction:
@@ -77,7 +82,7 @@ class SessionPages:
                 return None
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
-        return None if repository.private else (session, build, repository)
+        return session, build, repository
 
 
 def _link_back(repository: Repository, sha: str, path: str) -> Link:

@@ -1,22 +1,24 @@
-"""Which builds a visitor may see: those of public repositories. To everybody, the others do not exist."""
+"""Which builds a visitor may see: those of repositories that they may see. To others, a build does not exist."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from binder.errors import VisitorFault
+from binder.store import Store
 from binder.store.tables import Build, Repository
+from proxy.access import Access
+from proxy.faults import NotVisibleError
+from proxy.viewers import Viewer
 
 _LARGEST_NUMBER = 2**31
 
 
-async def visible_build(session: AsyncSession, build_id: int | None) -> tuple[Build, Repository]:
+async def visible_build(store: Store, access: Access, viewer: Viewer, build_id: int | None) -> tuple[Build, Repository]:
     """Return a build and its repository.
 
-    Raises: VisitorFault, where a visitor may not see it, or there is none.
+    Raises: NotVisibleError, where the viewer may not see it, or there is none; WorldFault.
     """
-    build = await session.get(Build, build_id) if build_id is not None else None
-    repository = await session.get(Repository, build.repository_id) if build else None
-    if build is None or repository is None or repository.private:
-        raise VisitorFault("There is no such build.")
+    async with store.read() as session:
+        build = await session.get(Build, build_id) if build_id is not None else None
+        repository = await session.get(Repository, build.repository_id) if build else None
+    if build is None or repository is None or not await access.may_see(viewer, repository):
+        raise NotVisibleError("There is no such build.")
     return build, repository
 
 

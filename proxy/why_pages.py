@@ -1,18 +1,20 @@
 """The page that tells what happened to a commit, and why: what `binder why` tells, without what is for operators."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from binder.build_words import words_of_time
 from binder.errors import VisitorFault
+from binder.names import is_repository
 from binder.store.commits import MOST_FOUND, MOST_ROWS, Commit, find_commits, prefix_of, rows_of
-from binder.store.queries import find_repository
 from binder.story import story_of
+from proxy.access import Access
 from proxy.answers import html
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
+from proxy.faults import NotVisibleError
+from proxy.viewers import Viewer
 
 
 class WhyPages:
@@ -20,6 +22,7 @@ class WhyPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
+        self._access = Access(context)
         self._hosts = {"gh": context.settings.github_host, "local": "local"}
 
     def routes(self) -> list[BaseRoute]:
@@ -28,8 +31,10 @@ class WhyPages:
 
     async def why(self, request: Request) -> Response:
         """Show what happened to a commit; the first 7 letters of its sha will do."""
+        viewer = await self._access.viewer(request)
+        commit = await self._visible(viewer, **request.path_params)
         async with self._context.store.read() as session:
-            rows = await rows_of(session, await self._visible(session, **request.path_params))
+            rows = await rows_of(session, commit)
         repository, sha = rows.commit.repository, rows.commit.sha
         events = [
             (event, "" if event.after_seconds is None else words_of_time(event.after_seconds))
@@ -45,18 +50,21 @@ class WhyPages:
             link=start_again(repository, sha),
         )
 
-    async def _visible(self, session: AsyncSession, provider: str, owner: str, name: str, sha: str) -> Commit:
+    async def _visible(self, viewer: Viewer, provider: str, owner: str, name: str, sha: str) -> Commit:
         """Return the commit of an address.
 
-        Raises: VisitorFault, the same where there is none and where a visitor may not know of it.
+        Raises: VisitorFault, the same where there is none and where the viewer may not know of it; WorldFault.
         """
         host, prefix = self._hosts.get(provider), prefix_of(sha)
-        repository = await find_repository(session, host=host, owner=owner, name=name) if host and prefix else None
-        is_visible = repository is not None and not repository.private
-        found = await find_commits(session, prefix, [repository.id]) if is_visible and repository and prefix else []
+        repository, found = None, []
+        if host and is_repository(owner, name):
+            repository = await self._access.repository(viewer, host=host, owner=owner, name=name)
+        if repository and prefix:
+            async with self._context.store.read() as session:
+                found = list(await find_commits(session, prefix, [repository.id]))
         if len(found) > 1:
             more = " and others" if len(found) == MOST_FOUND else ""
             raise VisitorFault(f"Several commits begin like this: {', '.join(one.sha for one in found)}{more}.")
         if not found:
-            raise VisitorFault("Nothing is known here of such a commit of a public repository.")
+            raise NotVisibleError("Nothing is known here of such a commit of a repository that you may see.")
         return found[0]

@@ -122,7 +122,8 @@ async def _start(
     haproxy = await stack.enter_async_context(run_haproxy(settings, paths, lambda: stored_routes(store)))
     keeper = RouteKeeper(store, haproxy.runtime)
     set_up = SetUp(settings, paths, github.begin_with)
-    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git), set_up)
+    refs = PublicRefs(builder.git)
+    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, refs, set_up, github.visitors)
     app = Starlette(routes=[github.route(), *routes(context)])
     await stack.enter_async_context(serving(app, service_socket(paths)))
     limits = BuildLimits(

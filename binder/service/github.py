@@ -15,6 +15,7 @@ from githubapp.inbox import Inbox, webhook_route
 from githubapp.polling import Polled
 from githubapp.previews import DeliveryWorker
 from githubapp.reporter import Reporter
+from githubapp.visitors import Visitors
 
 log = logger(__name__)
 
@@ -29,6 +30,7 @@ class GitHubSide:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._inbox = Inbox(store, settings)
+        self.visitors = Visitors(store)
         self._client: GitHubClient | None = None
         self._steps: Mapping[str, Step] = {}
 
@@ -44,6 +46,7 @@ class GitHubSide:
         self.close()
         self._client = client
         self._inbox.begin_with(settings)
+        self.visitors.begin_with(settings)
         self._steps = {
             "deliveries": DeliveryWorker(self._store, client, settings).step,
             "comparisons": Comparisons(self._store, client, settings).step,
@@ -73,6 +76,7 @@ class GitHubSide:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self.visitors.close()
         if self._client:
             self._client.close()
 

@@ -102,6 +102,8 @@ class Repository(Row):
     default_branch: Mapped[str | None] = mapped_column(String(255))
     private: Mapped[bool] = mapped_column(default=False)
     archived: Mapped[bool] = mapped_column(default=False)
+    access_epoch: Mapped[int] = mapped_column(default=0)
+    """Counts up whenever somebody may have lost the right to read it: what was granted before is asked again."""
     installation_id: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -210,9 +212,52 @@ class Build(Row, Leased):
     finished_at: Mapped[datetime | None]
 
 
+class Visitor(Row):
+    """Somebody who signed in with GitHub. `external_id` is the host's number of the account, `login` its name.
+
+    `tokens` is what GitHub gave to act in this name, sealed; None once nobody is signed in as this visitor any more.
+    """
+
+    __tablename__ = "visitors"
+    __table_args__ = (UniqueConstraint("host", "external_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    external_id: Mapped[int] = mapped_column(BigInteger)
+    login: Mapped[str] = mapped_column(String(100))
+    tokens: Mapped[str | None] = mapped_column(String(4000))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SignedIn(Row):
+    """A browser in which a visitor is signed in, until `ends_at`. `digest` is that of its cookie, SHA-256."""
+
+    __tablename__ = "signed_in"
+    __table_args__ = (Index("ix_signed_in_visitor", "visitor_id"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    visitor_id: Mapped[int] = mapped_column(ForeignKey("visitors.id"))
+    ends_at: Mapped[datetime]
+
+
+class Grant(Row):
+    """That GitHub said, at `asked_at`, that a visitor may read a private repository.
+
+    It is good for a few minutes, and no longer than the repository's `access_epoch` is the one of `epoch`.
+    """
+
+    __tablename__ = "grants"
+
+    visitor_id: Mapped[int] = mapped_column(ForeignKey("visitors.id"), primary_key=True)
+    repository_id: Mapped[int] = mapped_column(ForeignKey("repositories.id"), primary_key=True)
+    epoch: Mapped[int]
+    asked_at: Mapped[datetime]
+
+
 class Session(Row, Leased):
     """One running binder, for one visitor; a standby until it is claimed. `target` is its upstream, `host:port`.
 
+    `visitor_id` is who opened it, None where that was somebody who is not signed in.
     `activity_at` is the last time that somebody used it, by the proxy's account or Jupyter's, whichever is later.
     """
 
@@ -229,6 +274,7 @@ class Session(Row, Leased):
     build_id: Mapped[int] = mapped_column(ForeignKey("builds.id"))
     image: Mapped[str] = mapped_column(String(255))
     token: Mapped[str] = mapped_column(String(43))
+    visitor_id: Mapped[int | None] = mapped_column(ForeignKey("visitors.id", name="fk_sessions_visitor_id"))
     state: Mapped[SessionState] = mapped_column(default=SessionState.WANTED)
     target: Mapped[str | None] = mapped_column(String(100))
     reason: Mapped[str | None] = mapped_column(String(1000))

@@ -108,8 +108,9 @@ def context(
     store: Store, settings: Settings, paths: Paths, table: FakeRouteTable, resolver: FakeResolver
 ) -> ProxyContext:
     """What the pages are given."""
-    set_up = SetUp(settings, paths, GitHubSide(store, settings).begin_with)
-    return ProxyContext(store, settings, paths, table, RouteKeeper(store, table), resolver, set_up)
+    github = GitHubSide(store, settings)
+    set_up = SetUp(settings, paths, github.begin_with)
+    return ProxyContext(store, settings, paths, table, RouteKeeper(store, table), resolver, set_up, github.visitors)
 
 
 @pytest.fixture

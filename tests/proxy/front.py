@@ -99,8 +99,9 @@ async def service_in(settings: Settings, paths: Paths, store: Store) -> AsyncIte
     wanted = partial(stored_routes, store)
     async with run_haproxy(settings, paths, wanted) as haproxy:
         keeper = RouteKeeper(store, haproxy.runtime)
-        set_up = SetUp(settings, paths, GitHubSide(store, settings).begin_with)
-        context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, FakeResolver(), set_up)
+        github = GitHubSide(store, settings)
+        set_up = SetUp(settings, paths, github.begin_with)
+        context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, FakeResolver(), set_up, github.visitors)
         host, _, port = settings.listen.rpartition(":")
         async with (
             application_on_socket(Starlette(routes=routes(context)), service_socket(paths)),

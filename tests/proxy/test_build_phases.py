@@ -53,7 +53,7 @@ def test_an_event_is_one_line_whatever_it_holds() -> None:
 def test_ready_says_where_and_what() -> None:
     repository = Repository(host="github.com", owner="ada", name="x", clone_url="https://github.com/ada/x.git")
     session = Session(id="sabcdefghijklmn2", token="t" * 43, image=IMAGE)
-    assert ready(Link("gh", "ada", "x", "main"), a_build(), repository, session, URL) == {
+    assert ready(Link("gh", "ada", "x", "main"), a_build(), repository, session, f"{URL}/s/{session.id}/", URL) == {
         "phase": "ready",
         "message": f"The server runs at {URL}/s/sabcdefghijklmn2/\n",
         "url": f"{URL}/s/sabcdefghijklmn2/",
@@ -70,7 +70,7 @@ def test_ready_says_where_and_what() -> None:
 def test_a_folder_of_this_machine_is_told_to_nobody() -> None:
     repository = Repository(host="local", owner="me", name="x", clone_url="file:///home/me/secret")
     session = Session(id="sabcdefghijklmn2", token="t" * 43, image=IMAGE)
-    event = ready(Link("local", "me", "x"), a_build(), repository, session, URL)
+    event = ready(Link("local", "me", "x"), a_build(), repository, session, f"{URL}/s/{session.id}/", URL)
     assert event["repo_url"] == event["binder_ref_url"] == ""
 
 

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import select
 
 from binder.errors import VisitorFault
-from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Repository
+from proxy.access import Access
 from proxy.commits import CommitFinder
+from proxy.context import ProxyContext
 from proxy.links import Link
 from tests.proxy.fakes import FakeResolver
 from tests.proxy.rows import SHA, add_build, add_preview, add_repository
@@ -25,9 +26,15 @@ def link(ref: str = "HEAD", *, provider: str = "gh") -> Link:
 
 
 @pytest.fixture
-def finder(store: Store, resolver: FakeResolver, settings: Settings) -> CommitFinder:
+def finder(context: ProxyContext, resolver: FakeResolver) -> CommitFinder:
     """A finder of github.com's commits."""
-    return CommitFinder(store, resolver, settings.model_copy(update={"github_url": GITHUB}))
+    return finder_at(context, GITHUB, resolver)
+
+
+def finder_at(context: ProxyContext, github_url: str, resolver: FakeResolver) -> CommitFinder:
+    """Return a finder of the commits of a host."""
+    settings = context.settings.model_copy(update={"github_url": github_url})
+    return CommitFinder(context.store, resolver, settings, Access(context), context.sign_in)
 
 
 async def repositories_in(store: Store) -> list[Repository]:
@@ -146,16 +153,16 @@ class TestUnknownRepositories:
 class TestPrivateRepositories:
     @pytest.mark.parametrize("ref", ["HEAD", "main", SHA])
     async def test_it_does_not_exist_even_where_the_server_would_answer(
-        self, store: Store, finder: CommitFinder, resolver: FakeResolver, settings: Settings, ref: str
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver, context: ProxyContext, ref: str
     ) -> None:
         repository = await add_repository(store, private=True, default_branch="main")
         await add_preview(store, repository, "main")
         resolver.refs[CLONE_URL, "HEAD"] = resolver.refs[CLONE_URL, "main"] = SHA
         with pytest.raises(VisitorFault) as private:
             await finder.find(link(ref))
-        elsewhere = settings.model_copy(update={"github_url": "https://elsewhere.example"})
+        elsewhere = finder_at(context, "https://elsewhere.example", FakeResolver())
         with pytest.raises(VisitorFault) as missing:
-            await CommitFinder(store, FakeResolver(), elsewhere).find(link(ref))
+            await elsewhere.find(link(ref))
         assert private.value.message == missing.value.message
         assert len(await repositories_in(store)) == 1
 

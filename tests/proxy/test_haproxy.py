@@ -162,6 +162,12 @@ class TestHeaders:
             ("a=1; binder-session={}", "a=1"),
             ("binder-session={}; b=2", "b=2"),
             ("a=1; binder-session={}; b=2", "a=1; b=2"),
+            ("binder-visitor=v; binder-session={}", None),
+            ("__Host-binder-visitor=v; a=1; binder-session={}; __Host-binder-sign-in=s; binder-visitor=w", "a=1"),
+            (
+                "a=1; binder-visitor=v; b=2; binder-sign-in=s; binder-session={}; binder-visitors=3",
+                "a=1; b=2; binder-visitors=3",
+            ),
         ):
             headers = {"Cookie": cookies.format(route.token), "Authorization": "token planted"}
             seen = (await proxy.get(route, headers=headers))["headers"]

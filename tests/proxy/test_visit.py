@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -67,7 +67,7 @@ async def service(context: ProxyContext) -> AsyncIterator[Service]:
     store, paths = context.store, context.paths
     async with run_haproxy(context.settings, paths, partial(stored_routes, store)) as haproxy, mirror("one") as target:
         keeper = RouteKeeper(store, haproxy.runtime)
-        real = ProxyContext(store, context.settings, paths, haproxy.runtime, keeper, FakeResolver(), context.set_up)
+        real = replace(context, haproxy=haproxy.runtime, keeper=keeper, resolver=FakeResolver())
         async with application_on_socket(Starlette(routes=routes(real)), service_socket(paths)):
             yield Service(real, target)
 

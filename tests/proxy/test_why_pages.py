@@ -92,4 +92,4 @@ async def test_what_is_private_is_as_what_is_not_there(
     page = await visitor.get(address)
     assert page.status_code == 404
     outline(page)
-    assert "Nothing is known here of such a commit of a public repository." in page.text
+    assert "Nothing is known here of such a commit of a repository that you may see." in page.text
