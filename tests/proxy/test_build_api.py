@@ -103,7 +103,7 @@ async def test_the_published_client_learns_why_there_is_none(context: ProxyConte
     async with listening(context) as url:
         told = await launched_by_client(url, "gh/ada/nowhere/main")
     assert {event["phase"] for event in told} == {"failed"}
-    assert "no public repository ada/nowhere" in told[0]["message"]
+    assert "no repository ada/nowhere on GitHub that you may see" in told[0]["message"]
 
 
 async def test_a_stream_stays_open_after_the_session_and_claims_no_other(
