@@ -49,15 +49,15 @@ _SERVICE = ("act_once", "act", "report_once", "report", "build_on", "crash_actin
 # What belongs together, so that it happens often enough; in between, anything may happen.
 _SCENES: tuple[tuple[str, ...], ...] = (
     # A fork's commit that waits is left behind, by another one or because the pull request is closed.
-    ("push_theirs", "act", "report", "push_theirs", "act"),
-    ("push_theirs", "act", "report", "close_pulls", "act", "report", "reopen_pulls"),
-    ("push_theirs", "act", "report", "push_theirs", "crash_reporting", "back_theirs", "act"),
+    ("push_theirs", "act", "report", "allow_own", "act", "push_theirs", "act"),
+    ("push_theirs", "allow_own", "act", "report", "close_pulls", "act", "report", "reopen_pulls"),
+    ("push_theirs", "act", "report", "push_theirs", "allow_older", "act", "crash_reporting", "back_theirs", "act"),
     # It is allowed: rightly, too late, wrongly, by somebody who may not.
-    ("push_theirs", "act", "report", "press_approve", "act", "build_on"),
+    ("push_theirs", "act", "report", "press_approve", "act", "build_on", "push_theirs", "allow_older", "act"),
     ("push_theirs", "allow_head", "push_theirs", "act", "back_theirs"),
     ("push_theirs", "allow_head", "act", "build_whole", "push_theirs", "allow_older", "act"),
     ("push_theirs", "allow_nothing", "act", "report", "allow_own", "act"),
-    ("push_theirs", "act", "adopt_theirs", "act"),
+    ("push_theirs", "act", "allow_own", "act", "adopt_theirs", "act"),
     # A commit is left behind while it is built, or afterwards.
     ("push_work", "act", "build_on", "build_on", "report_once", "push_work", "act"),
     ("push_work", "propose_work", "act", "build_on", "force_work", "act", "back_work", "act"),
