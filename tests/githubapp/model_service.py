@@ -165,7 +165,9 @@ class Service:
                 await want_build(session, repository_id=repository.id, sha=sha)
 
     async def serve(self) -> None:
-        """Have each live preview's image run: once for nobody yet, and once for somebody."""
+        """Have all be built, and each live preview's image run: once for nobody yet, and once for somebody."""
+        while await self._build_on(_advance):
+            pass  # to the end of the last one
         heads = {row.head_sha for row in await self.workshop.rows_live()}
         served = {row.build_id for row in await self.workshop.rows(Session)}
         for build in await self.workshop.rows(Build):

@@ -60,8 +60,8 @@ _SCENES: tuple[tuple[str, ...], ...] = (
     ("push_theirs", "act", "allow_own", "act", "adopt_theirs", "act"),
     # A commit is left behind while it is built, or afterwards.
     ("push_work", "act", "build_on", "build_on", "report_once", "push_work", "act"),
-    ("push_work", "propose_work", "act", "build_on", "force_work", "act", "back_work", "act"),
-    ("push_work", "propose_work", "act", "build_whole", "build_whole", "serve", "close_pulls", "delete_work", "act"),
+    ("push_work", "propose_work", "act", "build_on", "force_work", "act", "back_work", "act", "serve", "delete_work"),
+    ("push_work", "propose_work", "act", "serve", "close_pulls", "delete_work", "act", "report"),
     ("push_work", "propose_work", "act", "report", "ask_cancel", "act", "report", "ask_build", "act"),
     ("push_work", "propose_work", "act", "build_badly", "build_badly", "report", "press_rerun", "act"),
     ("push_main", "act", "build_whole", "push_main", "follow_link", "act"),
@@ -72,7 +72,7 @@ _SCENES: tuple[tuple[str, ...], ...] = (
 )
 _SCENES_OF_A_STORY = 4
 _BEGINNING = ("act", "recover", "push_main")
-_LAST = (None, None, "hide", "suspend", "uninstall")
+_LAST = (None, None, None, "hide", "suspend", "uninstall")
 
 
 @st.composite
