@@ -6,7 +6,7 @@ Why it ends is decided by others. Rows only: builders and keepers see them and s
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.lifecycle import BuildState, SessionState
@@ -61,8 +61,12 @@ async def end_unwanted_builds(
 
 
 async def end_unwanted_sessions(session: AsyncSession, repository: Repository, preview: Preview, now: datetime) -> None:
-    """End the sessions of a preview that ended, as far as nobody opened them; whoever else needs one is given one."""
-    of_preview = (Build.preview_id == preview.id, Build.sha.not_in(_heads(repository)))
+    """End the sessions of a preview that ended, as far as nobody opened them; whoever else needs one is given one.
+
+    Its head may have been built for another preview, which ended before: a branch and its pull request share a commit.
+    """
+    at_head = and_(Build.repository_id == repository.id, Build.sha == preview.head_sha)
+    of_preview = (or_(Build.preview_id == preview.id, at_head), Build.sha.not_in(_heads(repository)))
     await end_sessions(session, of_preview, "Its preview has ended.", now, open_ones=False)
 
 

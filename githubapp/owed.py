@@ -5,7 +5,7 @@ Reads the rows that `reports` and its neighbours turn into words, inside the cal
 owed as soon as what it tells of is decided. Sending it is left to `reporter`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from binder.lifecycle import BuildState
-from binder.store.queries import ACTIVE_BUILDS, want_report
+from binder.store.queries import ACTIVE_BUILDS, owe_anew, want_report
 from binder.store.tables import Build, Preview, Report, Repository, utc_now
 from githubapp.checks import check_of, ended_check
 from githubapp.comments import Comparison, comment_of, state_of_comment
@@ -82,21 +82,37 @@ async def owe_end(session: AsyncSession, repository: Repository, preview: Previe
 
 
 async def owe_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
-    """Owe what could not be told while we had no right to: what was wanted, and the ends of what was left waiting."""
+    """Owe what could not be told while we had no right to, as far as it still holds, and the ends of what was left."""
     of_repository = Report.repository_id == repository.id
     refused = (of_repository, ~Report.owed, Report.reason.contains(NOT_PERMITTED))
     await session.execute(update(Report).where(*refused).values(reason=None, not_before=None))
-    heads = select(Preview.head_sha).where(Preview.repository_id == repository.id, Preview.live)
-    pending = select(Report.subject, Report.sent, Report.wanted).where(of_repository, Report.kind == "status")
-    left = [one.subject for one in await session.execute(pending) if (one.sent or one.wanted)["state"] == "pending"]
-    for sha in dict.fromkeys([*(await session.scalars(heads)), *left]):
+    reports = (await session.scalars(select(Report).where(of_repository))).all()
+    unsent = [one for one in reports if not one.owed and one.sent != one.wanted]
+    for sha in await _shas_to_tell(session, repository, reports, unsent):
         await owe_reports(session, repository, sha, addresses)
         at_head = select(Preview).where(Preview.repository_id == repository.id, Preview.head_sha == sha)
         for preview in (await session.scalars(at_head)).all():
             await owe_end(session, repository, preview, sha)
-    for report in (await session.scalars(select(Report).where(of_repository, ~Report.owed))).all():
-        if report.sent != report.wanted:
-            report.owed, report.attempts, report.not_before = True, 0, None
+    for report in unsent:
+        if not report.owed and report.sent != report.wanted:
+            owe_anew(report)
+
+
+async def _shas_to_tell(
+    session: AsyncSession, repository: Repository, reports: Sequence[Report], unsent: Sequence[Report]
+) -> Sequence[str]:
+    """Return the commits that are heads, that GitHub shows as pending, or that something unsent is about."""
+    heads = select(Preview.head_sha).where(Preview.repository_id == repository.id, Preview.live)
+    pending = [
+        one.subject for one in reports if one.kind == "status" and (one.sent or one.wanted)["state"] == "pending"
+    ]
+    of_commits = [one.subject for one in unsent if one.kind != "comment"]
+    numbers = [one.subject for one in unsent if one.kind == "comment"]
+    of_pulls = select(Preview.head_sha).where(
+        Preview.repository_id == repository.id, Preview.kind == "pull", Preview.ref.in_(numbers)
+    )
+    told = (*(await session.scalars(heads)), *pending, *of_commits, *(await session.scalars(of_pulls)))
+    return list(dict.fromkeys(told))
 
 
 async def owe_nothing(session: AsyncSession, repository: Repository, reason: str) -> None:

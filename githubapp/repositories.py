@@ -46,10 +46,13 @@ async def record_repository(
 
 
 async def _begin_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
-    """Take up a repository that we had no right to for a while: nothing that was said of its refs holds any more."""
+    """Take up a repository that we had no right to for a while: nothing that was said of its refs holds any more.
+
+    What was left waiting is told its end first, which is why the repository was out of our sight.
+    """
+    await owe_again(session, repository, addresses)
     ended = (Preview.repository_id == repository.id, Preview.live.is_(False))
     await session.execute(update(Preview).where(*ended).values(held=None, updated_at=Preview.updated_at))
-    await owe_again(session, repository, addresses)
 
 
 def unseen(facts: RepositoryFacts) -> str | None:

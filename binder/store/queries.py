@@ -126,13 +126,23 @@ def advance_session(row: Session, state: SessionState, now: datetime, *, reason:
 async def want_report(
     session: AsyncSession, *, repository_id: int, kind: str, subject: str, wanted: dict[str, Any]
 ) -> None:
-    """Owe GitHub what it should show; what was owed before and not yet sent is replaced."""
+    """Owe GitHub what it should show; what was owed before and not yet sent is replaced.
+
+    Where an attempt was made whose end nobody knows, GitHub may show neither of them by now: then it is owed even where
+    it is what was sent last.
+    """
     same = (Report.repository_id == repository_id, Report.kind == kind, Report.subject == subject)
     report = (await session.scalars(select(Report).where(*same))).one_or_none()
     if report is None:
         session.add(Report(repository_id=repository_id, kind=kind, subject=subject, wanted=wanted))
     elif report.wanted != wanted:
         report.wanted = wanted
-        report.owed = report.sent != wanted
-        report.attempts = 0
-        report.not_before = None
+        if report.sent != wanted or report.attempts:
+            owe_anew(report)
+        else:
+            report.owed = False
+
+
+def owe_anew(report: Report) -> None:
+    """Owe a report at once, with all its attempts before it but one: that one may have had its effect is kept."""
+    report.owed, report.attempts, report.not_before = True, min(report.attempts, 1), None

@@ -111,6 +111,41 @@ async def test_what_was_left_pending_is_ended_when_the_app_comes_back(workshop: 
     assert (await workshop.statuses(building))[-1].state == "error"
 
 
+async def test_what_was_left_waiting_is_told_why_when_the_app_comes_back(workshop: Workshop) -> None:
+    await workshop.push("First", README="# Hello")
+    waits = await workshop.fork()
+    await workshop.open_pull_request("bob:theirs", author="bob")
+    await workshop.happens()
+    app_id = workshop.app.app_id
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=True))
+    await workshop.push_to_fork("While nobody looked")
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=False))
+    await workshop.compare()
+    await workshop.report()
+    assert [one.description for one in await workshop.statuses(waits)][1:] == ["Cancelled: the App is suspended"]
+
+
+async def test_what_does_not_hold_any_more_is_not_told_when_the_app_comes_back(workshop: Workshop) -> None:
+    await workshop.push("First", README="# Hello")
+    sha = await workshop.push("Second", "change", README="# Hello again")
+    number = await workshop.open_pull_request("change")
+    await workshop.happens()
+    await workshop.sandbox.add_fault("status", method="POST", path="/deployments", status=500, count=20)
+    await workshop.sandbox.add_fault("status", method="PATCH", path="/comments", status=500, count=20)
+    await workshop.finish(sha)
+    await workshop.sandbox.clear_faults()
+    app_id = workshop.app.app_id
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=True))
+    await workshop.sandbox.close_pull_request("ada/demo", number)
+    await workshop.push_ref(":refs/heads/change")
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=False))
+    await workshop.compare()
+    await workshop.report()
+    assert await workshop.deployed(sha) == []
+    (comment,) = workshop.comments(number)
+    assert "was removed" in comment.body
+
+
 async def test_repositories_that_are_added_are_looked_at(workshop: Workshop) -> None:
     await workshop.act()
     await workshop.sandbox.create_repository("ada/other")

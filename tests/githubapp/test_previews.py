@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from binder.lifecycle import BuildState, DeliveryState
+from binder.lifecycle import BuildState, DeliveryState, SessionState
 from binder.store.tables import Build, Delivery, Preview, Repository, utc_now
 from githubapp.client import GitHubClient
 from githubapp.previews import DeliveryWorker
@@ -383,3 +383,17 @@ async def test_what_may_take_away_a_right_goes_before_what_came_earlier(workshop
     assert await workshop.worker.step()
     assert (await workshop.last_delivery("repository")).state is not DeliveryState.STORED
     assert (await workshop.last_delivery("push")).state is DeliveryState.STORED
+
+
+async def test_what_waits_for_visitors_ends_with_the_last_preview_of_its_commit(workshop: Workshop) -> None:
+    await workshop.push("First")
+    await workshop.sandbox.add_fault("lost", count=2)
+    sha = await workshop.push("Second", "change")
+    lost = [one.id for one in await workshop.sandbox.deliveries() if not one.ok]
+    number = await workshop.open_pull_request("change")
+    await workshop.happens(*(workshop.sandbox.redeliver(one) for one in lost))
+    waits = await workshop.add_session(await workshop.finish(sha), SessionState.STANDBY)
+    await workshop.happens(workshop.sandbox.close_pull_request("ada/demo", number))
+    assert await workshop.session_states() == {waits: SessionState.STANDBY}
+    await workshop.happens(workshop.push_ref(":refs/heads/change"))
+    assert await workshop.session_states() == {waits: SessionState.ENDED}

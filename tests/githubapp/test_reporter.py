@@ -539,3 +539,37 @@ async def test_a_burst_is_held_back(workshop: Workshop) -> None:
     # Of sixty a minute, three statuses, three changes of the check run, and two of the deployment, which count twice.
     assert len(workshop.gate.seen) == 50
     assert len([row for row in await workshop.rows(Report) if row.owed]) == 30
+
+
+async def test_what_was_sent_before_is_sent_again_where_the_end_of_another_attempt_is_not_known(
+    workshop: Workshop,
+) -> None:
+    """A fork's commit waits, is left behind, and waits again, while the first end is told and not confirmed."""
+    await workshop.push("First", README="# Hello")
+    waits = await workshop.fork()
+    await workshop.open_pull_request("bob:theirs", author="bob")
+    await workshop.act()
+    await workshop.report()
+    await workshop.push_to_fork("Another one")
+    await workshop.act()
+    await workshop.sandbox.add_fault("fail_after_effect", method="POST", path=f"/statuses/{waits}", status=502)
+    await workshop.report()
+    assert await states(workshop, waits) == ["pending", "error"]
+    await workshop.checkout.git("checkout", "--quiet", "-B", "theirs", waits)
+    await workshop.checkout.push(workshop.sandbox.clone_url("bob/demo", login="bob"), "+HEAD:refs/heads/theirs")
+    await workshop.happens()
+    assert await states(workshop, waits) == ["pending", "error", "pending"]
+
+
+async def test_an_attempt_that_had_its_effect_is_not_repeated_once_all_is_owed_again(workshop: Workshop) -> None:
+    sha = await pushed(workshop)
+    await workshop.report()
+    await build_silently(workshop, sha)
+    await workshop.sandbox.add_fault("fail_after_effect", method="POST", path="/statuses/", status=502)
+    await workshop.report()
+    app_id = workshop.app.app_id
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=True))
+    await workshop.happens(workshop.sandbox.set_suspended(app_id, account="ada", suspended=False))
+    await workshop.compare()
+    await workshop.report()
+    assert await states(workshop, sha) == ["pending", "success"]
