@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,6 +29,7 @@ log = logger(__name__)
 
 _ACCOUNT = "haproxy"
 _UNAVAILABLE = "unavailable.html"
+_CERTIFICATES = "certificates"
 _CHECK_SECONDS = 15.0
 _START_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -80,11 +82,10 @@ class HAProxy:
                 f"The state folder's path is {longest - _LONGEST_SOCKET_PATH} bytes too long for the sockets below it. "
                 "Set BINDER_STATE_DIR to a shorter one."
             )
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        if self._account.is_other:
-            os.chown(self._folder, self._account.uid, self._account.gid)
+        self._make_folder(self._folder)
         await self._write_routes()
         self._write(_UNAVAILABLE, render("pages/unavailable.html"))
+        self._copy_certificates()
         self._write("haproxy.cfg", self._configuration())
         try:
             checked = await run(self._command("-c"), timeout_seconds=_CHECK_SECONDS)
@@ -159,6 +160,7 @@ class HAProxy:
             admin_socket=_quoted(f"unix@{self._admin_socket}"),
             service_socket=_quoted(f"unix@{self._app_socket}"),
             unavailable_page=_UNAVAILABLE,
+            certificates=f"{_CERTIFICATES}/" if self._settings.certificates else None,
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
             sessions_host=self._settings.sessions_host,
@@ -170,8 +172,31 @@ class HAProxy:
     async def _write_routes(self) -> None:
         self._write(ROUTES_FILE, "".join(f"{key} {target}\n" for key, target in (await self._routes()).items()))
 
+    def _copy_certificates(self) -> None:
+        """Give HAProxy's account what it could not read where it is: keys are mostly root's."""
+        given = self._settings.certificates
+        if given is None:
+            return
+        try:
+            files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
+            texts = {file.name: file.read_text(encoding="ascii") for file in files}
+        except (OSError, UnicodeDecodeError) as error:
+            raise OperatorFault(f"BINDER_CERTIFICATES: {given} cannot be read: {error}.") from error
+        if not texts:
+            raise OperatorFault(f"BINDER_CERTIFICATES: there is no file in {given}.")
+        folder = self._folder / _CERTIFICATES
+        shutil.rmtree(folder, ignore_errors=True)
+        self._make_folder(folder)
+        for name, text in texts.items():
+            self._write(f"{_CERTIFICATES}/{name}", text)
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._account.is_other:
+            os.chown(folder, self._account.uid, self._account.gid)
+
     def _write(self, name: str, text: str) -> None:
-        """Write a file that HAProxy's account alone can read: routes hold tokens.
+        """Write a file that HAProxy's account alone can read: routes hold tokens, certificates come with keys.
 
         Raises: OperatorFault, where it cannot be written.
         """
