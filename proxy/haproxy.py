@@ -9,6 +9,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -34,6 +35,8 @@ _CHECK_SECONDS = 15.0
 _START_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 10.0
 _HEALTHY_SECONDS = 60.0
+_OPEN_RESPONSES_SECONDS = 5
+_DRAIN_SECONDS = _OPEN_RESPONSES_SECONDS + 2.0
 _SPARE_DESCRIPTORS = 256
 _MOST_CONNECTIONS = 20_000
 _LONGEST_SOCKET_PATH = 90  # of the 107 bytes of sun_path, HAProxy wants some for the name that it binds first
@@ -124,6 +127,7 @@ class HAProxy:
             finally:
                 self.pid = None
                 listening.cancel()
+                await _drain(process)
         raise OperatorFault(f"HAProxy ended with {process.returncode}: {' '.join(said) or 'it said nothing'}")
 
     async def _wait_until_up(self, process: asyncio.subprocess.Process, listening: "asyncio.Task[str]") -> None:
@@ -161,6 +165,7 @@ class HAProxy:
             service_socket=_quoted(f"unix@{self._app_socket}"),
             unavailable_page=_UNAVAILABLE,
             certificates=f"{_CERTIFICATES}/" if self._settings.certificates else None,
+            drain_seconds=_OPEN_RESPONSES_SECONDS,
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
             sessions_host=self._settings.sessions_host,
@@ -237,6 +242,16 @@ async def run_haproxy(
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Have it take no more connections, and end when those that are open have: its configuration has a bound for it."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGUSR1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await process.wait()
 
 
 async def _listen(process: asyncio.subprocess.Process, said: deque[str]) -> str:
