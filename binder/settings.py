@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8585"
     """Address and port on which HAProxy listens."""
 
+    certificates: Path | None = None
+    """PEM file, or a folder of such, by which HAProxy ends TLS: in each the certificate, its chain and its key. Read at
+    the start; the service's account must be able to. None: HAProxy speaks HTTP, and TLS is ended before it."""
+
     database_url: str = Field(default="", repr=False)
     """SQLAlchemy's address of the store, `postgresql+psycopg://USER@HOST/NAME`. Empty: an SQLite file in the state
     folder."""
@@ -216,6 +220,13 @@ class Settings(BaseSettings):
         if host and (service.endswith(f".{host}") or (service == host != "localhost")):
             raise ValueError("must not be the host of BINDER_URL, nor one that it is below")
         return host
+
+    @field_validator("certificates")
+    @classmethod
+    def _certificates_for_https(cls, value: Path | None, settings: ValidationInfo) -> Path | None:
+        if value and not str(settings.data.get("url", "")).startswith("https://"):
+            raise ValueError("asks for a BINDER_URL that begins with https://")
+        return value and value.expanduser().absolute()
 
     @field_validator("listen")
     @classmethod

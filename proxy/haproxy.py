@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
+import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,10 +30,13 @@ log = logger(__name__)
 
 _ACCOUNT = "haproxy"
 _UNAVAILABLE = "unavailable.html"
+_CERTIFICATES = "certificates"
 _CHECK_SECONDS = 15.0
 _START_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 10.0
 _HEALTHY_SECONDS = 60.0
+_OPEN_RESPONSES_SECONDS = 5
+_DRAIN_SECONDS = _OPEN_RESPONSES_SECONDS + 2.0
 _SPARE_DESCRIPTORS = 256
 _MOST_CONNECTIONS = 20_000
 _LONGEST_SOCKET_PATH = 90  # of the 107 bytes of sun_path, HAProxy wants some for the name that it binds first
@@ -80,11 +85,10 @@ class HAProxy:
                 f"The state folder's path is {longest - _LONGEST_SOCKET_PATH} bytes too long for the sockets below it. "
                 "Set BINDER_STATE_DIR to a shorter one."
             )
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        if self._account.is_other:
-            os.chown(self._folder, self._account.uid, self._account.gid)
+        self._make_folder(self._folder)
         await self._write_routes()
         self._write(_UNAVAILABLE, render("pages/unavailable.html"))
+        self._copy_certificates()
         self._write("haproxy.cfg", self._configuration())
         try:
             checked = await run(self._command("-c"), timeout_seconds=_CHECK_SECONDS)
@@ -123,6 +127,7 @@ class HAProxy:
             finally:
                 self.pid = None
                 listening.cancel()
+                await _drain(process)
         raise OperatorFault(f"HAProxy ended with {process.returncode}: {' '.join(said) or 'it said nothing'}")
 
     async def _wait_until_up(self, process: asyncio.subprocess.Process, listening: "asyncio.Task[str]") -> None:
@@ -159,6 +164,8 @@ class HAProxy:
             admin_socket=_quoted(f"unix@{self._admin_socket}"),
             service_socket=_quoted(f"unix@{self._app_socket}"),
             unavailable_page=_UNAVAILABLE,
+            certificates=f"{_CERTIFICATES}/" if self._settings.certificates else None,
+            drain_seconds=_OPEN_RESPONSES_SECONDS,
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
             sessions_host=self._settings.sessions_host,
@@ -171,8 +178,31 @@ class HAProxy:
     async def _write_routes(self) -> None:
         self._write(ROUTES_FILE, "".join(f"{key} {target}\n" for key, target in (await self._routes()).items()))
 
+    def _copy_certificates(self) -> None:
+        """Give HAProxy's account what it could not read where it is: keys are mostly root's."""
+        given = self._settings.certificates
+        if given is None:
+            return
+        try:
+            files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
+            texts = {file.name: file.read_text(encoding="ascii") for file in files}
+        except (OSError, UnicodeDecodeError) as error:
+            raise OperatorFault(f"BINDER_CERTIFICATES: {given} cannot be read: {error}.") from error
+        if not texts:
+            raise OperatorFault(f"BINDER_CERTIFICATES: there is no file in {given}.")
+        folder = self._folder / _CERTIFICATES
+        shutil.rmtree(folder, ignore_errors=True)
+        self._make_folder(folder)
+        for name, text in texts.items():
+            self._write(f"{_CERTIFICATES}/{name}", text)
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._account.is_other:
+            os.chown(folder, self._account.uid, self._account.gid)
+
     def _write(self, name: str, text: str) -> None:
-        """Write a file that HAProxy's account alone can read: routes hold tokens.
+        """Write a file that HAProxy's account alone can read: routes hold tokens, certificates come with keys.
 
         Raises: OperatorFault, where it cannot be written.
         """
@@ -213,6 +243,16 @@ async def run_haproxy(
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Have it take no more connections, and end when those that are open have: its configuration has a bound for it."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGUSR1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await process.wait()
 
 
 async def _listen(process: asyncio.subprocess.Process, said: deque[str]) -> str:

@@ -19,7 +19,7 @@ from binder.names import is_session_id, is_token
 from binder.store import Store
 from binder.store.tables import Session, utc_now
 
-_TARGET = re.compile(r"\A\d{1,3}(\.\d{1,3}){3}:\d{1,5}\Z")
+_TARGET = re.compile(r"\A(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:.]{2,45}\]):\d{1,5}\Z")
 _ACTIVITY_EVERY = timedelta(seconds=30)
 # Activity that differs by less is not worth a write.
 _ACTIVITY_GRAIN = timedelta(seconds=15)
@@ -43,7 +43,10 @@ class RouteTable(Protocol):
 
 @dataclass(frozen=True)
 class Route:
-    """A way to a session, for whoever holds its token. `target` is an IPv4 address and a port."""
+    """A way to a session, for whoever holds its token.
+
+    `target` is an address and a port: `10.0.0.2:8888` or `[fd00::2]:8888`.
+    """
 
     session_id: str
     token: str

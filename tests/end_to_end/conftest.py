@@ -13,8 +13,8 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.stage import NOTEBOOK, Stage, running_stage
 
-_CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = (
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
@@ -42,8 +42,8 @@ def home(reachable_root: Path) -> Path:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window."""
-    assert _CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
+    assert CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=list(_FLAGS))
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
         await browser.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,8 +76,8 @@ def is_miss(response: httpx.Response) -> bool:
 
 
 @asynccontextmanager
-async def proxy_in(settings: Settings, paths: Paths) -> AsyncIterator[Proxy]:
-    """Give a running HAProxy with a service behind it."""
+async def proxy_in(settings: Settings, paths: Paths, *, trusted: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Give a running HAProxy with a mirror in the service's place; its client trusts `trusted`."""
     routes: dict[str, str] = {}
 
     async def wanted() -> dict[str, str]:
@@ -88,7 +89,7 @@ async def proxy_in(settings: Settings, paths: Paths) -> AsyncIterator[Proxy]:
     async with (
         application_on_socket(service, service_socket(paths)),
         run_haproxy(settings, paths, wanted) as haproxy,
-        httpx.AsyncClient(base_url=settings.url) as client,
+        httpx.AsyncClient(base_url=settings.url, verify=trusted or True) as client,
     ):
         yield Proxy(haproxy, routes, client, (host, int(port)))
 

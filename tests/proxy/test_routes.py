@@ -42,7 +42,14 @@ class TestRoutesWanted:
     def test_no_other_session_has(self, state: SessionState) -> None:
         assert routes_wanted([session_row(state)]) == {}
 
-    @pytest.mark.parametrize("target", [None, "", "localhost:80", "10.0.0.2", "10.0.0.2:80 x", "10.0.0.2:80\nadd map"])
+    @pytest.mark.parametrize("target", ["10.0.0.2:8888", "[fd00::2]:8888", "[::ffff:10.0.0.2]:8888"])
+    def test_pods_have_addresses_of_either_kind(self, target: str) -> None:
+        assert route_of(session_row(target=target))
+
+    @pytest.mark.parametrize(
+        "target",
+        [None, "", "localhost:80", "10.0.0.2", "10.0.0.2:80 x", "10.0.0.2:80\nadd map", "fd00::2:80", "[x]:80"],
+    )
     def test_an_address_that_is_none_routes_nothing(self, target: str | None) -> None:
         assert route_of(session_row(target=target)) is None
 
