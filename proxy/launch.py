@@ -11,11 +11,14 @@ from typing import TypeAlias
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build
+from proxy.waiting import Ahead
 
 # A fault that is not the repository's may be gone by now; a click tries again, but not each click.
 _TRY_AGAIN_AFTER = timedelta(minutes=2)
 # A session that could not be started says so to those who wait; after this, a click tries another one.
 _FAILURE_STANDS = timedelta(seconds=60)
+
+NOBODY = Ahead(of_image=0, unserved=0, of=1)
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,17 @@ class FailedStart:
 
 @dataclass(frozen=True)
 class LaunchFacts:
-    """What the store holds about a commit. `build` is its newest one; the sessions are those of that build's image."""
+    """What the store holds about a commit. `build` is its newest one; the sessions are those of that build's image.
+
+    `standby` is the one that has waited longest, `standbys` and `coming` say how many there are. `ahead` is who came
+    before this visitor.
+    """
 
     build: Build | None
     standby: str | None = None
-    is_coming: bool = False
+    standbys: int = 0
+    coming: int = 0
+    ahead: Ahead = NOBODY
     failed_start: FailedStart | None = None
     live_sessions: int = 0
     sessions_at_most: int = 1
@@ -76,7 +85,10 @@ class StartFailed:
 
 @dataclass(frozen=True)
 class Busy:
-    """All places are taken."""
+    """All places are taken; this visitor gets the `position`-th that becomes free, of `of` who wait."""
+
+    position: int
+    of: int
 
 
 Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy
@@ -103,10 +115,13 @@ def may_be_tried_again(build: Build, now: datetime) -> bool:
 
 
 def _decide_session(facts: LaunchFacts, now: datetime) -> Decision:
-    if facts.standby:
+    ahead = facts.ahead
+    if facts.standby and facts.standbys > ahead.of_image:
         return ClaimStandby(facts.standby)
-    if facts.is_coming:
+    if facts.standbys + facts.coming > ahead.of_image:
         return Wait()
     if facts.failed_start and now - facts.failed_start.at < _FAILURE_STANDS:
         return StartFailed(facts.failed_start.reason)
-    return StartSession() if facts.live_sessions < facts.sessions_at_most else Busy()
+    if facts.sessions_at_most - facts.live_sessions > ahead.unserved:
+        return StartSession()
+    return Busy(ahead.unserved + 1, ahead.of)

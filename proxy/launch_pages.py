@@ -20,10 +20,12 @@ from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, StartFailed, Wait
 from proxy.links import Link, legacy_address, parse_link, session_address
 from proxy.progress import progress_of
+from proxy.waiting import Turn, new_ticket
 
 log = logger(__name__)
 
 COOKIE = "binder-session"
+TICKET = "binder-turn"
 _REFRESH_SECONDS = 3
 _BUSY_SECONDS = 10
 _FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
@@ -50,10 +52,19 @@ class LaunchPages:
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         commit = await self._commits.find(link)
+        ticket = request.cookies.get(TICKET) or new_ticket()
         launched = await launch(
-            self._context.store, commit, sessions_at_most=self._context.settings.sessions_at_most, now=utc_now()
+            self._context.store,
+            commit,
+            sessions_at_most=self._context.settings.sessions_at_most,
+            now=utc_now(),
+            turn=Turn(self._context.queue, ticket),
         )
-        return await self._answer(link, commit, launched)
+        answer = await self._answer(link, commit, launched)
+        if isinstance(launched.outcome, Wait | Busy):
+            # It holds a place in the queue, and nothing else: lost with the browser's session.
+            answer.set_cookie(TICKET, ticket, httponly=True, samesite="lax", secure=self._is_secure)
+        return answer
 
     async def open_legacy(self, request: Request) -> Response:
         """Lead a link of the older form to today's."""
@@ -73,13 +84,15 @@ class LaunchPages:
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
                     "Opening the link again in a minute tries once more."
                 )
-            case Busy():
+            case Busy(position, of):
                 return html(
                     "busy.html",
                     status=503,
                     headers={"Retry-After": str(_BUSY_SECONDS)},
                     link=link,
                     places=self._context.settings.sessions_at_most,
+                    position=position,
+                    of=of,
                     refresh_seconds=_BUSY_SECONDS,
                 )
             case _:
@@ -99,9 +112,13 @@ class LaunchPages:
             path=session_address(session.id),
             httponly=True,
             samesite="lax",
-            secure=self._context.settings.url.startswith("https:"),
+            secure=self._is_secure,
         )
         return response
+
+    @property
+    def _is_secure(self) -> bool:
+        return self._context.settings.url.startswith("https:")
 
     async def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
         fault = build.fault or {}

@@ -14,6 +14,7 @@ from binder.store.tables import Build, Session, utc_now
 from proxy.claims import Launched, launch
 from proxy.commits import Commit
 from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.waiting import Queue, Turn
 from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
 
 
@@ -104,8 +105,42 @@ async def test_where_all_places_are_taken_it_says_so(store: Store, commit: Commi
     build = await add_build(store, commit.repository)
     for _ in range(2):
         await add_session(store, build, SessionState.OPEN)
-    assert (await click(store, commit, sessions_at_most=2)).outcome == Busy()
+    assert (await click(store, commit, sessions_at_most=2)).outcome == Busy(1, 1)
     assert len(await sessions_in(store)) == 2
+
+
+async def test_who_came_first_is_served_first(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository)
+    taken = [await add_session(store, build, SessionState.OPEN) for _ in range(2)]
+    queue = Queue()
+    turns = {name: Turn(queue, name) for name in ("ada", "bob", "eve")}
+    assert await outcome_of(store, commit, turns["ada"]) == Busy(1, 1)
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(2, 2)
+    async with store.write() as session:
+        (await session.get_one(Session, taken[0].id)).state = SessionState.ENDED
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(3, 3)
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(2, 3)
+    assert await outcome_of(store, commit, turns["ada"]) == Wait()
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(1, 2)
+    async with store.write() as session:
+        (row,) = await session.scalars(select(Session).where(Session.state == SessionState.WANTED))
+        row.state = SessionState.STANDBY
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(2, 2)
+    assert isinstance(await outcome_of(store, commit, turns["ada"]), Session)
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(2, 2)
+
+
+async def outcome_of(store: Store, commit: Commit, turn: Turn) -> object:
+    """Click in turn, where there are two places."""
+    return (await launch(store, commit, sessions_at_most=2, now=utc_now(), turn=turn)).outcome
+
+
+async def test_visitors_with_turns_get_a_session_each_as_far_as_there_are_places(store: Store, commit: Commit) -> None:
+    await add_build(store, commit.repository)
+    queue = Queue()
+    outcomes = [await outcome_of(store, commit, Turn(queue, name)) for name in ("ada", "bob", "eve", "ada", "bob")]
+    assert outcomes == [Wait(), Wait(), Busy(1, 1), Wait(), Wait()]
+    assert [row.state for row in await sessions_in(store)] == [SessionState.WANTED] * 2
 
 
 async def test_a_session_that_did_not_start_is_told_of_and_tried_again_later(store: Store, commit: Commit) -> None:

@@ -20,6 +20,7 @@ from proxy.launch import (
     Wait,
     decide,
 )
+from proxy.waiting import Ahead
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -63,10 +64,13 @@ def test_a_failed_build_stands_unless_it_was_not_the_repositorys_fault(
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({"standby": "s1", "is_coming": True, "live_sessions": 9}, ClaimStandby("s1")),
-        ({"is_coming": True, "live_sessions": 9}, Wait()),
+        ({"standby": "s1", "standbys": 1, "coming": 1, "live_sessions": 9}, ClaimStandby("s1")),
+        ({"standby": "s1", "standbys": 1, "coming": 1, "ahead": Ahead(1, 0, 1)}, Wait()),
+        ({"standby": "s1", "standbys": 1, "ahead": Ahead(1, 0, 1), "live_sessions": 4}, StartSession()),
+        ({"live_sessions": 4, "ahead": Ahead(0, 1, 2)}, Busy(2, 2)),
+        ({"coming": 1, "live_sessions": 9}, Wait()),
         ({"live_sessions": 4}, StartSession()),
-        ({"live_sessions": 5}, Busy()),
+        ({"live_sessions": 5}, Busy(1, 1)),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=59))}, StartFailed("no kernel")),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=60))}, StartSession()),
     ],

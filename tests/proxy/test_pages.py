@@ -109,6 +109,7 @@ class TestLinks:
             await add_session(context.store, build, SessionState.OPEN)
         page = await visitor.get(LINK)
         assert (page.status_code, page.headers["retry-after"]) == (503, "10")
+        assert "position 1 of 1" in page.text
         outline(page)
         assert "all 5 sessions" in page.text
 
