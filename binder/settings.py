@@ -138,6 +138,12 @@ class Settings(BaseSettings):
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""
 
+    session_busy_seconds: float = Field(default=7200, ge=60)
+    """How long a kernel that computes keeps its session, while nobody does anything with it and nothing is printed."""
+
+    session_age_seconds: float = Field(default=21_600, ge=60)
+    """How long a session may be open, whatever happens in it; then it is ended."""
+
     github_url: str = "https://github.com"
     """Where GitHub's pages and repositories are; another address for GitHub Enterprise Server."""
 
