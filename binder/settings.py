@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     sessions_at_most: int = Field(default=50, ge=1)
     """Sessions that run at the same time, standbys included. A click beyond it waits in a queue."""
 
+    sessions_per_repository: int = Field(default=25, ge=1)
+    """Sessions of one repository that visitors may have open at the same time; a quarter of them, and one at least, may
+    be of commits of forks."""
+
     standbys_at_most: int = Field(default=10, ge=0)
     """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
     most likely to be opened. 0: a session is started to check a build, and at a click."""

@@ -22,6 +22,7 @@ from proxy.launch import (
     ClaimStandby,
     Decision,
     FailedStart,
+    Full,
     LaunchFacts,
     QueueBuild,
     StartFailed,
@@ -33,21 +34,27 @@ from proxy.waiting import Turn
 
 
 @dataclass(frozen=True)
+class Quota:
+    """How many sessions there may be at a time, and how many of one repository visitors may have open."""
+
+    sessions_at_most: int
+    per_repository: int
+
+
+@dataclass(frozen=True)
 class Launched:
     """How a click ended: with an open session, or with why there is none yet."""
 
     build: Build
-    outcome: Session | Wait | BuildFailed | StartFailed | Busy
+    outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
 
 
-async def launch(
-    store: Store, commit: Commit, *, sessions_at_most: int, now: datetime, turn: Turn | None = None
-) -> Launched:
+async def launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None = None) -> Launched:
     """Do the one next thing for a commit, and return how far it is. Whoever has no `turn` waits behind nobody.
 
     Raises: StoreUnavailableError.
     """
-    launched = await _launch(store, commit, sessions_at_most=sessions_at_most, now=now, turn=turn)
+    launched = await _launch(store, commit, quota=quota, now=now, turn=turn)
     image = image_of(launched.build)
     if turn and image:
         if isinstance(launched.outcome, Wait | Busy):
@@ -57,14 +64,14 @@ async def launch(
     return launched
 
 
-async def _launch(store: Store, commit: Commit, *, sessions_at_most: int, now: datetime, turn: Turn | None) -> Launched:
+async def _launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None) -> Launched:
     async with store.read() as session:  # those who only wait need no write lock, and wake nobody
-        facts = _with_turn(await launch_facts(session, commit, sessions_at_most=sessions_at_most), turn, now)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
         decision = decide(facts, now)
-        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy):
+        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Full):
             return Launched(facts.build, decision)
     async with store.write() as session:
-        facts = _with_turn(await launch_facts(session, commit, sessions_at_most=sessions_at_most), turn, now)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
         return await _act(session, commit, facts.build, decide(facts, now), now)
 
 
@@ -113,7 +120,7 @@ def _wanted_session(build: Build) -> Session:
     )
 
 
-async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_most: int) -> LaunchFacts:
+async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -> LaunchFacts:
     """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
     # What was built for a fork's preview opens by its sha; a branch that has the commit gets a build of its own.
     build = await newest_build(session, repository_id=commit.repository.id, sha=commit.sha, untrusted=commit.untrusted)
@@ -129,7 +136,9 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_mos
         coming=coming,
         failed_start=await _failed_start(session, build),
         live_sessions=await _live_sessions(session),
-        sessions_at_most=sessions_at_most,
+        sessions_at_most=quota.sessions_at_most,
+        open_of_repository=await _open_sessions(session, build),
+        per_repository=quota.per_repository,
     )
 
 
@@ -158,6 +167,15 @@ async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | No
 
 async def _live_sessions(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).where(Session.state.in_(LIVE_SESSIONS))) or 0
+
+
+async def _open_sessions(session: AsyncSession, build: Build) -> int:
+    """Return how many sessions are open of the build's repository, or of its forks' commits where it is of one."""
+    opened = select(func.count()).select_from(Session).join(Build, Build.id == Session.build_id)
+    same = [Session.state == SessionState.OPEN, Session.repository_id == build.repository_id]
+    if build.untrusted:
+        same.append(Build.untrusted.is_(True))
+    return await session.scalar(opened.where(*same)) or 0
 
 
 def _of_image(build: Build) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

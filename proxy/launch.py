@@ -17,6 +17,8 @@ from proxy.waiting import Ahead
 _TRY_AGAIN_AFTER = timedelta(minutes=2)
 # A session that could not be started says so to those who wait; after this, a click tries another one.
 _FAILURE_STANDS = timedelta(seconds=60)
+# Anybody may propose a commit: those of forks get one part in so many of what their repository may have.
+_FORKS_SHARE = 4
 
 NOBODY = Ahead(of_image=0, unserved=0, of=1)
 
@@ -45,6 +47,8 @@ class LaunchFacts:
     failed_start: FailedStart | None = None
     live_sessions: int = 0
     sessions_at_most: int = 1
+    open_of_repository: int = 0
+    per_repository: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,15 @@ class Busy:
     of: int
 
 
-Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy
+@dataclass(frozen=True)
+class Full:
+    """Visitors have as many sessions of this repository open as they may; `of_forks`: of its forks' commits."""
+
+    most: int
+    of_forks: bool
+
+
+Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy | Full
 
 
 def decide(facts: LaunchFacts, now: datetime) -> Decision:
@@ -114,7 +126,16 @@ def may_be_tried_again(build: Build, now: datetime) -> bool:
     )
 
 
+def share_of(per_repository: int, *, of_forks: bool) -> int:
+    """Return how many sessions visitors may have open of a repository, or of its forks' commits."""
+    return max(1, per_repository // _FORKS_SHARE) if of_forks else per_repository
+
+
 def _decide_session(facts: LaunchFacts, now: datetime) -> Decision:
+    of_forks = bool(facts.build and facts.build.untrusted)
+    most = share_of(facts.per_repository, of_forks=of_forks)
+    if facts.open_of_repository >= most:
+        return Full(most, of_forks)
     ahead = facts.ahead
     if facts.standby and facts.standbys > ahead.of_image:
         return ClaimStandby(facts.standby)

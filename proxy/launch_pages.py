@@ -7,17 +7,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import OperatorFault
+from binder.errors import OperatorFault, WorldFault
 from binder.log import logger
 from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
 from proxy.links import Link, legacy_address, parse_link, session_address
 from proxy.progress import progress_of
 from proxy.waiting import Turn, new_ticket
@@ -52,11 +52,12 @@ class LaunchPages:
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         commit = await self._commits.find(link)
+        settings = self._context.settings
         ticket = request.cookies.get(TICKET) or new_ticket()
         launched = await launch(
             self._context.store,
             commit,
-            sessions_at_most=self._context.settings.sessions_at_most,
+            quota=Quota(settings.sessions_at_most, settings.sessions_per_repository),
             now=utc_now(),
             turn=Turn(self._context.queue, ticket),
         )
@@ -83,6 +84,12 @@ class LaunchPages:
                 raise OperatorFault(
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
                     "Opening the link again in a minute tries once more."
+                )
+            case Full(most, of_forks):
+                whose = f"forks of {link.full_name}" if of_forks else link.full_name
+                raise WorldFault(
+                    f"Visitors have {most} sessions of {whose} open, as many as there may be at a time here. "
+                    "Please open the link again when one of them has ended."
                 )
             case Busy(position, of):
                 return html(

@@ -11,16 +11,16 @@ from binder.lifecycle import BuildState, SessionState
 from binder.names import is_session_id, is_token
 from binder.store import Store
 from binder.store.tables import Build, Session, utc_now
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Quota, launch
 from proxy.commits import Commit
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
 from proxy.waiting import Queue, Turn
 from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
 
 
-async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5) -> Launched:
+async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5, per_repository: int = 9) -> Launched:
     """Click on a link once."""
-    return await launch(store, commit, sessions_at_most=sessions_at_most, now=utc_now())
+    return await launch(store, commit, quota=Quota(sessions_at_most, per_repository), now=utc_now())
 
 
 async def sessions_in(store: Store) -> list[Session]:
@@ -109,6 +109,25 @@ async def test_where_all_places_are_taken_it_says_so(store: Store, commit: Commi
     assert len(await sessions_in(store)) == 2
 
 
+async def test_a_repository_has_its_share(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository)
+    for _ in range(3):
+        await add_session(store, build, SessionState.OPEN)
+    await add_session(store, build)
+    assert (await click(store, commit, per_repository=3)).outcome == Full(3, of_forks=False)
+    assert isinstance((await click(store, commit, per_repository=4)).outcome, Session)
+
+
+async def test_commits_of_forks_have_a_part_of_it(store: Store, commit: Commit) -> None:
+    await add_session(store, await add_build(store, commit.repository, sha="1" * 40), SessionState.OPEN)
+    build = await add_build(store, commit.repository, untrusted=True)
+    as_forks = replace(commit, untrusted=True)
+    await add_session(store, build)
+    assert isinstance((await click(store, as_forks, per_repository=4)).outcome, Session)
+    assert (await click(store, as_forks, per_repository=4)).outcome == Full(1, of_forks=True)
+    assert (await click(store, as_forks, per_repository=8)).outcome == Wait()
+
+
 async def test_who_came_first_is_served_first(store: Store, commit: Commit) -> None:
     build = await add_build(store, commit.repository)
     taken = [await add_session(store, build, SessionState.OPEN) for _ in range(2)]
@@ -132,7 +151,7 @@ async def test_who_came_first_is_served_first(store: Store, commit: Commit) -> N
 
 async def outcome_of(store: Store, commit: Commit, turn: Turn) -> object:
     """Click in turn, where there are two places."""
-    return (await launch(store, commit, sessions_at_most=2, now=utc_now(), turn=turn)).outcome
+    return (await launch(store, commit, quota=Quota(2, 9), now=utc_now(), turn=turn)).outcome
 
 
 async def test_visitors_with_turns_get_a_session_each_as_far_as_there_are_places(store: Store, commit: Commit) -> None:

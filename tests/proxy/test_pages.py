@@ -101,6 +101,16 @@ class TestLinks:
         assert page.status_code == 500
         assert "No kernel answered." in page.text
 
+    async def test_where_a_forks_share_is_taken_it_says_so(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store, installation_id=1), untrusted=True)
+        for _ in range(context.settings.sessions_per_repository // 4):
+            await add_session(context.store, build, SessionState.OPEN)
+        page = await visitor.get(LINK)
+        assert page.status_code == 503
+        assert "Visitors have 6 sessions of forks of ada/notebooks open" in page.text
+
     async def test_where_all_places_are_taken_it_says_so(
         self, visitor: httpx.AsyncClient, context: ProxyContext
     ) -> None:
