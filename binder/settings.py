@@ -145,12 +145,22 @@ class Settings(BaseSettings):
     sessions_at_most: int = Field(default=50, ge=1)
     """Sessions that run at the same time, standbys included. A click beyond it waits in a queue."""
 
+    sessions_per_repository: int = Field(default=25, ge=1)
+    """Sessions of one repository that visitors may have open at the same time; a quarter of them, and one at least, may
+    be of commits of forks."""
+
     standbys_at_most: int = Field(default=10, ge=0)
     """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
     most likely to be opened. 0: a session is started to check a build, and at a click."""
 
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""
+
+    session_busy_seconds: float = Field(default=7200, ge=60)
+    """How long a kernel that computes keeps its session, while nobody does anything with it and nothing is printed."""
+
+    session_age_seconds: float = Field(default=21_600, ge=60)
+    """How long a session may be open, whatever happens in it; then it is ended."""
 
     github_url: str = "https://github.com"
     """Where GitHub's pages and repositories are; another address for GitHub Enterprise Server."""
@@ -184,9 +194,6 @@ class Settings(BaseSettings):
 
     operators: Annotated[tuple[str, ...], NoDecode] = ()
     """GitHub logins of those who may see the operator's page once they are signed in, separated by commas."""
-
-    sessions_per_repository: int = Field(default=100, ge=1)
-    """Open sessions of one repository at the same time. A click beyond it is asked to come back later."""
 
     launches_per_hour: int = Field(default=200, ge=0)
     """Builds and sessions that one address, or one visitor who is signed in, may start in an hour; a cold launch takes

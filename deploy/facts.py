@@ -63,6 +63,7 @@ class SessionFact:
     created_at: datetime
     ready_at: datetime | None = None
     activity_at: datetime | None = None
+    opened_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str | None = None
     is_held: bool = False
@@ -71,6 +72,23 @@ class SessionFact:
     def kind(self) -> Kind:
         """What it is interchangeable with."""
         return (self.repository_id, self.image)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A notebook server's own account: when it was last used (None: it does not say), and whether a kernel computes."""
+
+    at: datetime | None
+    is_busy: bool
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an open session is kept: without use, with a kernel that computes for nobody, and at most."""
+
+    idle: timedelta
+    busy: timedelta
+    age: timedelta
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,7 @@ class PoolFacts:
     pods: Mapping[str, Running] | None
     sessions_at_most: int
     standbys_at_most: int
-    idle_after: timedelta
+    patience: Patience
 
 
 @dataclass(frozen=True)

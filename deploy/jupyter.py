@@ -22,6 +22,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Origin
 
 from binder.errors import RepositoryFault, WorldFault
+from deploy.facts import Usage
 
 _LONGEST_ANSWER_BYTES = 2**20
 _LONGEST_MESSAGE_BYTES = 4 * 2**20
@@ -107,14 +108,21 @@ async def _bounded(answer: httpx.Response) -> bytes:
     return bytes(body)
 
 
-async def last_activity_of(server: Server) -> datetime | None:
-    """Return when the server was last used by its own account, or None where it does not say."""
-    with suppress(WorldFault, RepositoryFault, *_UNREADABLE):
-        async with Client(server) as client:
+async def usage_of(server: Server) -> Usage:
+    """Return the server's own account of its use; what it does not say is not taken for use.
+
+    Source: https://jupyter-server.readthedocs.io/en/latest/developers/rest-api.html
+    """
+    at, is_busy = None, False
+    async with Client(server) as client:
+        with suppress(WorldFault, RepositoryFault, *_UNREADABLE):
             status = await client.call("GET", "api/status", timeout_seconds=_STATUS_TIMEOUT_SECONDS)
             activity = datetime.fromisoformat(status["last_activity"])
-            return activity if activity.tzinfo else None
-    return None
+            at = activity if activity.tzinfo else None
+        with suppress(WorldFault, RepositoryFault, *_UNREADABLE):
+            kernels = await client.call("GET", "api/kernels", timeout_seconds=_STATUS_TIMEOUT_SECONDS)
+            is_busy = any(kernel["execution_state"] == "busy" for kernel in kernels)
+    return Usage(at, is_busy)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ whoever comes after us, however we ended, finds what was begun and takes it up a
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -17,9 +17,9 @@ from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Session, utc_now
 from deploy.engine import Engine, SessionSpec
-from deploy.facts import Ending, PoolFacts
-from deploy.jupyter import last_activity_of
-from deploy.pool import decide_pool
+from deploy.facts import Ending, Patience, PoolFacts
+from deploy.jupyter import usage_of
+from deploy.pool import decide_pool, judge_usage
 from deploy.probe import Proof, proof_of, server_of
 from deploy.records import (
     add_sessions,
@@ -41,6 +41,7 @@ log = logger(__name__)
 _LEASE_SECONDS = 30.0
 _AT_ONCE = 4
 _LOOK_AT_ENGINE_SECONDS = 3.0
+_ASK_AGAIN_SECONDS = 30.0
 
 
 class Keeper:
@@ -51,7 +52,12 @@ class Keeper:
         self._engine = engine
         self._settings = settings
         self._proof = proof
-        self._idle_after = timedelta(seconds=settings.session_idle_seconds)
+        self._patience = Patience(
+            idle=timedelta(seconds=settings.session_idle_seconds),
+            busy=timedelta(seconds=settings.session_busy_seconds),
+            age=timedelta(seconds=settings.session_age_seconds),
+        )
+        self._asked: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
         self._removing = asyncio.Semaphore(_AT_ONCE)
@@ -69,7 +75,7 @@ class Keeper:
         begun = [self._end(ending) for ending in ended]
         begun += [self._begin(session_id, self._remove(session_id)) for session_id in plan.remove]
         begun += [self._begin(session_id, self._prepare_again(session_id)) for session_id in plan.again]
-        begun += [self._begin(ending.session_id, self._end_if_unused(ending)) for ending in plan.idle]
+        begun += [self._begin(one.session_id, self._end_if_unused(one)) for one in self._to_ask(plan.idle)]
         begun += [self._begin_start(session_id) for session_id in plan.start]
         return bool(plan.succeed or plan.fail or plan.want) or any(begun)
 
@@ -85,7 +91,7 @@ class Keeper:
             pods=None,
             sessions_at_most=self._settings.sessions_at_most,
             standbys_at_most=self._settings.standbys_at_most,
-            idle_after=self._idle_after,
+            patience=self._patience,
             now=utc_now(),
         )
         if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
@@ -195,13 +201,24 @@ class Keeper:
         await self._remove(session_id)
         await want_again(self._store, session_id)
 
+    def _to_ask(self, idle: Iterable[Ending]) -> list[Ending]:
+        """Return those whose servers were not asked a moment ago: one that computes may do so for long."""
+        due = time.monotonic() - _ASK_AGAIN_SECONDS
+        self._asked = {session_id: at for session_id, at in self._asked.items() if at > due}
+        asked = [ending for ending in idle if ending.session_id not in self._asked]
+        self._asked |= dict.fromkeys((ending.session_id for ending in asked), time.monotonic())
+        return asked
+
     async def _end_if_unused(self, ending: Ending) -> None:
         row = await session_of(self._store, ending.session_id)
-        server = server_of(row.id, row.target or "", row.token)
-        used_at = await last_activity_of(server)
-        oldest = utc_now() - self._idle_after
-        if used_at and used_at > oldest:
-            await note_activity(self._store, row.id, min(used_at, utc_now()))
-        elif await end_session(self._store, ending, unless_used_after=oldest):
+        usage = await usage_of(server_of(row.id, row.target or "", row.token))
+        known = row.activity_at or row.ready_at or row.created_at
+        used_at, reason = judge_usage(known, usage, self._patience, utc_now())
+        if used_at > known:
+            await note_activity(self._store, row.id, used_at)
+        if reason is None:
+            return
+        ending = replace(ending, reason=reason)
+        if await end_session(self._store, ending, unless_used_after=used_at):
             log.info("session_ended", session=row.id, was=ending.was, now=ending.state, reason=ending.reason)
             await self._remove(row.id)

@@ -11,8 +11,14 @@ SERVER_PORT = 8888
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
 # processes of their own, and still have it. The repository's folder is where we are, and its modules are not Jupyter's.
+#
+# JupyterLab brings jupyter_lsp, which looks for language servers at each start (0.2 s), for an extension of its page
+# that is not there: where the repository does not install that, an extension with nothing in it takes its place.
 _LAUNCH = (
     "import sys; sys.path[:] = filter(None, sys.path); sys.modules['rfc3987_syntax'] = None; "
+    "from importlib.util import find_spec; "
+    "lsp = type(sys)('jupyter_lsp'); lsp._jupyter_server_extension_points = list; "
+    "find_spec('jupyterlab_lsp') or sys.modules.setdefault('jupyter_lsp', lsp); "
     "from jupyterlab.labapp import main; sys.exit(main())"
 )
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from binder.lifecycle import BuildState, SessionState, is_final
 from deploy.engine import Running
-from deploy.facts import BuildFact, Ending, Kind, PoolFacts, PoolPlan, PreviewFact, SessionFact
+from deploy.facts import BuildFact, Ending, Kind, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact, Usage
 
 # Whoever asked for a session is about to claim it.
 CLAIM_WITHIN = timedelta(seconds=60)
@@ -29,6 +29,8 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
     """Return what to do next; once that is done and nothing else happened, there is nothing left to do."""
     dead = _dead(facts)
     live = _without(dead, [row for row in facts.sessions if not is_final(row.state)])
+    aged = _aged(live, facts.patience, now)
+    live = _without(aged, live)
     succeed, fail = _judged(facts, live)
     checking = [build for build in facts.builds if _is_checked(build) and build.id not in fail]
     kept = _affordable(facts, live, {build.kind for build in checking}, now)
@@ -39,7 +41,7 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
     needed = _missing((build for build in checking if build.id not in succeed), free)
     there = free | {build.kind for build in needed}
     spare = [build for build in _worth_trying(kept, facts.sessions, now) if build.kind not in there]
-    ends = (*dead, *surplus, *_crowding(live, [build.kind for build in kept], -room, now))
+    ends = (*dead, *aged, *surplus, *_crowding(live, [build.kind for build in kept], -room, now))
     start = _startable(live, facts.sessions_at_most)
     return PoolPlan(
         succeed=tuple(succeed),
@@ -48,7 +50,7 @@ def decide_pool(facts: PoolFacts, now: datetime) -> PoolPlan:
         start=tuple(start),
         again=tuple(row.id for row in live if row.state is SessionState.STARTING and not row.is_held),
         end=ends,
-        idle=_idle(live, facts.idle_after, now),
+        idle=_idle(live, facts.patience, now),
         remove=tuple(sorted(_orphans(facts) - {*start, *(ending.session_id for ending in ends)})),
     )
 
@@ -208,11 +210,38 @@ def _readiness(row: SessionFact) -> tuple[datetime, str]:
     return (_ready_at(row), row.id)
 
 
-def _idle(live: Iterable[SessionFact], idle_after: timedelta, now: datetime) -> tuple[Ending, ...]:
-    reason = f"Nobody used it for {idle_after.total_seconds() / 60:.0f} min."
+def _idle(live: Iterable[SessionFact], patience: Patience, now: datetime) -> tuple[Ending, ...]:
     opened = [row for row in live if row.state is SessionState.OPEN]
-    unused = [row for row in opened if now - (row.activity_at or _ready_at(row)) >= idle_after]
+    unused = [row for row in opened if now - (row.activity_at or _ready_at(row)) >= patience.idle]
+    reason = f"Nobody used it for {_words(patience.idle)}."
     return tuple(Ending(row.id, row.state, SessionState.ENDED, reason) for row in unused)
+
+
+def _aged(live: Iterable[SessionFact], patience: Patience, now: datetime) -> list[Ending]:
+    opened = [row for row in live if row.state is SessionState.OPEN]
+    old = [row for row in opened if now - (row.opened_at or _ready_at(row)) >= patience.age]
+    reason = f"It was open for {_words(patience.age)}, the longest that a session may be."
+    return [Ending(row.id, row.state, SessionState.ENDED, reason) for row in old]
+
+
+def judge_usage(used_at: datetime, usage: Usage, patience: Patience, now: datetime) -> tuple[datetime, str | None]:
+    """Return when a session was last used, and why it is to end, None where it is not.
+
+    `used_at` is what was known of it; `usage` is what its server says, which no clock of ours may run behind. A kernel
+    that computes is use up to a limit.
+    """
+    latest = max(used_at, min(usage.at or used_at, now))
+    unused = now - latest
+    if unused < (max(patience.busy, patience.idle) if usage.is_busy else patience.idle):
+        return latest, None
+    if usage.is_busy:
+        return latest, f"It computed for {_words(unused)}, and nobody looked at it."
+    return latest, f"Nobody used it for {_words(patience.idle)}."
+
+
+def _words(span: timedelta) -> str:
+    minutes = span.total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{round(minutes / 60, 1):g} h"
 
 
 def _orphans(facts: PoolFacts) -> set[str]:

@@ -19,7 +19,7 @@ from binder.store import Store
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session, fail_build
 from binder.store.tables import Build, Preview, Repository, Session, utc_now
 from deploy.engine import Running
-from deploy.facts import BuildFact, Ending, PoolFacts, PreviewFact, SessionFact
+from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PreviewFact, SessionFact
 
 # Failures before that are no reason to wait any more.
 _FAILURES_COUNT_FOR = timedelta(hours=1)
@@ -34,7 +34,7 @@ async def read_facts(
     pods: Mapping[str, Running] | None,
     sessions_at_most: int,
     standbys_at_most: int,
-    idle_after: timedelta,
+    patience: Patience,
     now: datetime,
 ) -> PoolFacts:
     """Return what the store has at this moment, with what the engine was found to have.
@@ -53,7 +53,7 @@ async def read_facts(
         pods=pods,
         sessions_at_most=sessions_at_most,
         standbys_at_most=standbys_at_most,
-        idle_after=idle_after,
+        patience=patience,
     )
 
 
@@ -125,6 +125,7 @@ def _sessions(now: datetime) -> Select[*tuple[Any, ...]]:
         Session.created_at,
         Session.ready_at,
         Session.activity_at,
+        Session.opened_at,
         Session.ended_at,
         Session.reason,
         Session.lease_until,

@@ -4,7 +4,7 @@ A standby is claimed in one transaction, so that two clicks never get one sessio
 `proxy.launch`'s decision; what is wanted here, builders and engines make so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, select
@@ -22,6 +22,7 @@ from proxy.launch import (
     ClaimStandby,
     Decision,
     FailedStart,
+    Full,
     LaunchFacts,
     QueueBuild,
     StartFailed,
@@ -29,6 +30,15 @@ from proxy.launch import (
     Wait,
     decide,
 )
+from proxy.waiting import Turn
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many sessions there may be at a time, and how many of one repository visitors may have open."""
+
+    sessions_at_most: int
+    per_repository: int
 
 
 @dataclass(frozen=True)
@@ -36,24 +46,42 @@ class Launched:
     """How a click ended: with an open session, or with why there is none yet."""
 
     build: Build
-    outcome: Session | Wait | BuildFailed | StartFailed | Busy
+    outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
 
 
-async def launch(store: Store, commit: Commit, *, sessions_at_most: int, now: datetime) -> Launched:
-    """Do the one next thing for a commit, and return how far it is.
+async def launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None = None) -> Launched:
+    """Do the one next thing for a commit, and return how far it is. Whoever has no `turn` waits behind nobody.
 
     Raises: StoreUnavailableError.
     """
+    launched = await _launch(store, commit, quota=quota, now=now, turn=turn)
+    image = image_of(launched.build)
+    if turn and image:
+        if isinstance(launched.outcome, Wait | Busy):
+            turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
+        else:
+            turn.queue.leave(turn.ticket, image)
+    return launched
+
+
+async def _launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None) -> Launched:
     async with store.read() as session:  # those who only wait need no write lock, and wake nobody
-        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
         decision = decide(facts, now)
-        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy):
+        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Full):
             return Launched(facts.build, decision)
     async with store.write() as session:
         # Clicks on one repository take turns: what one has wanted, the next one waits for. SQLite's all do.
         await session.execute(select(Repository.id).where(Repository.id == commit.repository.id).with_for_update())
-        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
         return await _act(session, commit, facts.build, decide(facts, now), now)
+
+
+def _with_turn(facts: LaunchFacts, turn: Turn | None, now: datetime) -> LaunchFacts:
+    image = image_of(facts.build) if facts.build else None
+    if turn is None or image is None:
+        return facts
+    return replace(facts, ahead=turn.queue.ahead_of(turn.ticket, image, now))
 
 
 async def _act(
@@ -94,7 +122,7 @@ def _wanted_session(build: Build) -> Session:
     )
 
 
-async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_most: int) -> LaunchFacts:
+async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -> LaunchFacts:
     """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
     # What was built for a fork's preview opens by its sha; a branch that has the commit gets a build of its own.
     build = await newest_build(session, repository_id=commit.repository.id, sha=commit.sha, untrusted=commit.untrusted)
@@ -102,13 +130,17 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_mos
         return LaunchFacts(build)
     if has_lost_its_image(build):
         return LaunchFacts(None)
+    ready, coming = await supply(session, build)
     return LaunchFacts(
         build,
         standby=await _standby(session, build),
-        is_coming=await is_coming(session, build),
+        standbys=ready,
+        coming=coming,
         failed_start=await _failed_start(session, build),
         live_sessions=await _live_sessions(session),
-        sessions_at_most=sessions_at_most,
+        sessions_at_most=quota.sessions_at_most,
+        open_of_repository=await _open_sessions(session, build),
+        per_repository=quota.per_repository,
     )
 
 
@@ -119,18 +151,12 @@ async def _standby(session: AsyncSession, build: Build) -> str | None:
     return (await session.scalars(oldest)).first()
 
 
-async def has_standby(session: AsyncSession, build: Build) -> bool:
-    """Whether a session of the build's image waits to be opened."""
-    ready = select(Session.id).where(*_of_image(build), Session.state == SessionState.STANDBY)
-    return (await session.scalars(ready.limit(1))).first() is not None
-
-
-async def is_coming(session: AsyncSession, build: Build) -> bool:
-    """Whether a session of the build's image is being started."""
-    starting = select(Session.id).where(
-        *_of_image(build), Session.state.in_((SessionState.WANTED, SessionState.STARTING))
-    )
-    return (await session.scalars(starting.limit(1))).first() is not None
+async def supply(session: AsyncSession, build: Build) -> tuple[int, int]:
+    """Return how many sessions of the build's image are free, and how many are being started."""
+    number = select(func.count()).select_from(Session).where(*_of_image(build))
+    ready = await session.scalar(number.where(Session.state == SessionState.STANDBY))
+    coming = await session.scalar(number.where(Session.state.in_((SessionState.WANTED, SessionState.STARTING))))
+    return ready or 0, coming or 0
 
 
 async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | None:
@@ -143,6 +169,15 @@ async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | No
 
 async def _live_sessions(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).where(Session.state.in_(LIVE_SESSIONS))) or 0
+
+
+async def _open_sessions(session: AsyncSession, build: Build) -> int:
+    """Return how many sessions are open of the build's repository, or of its forks' commits where it is of one."""
+    opened = select(func.count()).select_from(Session).join(Build, Build.id == Session.build_id)
+    same = [Session.state == SessionState.OPEN, Session.repository_id == build.repository_id]
+    if build.untrusted:
+        same.append(Build.untrusted.is_(True))
+    return await session.scalar(opened.where(*same)) or 0
 
 
 def _of_image(build: Build) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -1,6 +1,6 @@
 """What the pages are given: everything that they may touch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from binder.paths import Paths
@@ -8,6 +8,7 @@ from binder.settings import Settings
 from binder.store import Store
 from proxy.commits import RefResolver
 from proxy.routes import RouteKeeper
+from proxy.waiting import Queue
 
 
 class Pulse(Protocol):
@@ -84,3 +85,4 @@ class ProxyContext:
     resolver: RefResolver
     set_up: SetUp
     sign_in: SignIn
+    queue: Queue = field(default_factory=Queue)

@@ -11,11 +11,16 @@ from typing import TypeAlias
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build
+from proxy.waiting import Ahead
 
 # A fault that is not the repository's may be gone by now; a click tries again, but not each click.
 _TRY_AGAIN_AFTER = timedelta(minutes=2)
 # A session that could not be started says so to those who wait; after this, a click tries another one.
 _FAILURE_STANDS = timedelta(seconds=60)
+# Anybody may propose a commit: those of forks get one part in so many of what their repository may have.
+_FORKS_SHARE = 4
+
+NOBODY = Ahead(of_image=0, unserved=0, of=1)
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,22 @@ class FailedStart:
 
 @dataclass(frozen=True)
 class LaunchFacts:
-    """What the store holds about a commit. `build` is its newest one; the sessions are those of that build's image."""
+    """What the store holds about a commit. `build` is its newest one; the sessions are those of that build's image.
+
+    `standby` is the one that has waited longest, `standbys` and `coming` say how many there are. `ahead` is who came
+    before this visitor.
+    """
 
     build: Build | None
     standby: str | None = None
-    is_coming: bool = False
+    standbys: int = 0
+    coming: int = 0
+    ahead: Ahead = NOBODY
     failed_start: FailedStart | None = None
     live_sessions: int = 0
     sessions_at_most: int = 1
+    open_of_repository: int = 0
+    per_repository: int = 1
 
 
 @dataclass(frozen=True)
@@ -76,10 +89,21 @@ class StartFailed:
 
 @dataclass(frozen=True)
 class Busy:
-    """All places are taken."""
+    """All places are taken; this visitor gets the `position`-th that becomes free, of `of` who wait."""
+
+    position: int
+    of: int
 
 
-Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy
+@dataclass(frozen=True)
+class Full:
+    """Visitors have as many sessions of this repository open as they may; `of_forks`: of its forks' commits."""
+
+    most: int
+    of_forks: bool
+
+
+Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy | Full
 
 
 def decide(facts: LaunchFacts, now: datetime) -> Decision:
@@ -102,11 +126,23 @@ def may_be_tried_again(build: Build, now: datetime) -> bool:
     )
 
 
+def share_of(per_repository: int, *, of_forks: bool) -> int:
+    """Return how many sessions visitors may have open of a repository, or of its forks' commits."""
+    return max(1, per_repository // _FORKS_SHARE) if of_forks else per_repository
+
+
 def _decide_session(facts: LaunchFacts, now: datetime) -> Decision:
-    if facts.standby:
+    of_forks = bool(facts.build and facts.build.untrusted)
+    most = share_of(facts.per_repository, of_forks=of_forks)
+    if facts.open_of_repository >= most:
+        return Full(most, of_forks)
+    ahead = facts.ahead
+    if facts.standby and facts.standbys > ahead.of_image:
         return ClaimStandby(facts.standby)
-    if facts.is_coming:
+    if facts.standbys + facts.coming > ahead.of_image:
         return Wait()
     if facts.failed_start and now - facts.failed_start.at < _FAILURE_STANDS:
         return StartFailed(facts.failed_start.reason)
-    return StartSession() if facts.live_sessions < facts.sessions_at_most else Busy()
+    if facts.sessions_at_most - facts.live_sessions > ahead.unserved:
+        return StartSession()
+    return Busy(ahead.unserved + 1, ahead.of)

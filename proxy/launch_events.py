@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from binder.store.tables import Build, Repository
+from binder.store.tables import Build, Repository, utc_now
 from proxy.access import Access
 from proxy.build_logs import tail_offset
-from proxy.claims import has_standby, is_coming
+from proxy.claims import image_of, supply
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail, asked_offset
+from proxy.launch_pages import TICKET
 from proxy.progress import Progress, progress_of
 from proxy.visible import number_of, visible_build
 
@@ -46,19 +47,26 @@ class LaunchEvents:
         offset = asked_offset(request)
         if offset is None:
             offset = await asyncio.to_thread(tail_offset, path, _FIRST_BYTES)
-        return self._streams.answer(request, _Launch(self._context, partial(look, build.id), LogTail(path, offset)))
+        ticket = request.cookies.get(TICKET)
+        launch = _Launch(self._context, partial(look, build.id), LogTail(path, offset), ticket)
+        return self._streams.answer(request, launch)
 
 
 class _Launch:
     """What one browser was told of a launch, and what is new to it."""
 
     def __init__(
-        self, context: ProxyContext, look: Callable[[], Awaitable[tuple[Build, Repository]]], log: LogTail
+        self,
+        context: ProxyContext,
+        look: Callable[[], Awaitable[tuple[Build, Repository]]],
+        log: LogTail,
+        ticket: str | None,
     ) -> None:
         self.is_over = False
         self._context = context
         self._look_at_build = look
         self._log = log
+        self._ticket = ticket
         self._told: Progress | None = None
 
     async def news(self) -> AsyncIterator[str]:
@@ -75,8 +83,14 @@ class _Launch:
     async def _look(self) -> Progress:
         build, _ = await self._look_at_build()
         async with self._context.store.read() as session:
-            return progress_of(
-                build.state,
-                has_standby=await has_standby(session, build),
-                is_coming=await is_coming(session, build),
-            )
+            ready, coming = await supply(session, build)
+        ahead = self._ahead(image_of(build) or "")
+        return progress_of(build.state, has_standby=ready > ahead, is_coming=ready + coming > ahead)
+
+    def _ahead(self, image: str) -> int:
+        """Return how many of the sessions that are there or come belong to those who came before this visitor."""
+        if self._ticket is None:
+            return 0
+        now = utc_now()
+        self._context.queue.see(self._ticket, now)
+        return self._context.queue.ahead_of(self._ticket, image, now).of_image

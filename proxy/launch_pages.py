@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import OperatorFault
+from binder.errors import OperatorFault, WorldFault
 from binder.log import logger
 from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
@@ -14,16 +14,18 @@ from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
 from proxy.links import Link, legacy_address, parse_link
 from proxy.origins import lead_in
 from proxy.progress import progress_of
+from proxy.waiting import Turn, new_ticket
 
 log = logger(__name__)
 
+TICKET = "binder-turn"
 _REFRESH_SECONDS = 3
 _BUSY_SECONDS = 10
 _FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
@@ -52,10 +54,20 @@ class LaunchPages:
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         viewer = await self._access.viewer(request)
         commit = await self._commits.find(link, viewer)
+        settings = self._context.settings
+        ticket = request.cookies.get(TICKET) or new_ticket()
         launched = await launch(
-            self._context.store, commit, sessions_at_most=self._context.settings.sessions_at_most, now=utc_now()
+            self._context.store,
+            commit,
+            quota=Quota(settings.sessions_at_most, settings.sessions_per_repository),
+            now=utc_now(),
+            turn=Turn(self._context.queue, ticket),
         )
-        return await self._answer(link, commit, launched)
+        answer = await self._answer(link, commit, launched)
+        if isinstance(launched.outcome, Wait | Busy):
+            # It holds a place in the queue, and nothing else: lost with the browser's session.
+            answer.set_cookie(TICKET, ticket, httponly=True, samesite="lax", secure=self._is_secure)
+        return answer
 
     async def open_legacy(self, request: Request) -> Response:
         """Lead a link of the older form to today's."""
@@ -75,13 +87,21 @@ class LaunchPages:
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
                     "Opening the link again in a minute tries once more."
                 )
-            case Busy():
+            case Full(most, of_forks):
+                whose = f"forks of {link.full_name}" if of_forks else link.full_name
+                raise WorldFault(
+                    f"Visitors have {most} sessions of {whose} open, as many as there may be at a time here. "
+                    "Please open the link again when one of them has ended."
+                )
+            case Busy(position, of):
                 return html(
                     "busy.html",
                     status=503,
                     headers={"Retry-After": str(_BUSY_SECONDS)},
                     link=link,
                     places=self._context.settings.sessions_at_most,
+                    position=position,
+                    of=of,
                     refresh_seconds=_BUSY_SECONDS,
                 )
             case _:
@@ -95,6 +115,10 @@ class LaunchPages:
             log.warning("route_delayed", session=session.id, reason=error.message)
         log.info("session_opened", session=session.id, repository=link.full_name)
         return lead_in(session, link.landing, self._context.settings, utc_now())
+
+    @property
+    def _is_secure(self) -> bool:
+        return self._context.settings.url.startswith("https:")
 
     async def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
         fault = build.fault or {}

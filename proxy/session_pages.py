@@ -4,11 +4,11 @@ import secrets
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
-from binder.lifecycle import SessionState
+from binder.lifecycle import SessionState, is_final
 from binder.names import is_session_id
 from binder.store.tables import Build, Repository, Session, utc_now
 from proxy.access import Access
@@ -53,8 +53,21 @@ class SessionPages:
             # The proxy's table is behind the store, as it is for a moment after a restart.
             await self._context.keeper.ensure_route(session)
             return html("soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1)
-        link = _link_back(repository, build.sha, request.path_params.get("path", ""))
-        return html("ended.html", status=404, link=link)
+        path = request.path_params.get("path", "")
+        link = _link_back(repository, build.sha, path)
+        if not is_final(session.state):  # another visitor's: to this one it is not there
+            return html("ended.html", status=404, link=link, reason=None)
+        if path.startswith("api/"):
+            return self._gone(session, link)
+        return html("ended.html", status=410, link=link, reason=session.reason)
+
+    def _gone(self, session: Session, link: Link) -> Response:
+        """Tell a program what a page would have told: what happened, and where to start again."""
+        said = {
+            "message": f"This session has ended. {session.reason or ''}".strip(),
+            "start_again": f"{self._context.settings.url}{link.address}",
+        }
+        return JSONResponse(said, 410, {"Cache-Control": "no-store"})
 
     async def _missed_there(self, request: Request, session: Session | None) -> Response:
         """Answer at a session's own origin, where no page of the service is: hostile scripts could read it there."""

@@ -11,7 +11,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from binder.errors import BinderError, RepositoryFault, WorldFault
-from deploy.jupyter import Client, Server, ask_kernel, channels_of, compute, last_activity_of, new_kernel, text_of
+from deploy.facts import Usage
+from deploy.jupyter import Client, Server, ask_kernel, channels_of, compute, new_kernel, text_of, usage_of
 
 KERNEL = "0b8e6e0e-0000-4000-8000-000000000000"
 
@@ -61,7 +62,7 @@ async def test_a_server_is_up_once_it_lets_us_in() -> None:
 )
 async def test_a_server_that_does_not_say_when_it_was_used(answer: bytes) -> None:
     async with server_that_says(answer) as server:
-        assert await last_activity_of(server) is None
+        assert await usage_of(server) == Usage(None, is_busy=False)
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end() -> None:

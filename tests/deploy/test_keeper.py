@@ -213,12 +213,13 @@ async def test_a_pod_of_no_session_is_removed(store: Store, keeper: Keeper, engi
 
 
 @asynccontextmanager
-async def notebook_server(last_activity: str) -> AsyncIterator[str]:
-    """A server that says when it was last used."""
+async def notebook_server(last_activity: str, kernel: str = "idle") -> AsyncIterator[str]:
+    """A server that says when it was last used, and what its kernel is at."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = json.dumps({"last_activity": last_activity}).encode()
+        asked = await reader.readuntil(b"\r\n\r\n")
+        says = [{"execution_state": kernel}] if b"/api/kernels " in asked else {"last_activity": last_activity}
+        body = json.dumps(says).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
         writer.close()
@@ -245,6 +246,23 @@ async def test_a_session_that_jupyter_says_is_used_goes_on(store: Store, keeper:
     (row,) = await sessions_now(store)
     assert row.state is SessionState.OPEN
     assert row.activity_at == used_at
+
+
+async def test_a_session_whose_kernel_computes_goes_on(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    async with notebook_server("2020-01-01T00:00:00Z", "busy") as target:
+        await _open_session(store, engine, target)
+        await until_quiet(keeper)
+    assert [row.state for row in await sessions_now(store)] == [SessionState.OPEN]
+
+
+async def test_a_session_that_computes_without_end_ends(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    async with notebook_server("2020-01-01T00:00:00Z", "busy") as target:
+        row = await _open_session(store, engine, target)
+        async with store.write() as session:
+            (await session.get_one(Session, row.id)).activity_at = utc_now() - timedelta(hours=3)
+        await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert (row.state, row.reason) == (SessionState.ENDED, "It computed for 3 h, and nobody looked at it.")
 
 
 @pytest.mark.parametrize("says", ["2020-01-01T00:00:00Z", "2020-01-01T00:00:00", "yesterday"])

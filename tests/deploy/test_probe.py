@@ -24,6 +24,11 @@ async def test_a_session_works_and_is_left_as_it_was(engine: PodmanEngine, jupyt
         await run_cell(url, spec.token, "1 / 0")
     async with Client(server_of(spec.id, target, spec.token)) as client:
         assert await client.call("GET", "api/kernels") == []
+        with pytest.raises(RepositoryFault, match="404"):  # what nothing in its page asks for is not loaded
+            await client.call("GET", "lsp/status")
+    log = await engine.log_of(spec.id)
+    assert "rror" not in log
+    assert "jupyterlab | extension was successfully loaded" in log
 
 
 @pytest.mark.slow

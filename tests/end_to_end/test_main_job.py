@@ -1,5 +1,6 @@
 """A push becomes a green status whose link opens a live notebook; what is wrong is said where people look."""
 
+import asyncio
 from uuid import uuid4
 
 import httpx
@@ -20,6 +21,26 @@ async def test_the_link_of_a_green_status_opens_a_notebook_that_computes(stage: 
     assert status.target_url
     visit = await open_link(status.target_url, timeout_seconds=60)
     assert await compute(visit, "import six; print(open('index.ipynb').read().count('6 * 8'))") == "1\n"
+
+
+async def test_a_session_that_has_ended_says_so_and_starts_again_at_the_same_notebook(stage: Stage) -> None:
+    sha = await stage.push({"index.ipynb": NOTEBOOK.replace("6 * 7", "6 * 9")})
+    assert (await stage.final_status(sha)).state == "success"
+    visit = await open_link(f"{stage.url}/v2/gh/{REPOSITORY}/{sha}?urlpath=lab", timeout_seconds=60)
+    session_id = visit.base_url.split("/")[-2]
+    async with httpx.AsyncClient(headers={"Authorization": f"token {visit.token}"}, timeout=30) as client:
+        await client.post(f"{visit.base_url}api/shutdown")
+        await stage.until(f"select 1 from sessions where id = '{session_id}' and state = 'ended'")
+        page = await client.get(f"{visit.base_url}lab/tree/index.ipynb")
+        for _ in range(100):  # its route goes a moment after it
+            if page.status_code == 503:
+                await asyncio.sleep(0.1)
+                page = await client.get(f"{visit.base_url}lab/tree/index.ipynb")
+    assert page.status_code == 410
+    assert "The notebook server was shut down." in page.text
+    again = f"/v2/gh/{REPOSITORY}/{sha}?urlpath=lab%2Ftree%2Findex.ipynb"
+    assert f'href="{again}"' in page.text
+    assert (await open_link(f"{stage.url}{again}", timeout_seconds=60)).base_url != visit.base_url
 
 
 async def test_a_push_of_content_only_reuses_the_environment(stage: Stage) -> None:

@@ -11,18 +11,19 @@ from binder.lifecycle import BuildState, SessionState
 from binder.names import is_session_id, is_token
 from binder.store import Store
 from binder.store.tables import Build, Session, utc_now
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Quota, launch
 from proxy.commits import Commit
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
+from proxy.waiting import Queue, Turn
 from tests.postgresql import EACH_STORE
 from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
 
 pytestmark = EACH_STORE
 
 
-async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5) -> Launched:
+async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5, per_repository: int = 9) -> Launched:
     """Click on a link once."""
-    return await launch(store, commit, sessions_at_most=sessions_at_most, now=utc_now())
+    return await launch(store, commit, quota=Quota(sessions_at_most, per_repository), now=utc_now())
 
 
 async def sessions_in(store: Store) -> list[Session]:
@@ -107,8 +108,61 @@ async def test_where_all_places_are_taken_it_says_so(store: Store, commit: Commi
     build = await add_build(store, commit.repository)
     for _ in range(2):
         await add_session(store, build, SessionState.OPEN)
-    assert (await click(store, commit, sessions_at_most=2)).outcome == Busy()
+    assert (await click(store, commit, sessions_at_most=2)).outcome == Busy(1, 1)
     assert len(await sessions_in(store)) == 2
+
+
+async def test_a_repository_has_its_share(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository)
+    for _ in range(3):
+        await add_session(store, build, SessionState.OPEN)
+    await add_session(store, build)
+    assert (await click(store, commit, per_repository=3)).outcome == Full(3, of_forks=False)
+    assert isinstance((await click(store, commit, per_repository=4)).outcome, Session)
+
+
+async def test_commits_of_forks_have_a_part_of_it(store: Store, commit: Commit) -> None:
+    await add_session(store, await add_build(store, commit.repository, sha="1" * 40), SessionState.OPEN)
+    build = await add_build(store, commit.repository, untrusted=True)
+    as_forks = replace(commit, untrusted=True)
+    await add_session(store, build)
+    assert isinstance((await click(store, as_forks, per_repository=4)).outcome, Session)
+    assert (await click(store, as_forks, per_repository=4)).outcome == Full(1, of_forks=True)
+    assert (await click(store, as_forks, per_repository=8)).outcome == Wait()
+
+
+async def test_who_came_first_is_served_first(store: Store, commit: Commit) -> None:
+    build = await add_build(store, commit.repository)
+    taken = [await add_session(store, build, SessionState.OPEN) for _ in range(2)]
+    queue = Queue()
+    turns = {name: Turn(queue, name) for name in ("ada", "bob", "eve")}
+    assert await outcome_of(store, commit, turns["ada"]) == Busy(1, 1)
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(2, 2)
+    async with store.write() as session:
+        (await session.get_one(Session, taken[0].id)).state = SessionState.ENDED
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(3, 3)
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(2, 3)
+    assert await outcome_of(store, commit, turns["ada"]) == Wait()
+    assert await outcome_of(store, commit, turns["bob"]) == Busy(1, 2)
+    async with store.write() as session:
+        (row,) = await session.scalars(select(Session).where(Session.state == SessionState.WANTED))
+        row.state = SessionState.STANDBY
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(2, 2)
+    assert isinstance(await outcome_of(store, commit, turns["ada"]), Session)
+    assert await outcome_of(store, commit, turns["eve"]) == Busy(2, 2)
+
+
+async def outcome_of(store: Store, commit: Commit, turn: Turn) -> object:
+    """Click in turn, where there are two places."""
+    return (await launch(store, commit, quota=Quota(2, 9), now=utc_now(), turn=turn)).outcome
+
+
+async def test_visitors_with_turns_get_a_session_each_as_far_as_there_are_places(store: Store, commit: Commit) -> None:
+    await add_build(store, commit.repository)
+    queue = Queue()
+    outcomes = [await outcome_of(store, commit, Turn(queue, name)) for name in ("ada", "bob", "eve", "ada", "bob")]
+    assert outcomes == [Wait(), Wait(), Busy(1, 1), Wait(), Wait()]
+    assert [row.state for row in await sessions_in(store)] == [SessionState.WANTED] * 2
 
 
 async def test_a_session_that_did_not_start_is_told_of_and_tried_again_later(store: Store, commit: Commit) -> None:

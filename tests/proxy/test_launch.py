@@ -13,6 +13,7 @@ from proxy.launch import (
     ClaimStandby,
     Decision,
     FailedStart,
+    Full,
     LaunchFacts,
     QueueBuild,
     StartFailed,
@@ -20,6 +21,7 @@ from proxy.launch import (
     Wait,
     decide,
 )
+from proxy.waiting import Ahead
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -63,14 +65,18 @@ def test_a_failed_build_stands_unless_it_was_not_the_repositorys_fault(
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({"standby": "s1", "is_coming": True, "live_sessions": 9}, ClaimStandby("s1")),
-        ({"is_coming": True, "live_sessions": 9}, Wait()),
+        ({"standby": "s1", "standbys": 1, "coming": 1, "live_sessions": 9}, ClaimStandby("s1")),
+        ({"standby": "s1", "standbys": 1, "coming": 1, "ahead": Ahead(1, 0, 1)}, Wait()),
+        ({"standby": "s1", "standbys": 1, "ahead": Ahead(1, 0, 1), "live_sessions": 4}, StartSession()),
+        ({"live_sessions": 4, "ahead": Ahead(0, 1, 2)}, Busy(2, 2)),
+        ({"coming": 1, "live_sessions": 9}, Wait()),
         ({"live_sessions": 4}, StartSession()),
-        ({"live_sessions": 5}, Busy()),
+        ({"live_sessions": 5}, Busy(1, 1)),
+        ({"standby": "s1", "standbys": 1, "open_of_repository": 5}, Full(5, of_forks=False)),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=59))}, StartFailed("no kernel")),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=60))}, StartSession()),
     ],
 )
 def test_an_image_that_is_there_is_opened_as_soon_as_may_be(facts: dict[str, object], expected: Decision) -> None:
     succeeded = build(BuildState.SUCCEEDED)
-    assert decide(LaunchFacts(succeeded, sessions_at_most=5, **facts), NOW) == expected  # type: ignore[arg-type]
+    assert decide(LaunchFacts(succeeded, sessions_at_most=5, per_repository=5, **facts), NOW) == expected  # type: ignore[arg-type]

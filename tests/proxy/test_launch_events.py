@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from binder.lifecycle import BuildState, SessionState
-from binder.store.tables import Build, Repository
+from binder.store.tables import Build, Repository, utc_now
 from proxy import event_streams
 from proxy.context import ProxyContext
 from proxy.visible import number_of
-from tests.proxy.rows import add_build, add_repository, add_session
+from tests.proxy.rows import IMAGE, add_build, add_repository, add_session
 from tests.proxy.streaming import Event, advance, parsed_events
 
 
@@ -113,6 +113,19 @@ async def test_a_stream_is_bounded_in_time(
     build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
     async with asyncio.timeout(10), events_of(streamer, build) as events:
         assert [name async for name, _, _ in events] == ["progress"]
+
+
+async def test_a_session_for_those_who_came_before_is_not_this_visitors(
+    streamer: httpx.AsyncClient, context: ProxyContext
+) -> None:
+    build = await add_build(context.store, await add_repository(context.store))
+    await add_session(context.store, build)
+    for ticket in ("first", "second"):
+        context.queue.wait(ticket, IMAGE, utc_now(), is_served=True)
+    for ticket, following in (("first", "ready"), ("second", "again")):
+        headers = {"Cookie": f"binder-turn={ticket}"}
+        answer = await streamer.get("/launch/events", params={"build": build.id}, headers=headers)
+        assert f'"next": "{following}"' in answer.text
 
 
 async def test_a_quiet_stream_is_kept_alive(

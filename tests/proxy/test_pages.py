@@ -101,6 +101,16 @@ class TestLinks:
         assert page.status_code == 500
         assert "No kernel answered." in page.text
 
+    async def test_where_a_forks_share_is_taken_it_says_so(
+        self, visitor: httpx.AsyncClient, context: ProxyContext
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store, installation_id=1), untrusted=True)
+        for _ in range(context.settings.sessions_per_repository // 4):
+            await add_session(context.store, build, SessionState.OPEN)
+        page = await visitor.get(LINK)
+        assert page.status_code == 503
+        assert "Visitors have 6 sessions of forks of ada/notebooks open" in page.text
+
     async def test_where_all_places_are_taken_it_says_so(
         self, visitor: httpx.AsyncClient, context: ProxyContext
     ) -> None:
@@ -109,6 +119,7 @@ class TestLinks:
             await add_session(context.store, build, SessionState.OPEN)
         page = await visitor.get(LINK)
         assert (page.status_code, page.headers["retry-after"]) == (503, "10")
+        assert "position 1 of 1" in page.text
         outline(page)
         assert "all 5 sessions" in page.text
 
@@ -177,23 +188,36 @@ class TestSessions:
         self, visitor: httpx.AsyncClient, context: ProxyContext
     ) -> None:
         build = await add_build(context.store, await add_repository(context.store))
-        session = await add_session(context.store, build, SessionState.ENDED)
+        session = await add_session(context.store, build, SessionState.ENDED, reason="Nobody used it for 30 min.")
         page = await visitor.get(f"/s/{session.id}/doc/tree/a%20b.ipynb?token=secret")
-        assert page.status_code == 404
+        assert page.status_code == 410
         outline(page)
+        assert "Nobody used it for 30 min." in page.text
         assert f'href="{LINK}?urlpath=doc%2Ftree%2Fa%20b.ipynb"' in page.text
         assert "secret" not in page.text
         assert session.token not in page.text
 
-    @pytest.mark.parametrize("path", ["", "/", "/api/kernels", "/x%5c..%5cy", "/%2e%2e%2fx"])
+    @pytest.mark.parametrize("path", ["", "/", "/files/a", "/x%5c..%5cy", "/%2e%2e%2fx"])
     async def test_what_is_no_page_starts_again_at_the_front(
         self, visitor: httpx.AsyncClient, context: ProxyContext, path: str
     ) -> None:
         build = await add_build(context.store, await add_repository(context.store))
         session = await add_session(context.store, build, SessionState.ENDED)
         page = await visitor.post(f"/s/{session.id}{path}")
-        assert page.status_code == 404
+        assert page.status_code == 410
         assert f'href="{LINK}"' in page.text
+
+    async def test_a_program_is_told_what_happened(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.FAILED, reason="It ran out of memory.")
+        answer = await visitor.get(f"/s/{session.id}/api/kernels")
+        assert (answer.status_code, answer.json()) == (
+            410,
+            {
+                "message": "This session has ended. It ran out of memory.",
+                "start_again": f"{context.settings.url}{LINK}",
+            },
+        )
 
     async def test_whom_the_proxys_table_has_forgotten_is_let_in_again(
         self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable

@@ -1,4 +1,4 @@
-"""indexes for what is asked at each change, and those who wait for a place."""
+"""indexes for what the loops ask at each change."""
 
 from alembic import op
 
