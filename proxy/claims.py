@@ -4,6 +4,7 @@ A standby is claimed in one transaction, so that two clicks never get one sessio
 `proxy.launch`'s decision; what is wanted here, builders and engines make so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,9 +21,11 @@ from proxy.launch import (
     BuildFailed,
     Busy,
     ClaimStandby,
+    Crowded,
     Decision,
     FailedStart,
     LaunchFacts,
+    Places,
     QueueBuild,
     StartFailed,
     StartSession,
@@ -36,26 +39,35 @@ class Launched:
     """How a click ended: with an open session, or with why there is none yet."""
 
     build: Build
-    outcome: Session | Wait | BuildFailed | StartFailed | Busy
+    outcome: Session | Wait | BuildFailed | StartFailed | Busy | Crowded
 
 
-async def launch(store: Store, commit: Commit, *, sessions_at_most: int, now: datetime) -> Launched:
+@dataclass(frozen=True)
+class Launcher:
+    """Who clicked: `start` counts what they start, and raises TooManyError where that is one too many."""
+
+    visitor_id: int | None
+    start: Callable[[], None]
+
+
+async def launch(store: Store, commit: Commit, launcher: Launcher, places: Places, now: datetime) -> Launched:
     """Do the one next thing for a commit, and return how far it is.
 
-    Raises: StoreUnavailableError.
+    Raises: StoreUnavailableError; TooManyError, where the launcher has started as much as they may.
     """
     async with store.read() as session:  # those who only wait need no write lock, and wake nobody
-        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
+        facts = await launch_facts(session, commit, places)
         decision = decide(facts, now)
-        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy):
+        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Crowded):
             return Launched(facts.build, decision)
+    launcher.start()
     async with store.write() as session:
-        facts = await launch_facts(session, commit, sessions_at_most=sessions_at_most)
-        return await _act(session, commit, facts.build, decide(facts, now), now)
+        facts = await launch_facts(session, commit, places)
+        return await _act(session, commit, facts.build, decide(facts, now), launcher, now)
 
 
 async def _act(
-    session: AsyncSession, commit: Commit, build: Build | None, decision: Decision, now: datetime
+    session: AsyncSession, commit: Commit, build: Build | None, decision: Decision, launcher: Launcher, now: datetime
 ) -> Launched:
     if build is None or isinstance(decision, QueueBuild):
         again = isinstance(decision, QueueBuild) and decision.again
@@ -67,6 +79,7 @@ async def _act(
     match decision:
         case ClaimStandby(session_id):
             claimed = await session.get_one(Session, session_id)
+            claimed.visitor_id = launcher.visitor_id
             advance_session(claimed, SessionState.OPEN, now)
             return Launched(build, claimed)
         case StartSession():
@@ -92,7 +105,7 @@ def _wanted_session(build: Build) -> Session:
     )
 
 
-async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_most: int) -> LaunchFacts:
+async def launch_facts(session: AsyncSession, commit: Commit, places: Places) -> LaunchFacts:
     """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
     # What was built for a fork's preview opens by its sha; a branch that has the commit gets a build of its own.
     build = await newest_build(session, repository_id=commit.repository.id, sha=commit.sha, untrusted=commit.untrusted)
@@ -106,7 +119,8 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, sessions_at_mos
         is_coming=await is_coming(session, build),
         failed_start=await _failed_start(session, build),
         live_sessions=await _live_sessions(session),
-        sessions_at_most=sessions_at_most,
+        open_of_repository=await _open_sessions(session, commit.repository.id),
+        places=places,
     )
 
 
@@ -141,6 +155,11 @@ async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | No
 
 async def _live_sessions(session: AsyncSession) -> int:
     return await session.scalar(select(func.count()).where(Session.state.in_(LIVE_SESSIONS))) or 0
+
+
+async def _open_sessions(session: AsyncSession, repository_id: int) -> int:
+    is_open = (Session.repository_id == repository_id, Session.state == SessionState.OPEN)
+    return await session.scalar(select(func.count()).where(*is_open)) or 0
 
 
 def _of_image(build: Build) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -27,6 +27,14 @@ class FailedStart:
 
 
 @dataclass(frozen=True)
+class Places:
+    """How many sessions there may be at the same time: of all repositories, and open ones of one."""
+
+    at_most: int = 1
+    of_repository: int = 1
+
+
+@dataclass(frozen=True)
 class LaunchFacts:
     """What the store holds about a commit. `build` is its newest one; the sessions are those of that build's image."""
 
@@ -35,7 +43,8 @@ class LaunchFacts:
     is_coming: bool = False
     failed_start: FailedStart | None = None
     live_sessions: int = 0
-    sessions_at_most: int = 1
+    open_of_repository: int = 0
+    places: Places = Places()
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,12 @@ class Busy:
     """All places are taken."""
 
 
-Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy
+@dataclass(frozen=True)
+class Crowded:
+    """As many sessions of the repository are open as one may have."""
+
+
+Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy | Crowded
 
 
 def decide(facts: LaunchFacts, now: datetime) -> Decision:
@@ -103,10 +117,12 @@ def may_be_tried_again(build: Build, now: datetime) -> bool:
 
 
 def _decide_session(facts: LaunchFacts, now: datetime) -> Decision:
+    if facts.open_of_repository >= facts.places.of_repository:
+        return Crowded()
     if facts.standby:
         return ClaimStandby(facts.standby)
     if facts.is_coming:
         return Wait()
     if facts.failed_start and now - facts.failed_start.at < _FAILURE_STANDS:
         return StartFailed(facts.failed_start.reason)
-    return StartSession() if facts.live_sessions < facts.sessions_at_most else Busy()
+    return StartSession() if facts.live_sessions < facts.places.at_most else Busy()

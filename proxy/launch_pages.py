@@ -1,6 +1,8 @@
 """What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
 
+import time
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from starlette.requests import Request
@@ -15,10 +17,12 @@ from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Launcher, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.faults import TooManyError
+from proxy.launch import BuildFailed, Busy, Crowded, Places, StartFailed, Wait
+from proxy.launch_limits import LaunchLimits, launcher_keys
 from proxy.links import Link, legacy_address, parse_link, session_address
 from proxy.progress import progress_of
 
@@ -27,6 +31,7 @@ log = logger(__name__)
 COOKIE = "binder-session"
 _REFRESH_SECONDS = 3
 _BUSY_SECONDS = 10
+_CROWDED_SECONDS = 60
 _FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
 
 
@@ -36,6 +41,8 @@ class LaunchPages:
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._access = Access(context)
+        self._places = Places(context.settings.sessions_at_most, context.settings.sessions_per_repository)
+        self._limits = LaunchLimits(context.settings.launches_per_hour)
         self._commits = CommitFinder(context.store, context.resolver, context.settings, self._access, context.sign_in)
 
     def routes(self) -> list[BaseRoute]:
@@ -53,9 +60,9 @@ class LaunchPages:
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         viewer = await self._access.viewer(request)
         commit = await self._commits.find(link, viewer)
-        launched = await launch(
-            self._context.store, commit, sessions_at_most=self._context.settings.sessions_at_most, now=utc_now()
-        )
+        start = partial(self._limits.start, launcher_keys(request, viewer), time.monotonic())
+        launcher = Launcher(viewer.visitor_id, start)
+        launched = await launch(self._context.store, commit, launcher, self._places, utc_now())
         return await self._answer(link, commit, launched)
 
     async def open_legacy(self, request: Request) -> Response:
@@ -84,6 +91,12 @@ class LaunchPages:
                     link=link,
                     places=self._context.settings.sessions_at_most,
                     refresh_seconds=_BUSY_SECONDS,
+                )
+            case Crowded():
+                raise TooManyError(
+                    f"{self._places.of_repository} sessions of {link.full_name} are open, as many as this service "
+                    "allows of one repository. Please try again when somebody has left.",
+                    _CROWDED_SECONDS,
                 )
             case _:
                 assert_never(launched.outcome)

@@ -11,15 +11,15 @@ from binder.lifecycle import BuildState, SessionState
 from binder.names import is_session_id, is_token
 from binder.store import Store
 from binder.store.tables import Build, Session, utc_now
-from proxy.claims import Launched, launch
+from proxy.claims import Launched, Launcher, launch
 from proxy.commits import Commit
-from proxy.launch import BuildFailed, Busy, StartFailed, Wait
+from proxy.launch import BuildFailed, Busy, Places, StartFailed, Wait
 from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
 
 
 async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5) -> Launched:
     """Click on a link once."""
-    return await launch(store, commit, sessions_at_most=sessions_at_most, now=utc_now())
+    return await launch(store, commit, Launcher(None, lambda: None), Places(sessions_at_most, 5), utc_now())
 
 
 async def sessions_in(store: Store) -> list[Session]:

@@ -11,9 +11,11 @@ from proxy.launch import (
     BuildFailed,
     Busy,
     ClaimStandby,
+    Crowded,
     Decision,
     FailedStart,
     LaunchFacts,
+    Places,
     QueueBuild,
     StartFailed,
     StartSession,
@@ -67,10 +69,13 @@ def test_a_failed_build_stands_unless_it_was_not_the_repositorys_fault(
         ({"is_coming": True, "live_sessions": 9}, Wait()),
         ({"live_sessions": 4}, StartSession()),
         ({"live_sessions": 5}, Busy()),
+        ({"standby": "s1", "open_of_repository": 2}, ClaimStandby("s1")),
+        ({"standby": "s1", "open_of_repository": 3}, Crowded()),
+        ({"open_of_repository": 3}, Crowded()),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=59))}, StartFailed("no kernel")),
         ({"failed_start": FailedStart("no kernel", NOW - timedelta(seconds=60))}, StartSession()),
     ],
 )
 def test_an_image_that_is_there_is_opened_as_soon_as_may_be(facts: dict[str, object], expected: Decision) -> None:
     succeeded = build(BuildState.SUCCEEDED)
-    assert decide(LaunchFacts(succeeded, sessions_at_most=5, **facts), NOW) == expected  # type: ignore[arg-type]
+    assert decide(LaunchFacts(succeeded, places=Places(5, 3), **facts), NOW) == expected  # type: ignore[arg-type]
