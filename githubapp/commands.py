@@ -33,6 +33,7 @@ class Commands:
         self._github = github
         self._looker = looker
         self._host = settings.github_host
+        self._signs_in = settings.signs_in
         self._addresses = Addresses(settings.url, settings.github_url)
 
     async def comment(self, command: Command) -> Finding:
@@ -41,7 +42,7 @@ class Commands:
         facts = await self._looker.repository(command.repository_id, command.installation_id)
         if isinstance(facts, str):
             return self._looker.ends(command.repository_id, facts)
-        if reason := unseen(facts) or await self._no_right(facts, command.actor):
+        if reason := unseen(facts, signs_in=self._signs_in) or await self._no_right(facts, command.actor):
             return self._refuse(look, None, reason)
         pull = await self._github.pull_request(facts.place, command.number)
         if pull is None or not pull.is_open:
@@ -70,7 +71,7 @@ class Commands:
         looks = [_look(button, one.kind, one.ref) for one in await self._previews_at(button)]
         if not looks:
             return Finding(DeliveryState.IGNORED, f"commit {button.sha[:7]} is not the head of any preview")
-        if reason := unseen(facts) or await self._no_right(facts, button.actor):
+        if reason := unseen(facts, signs_in=self._signs_in) or await self._no_right(facts, button.actor):
             return self._refuse(looks[0], button.sha, reason)
         return _all_of([await self._answer(button, look, facts) for look in looks])
 

@@ -74,6 +74,7 @@ class Comparer:
         self._github = github
         self._looker = looker
         self._host = settings.github_host
+        self._signs_in = settings.signs_in
         self._addresses = Addresses(settings.url, settings.github_url)
 
     async def look(self, look: RepositoryLook, cause: Cause) -> Finding:
@@ -82,7 +83,7 @@ class Comparer:
         if isinstance(facts, str):
             ended = self._looker.ends(look.repository_id, facts)
             return Finding(DeliveryState.ACTED, ended.reason, ended.write)
-        if unseen(facts):
+        if unseen(facts, signs_in=self._signs_in):
             return self._looker.hides(facts)
         count = await self.compare(facts, cause)
         return Finding(DeliveryState.ACTED, f"{count} of its heads were looked at again" if count else None)

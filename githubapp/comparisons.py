@@ -36,6 +36,7 @@ class Comparisons:
         self._store = store
         self._github = github
         self._host = settings.github_host
+        self._signs_in = settings.signs_in
         self._looker = Looker(store, github, settings)
         self._comparer = Comparer(store, github, self._looker, settings)
         self._installations = Installations(store, github, settings)
@@ -115,7 +116,7 @@ class Comparisons:
             return
         facts = repositories[0]
         try:
-            if not unseen(facts):
+            if not unseen(facts, signs_in=self._signs_in):
                 await self._comparer.compare(facts, self._cause)
         except GitHubRefusalError as error:
             log.warning("repository_not_compared", repository=f"{facts.owner}/{facts.name}", reason=error.message)

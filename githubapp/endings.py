@@ -86,6 +86,7 @@ async def end_repository(
     for preview in previews:
         preview.live, preview.held, preview.updated_at = False, reason, now
         note(session, cause, preview, "end", reason, sha=preview.head_sha)
+    repository.access_epoch += 1
     await session.flush()
     of_repository = (Build.repository_id == repository.id,)
     cancelled = await cancel_builds(session, of_repository, f"Cancelled: {reason}", now)

@@ -14,7 +14,8 @@ from binder.names import is_ref, is_sha
 
 # What stands for the commit of a ref that was deleted.
 NO_COMMIT = "0" * 40
-URGENT_EVENTS = ("installation", "installation_repositories", "repository")
+_ABOUT_RIGHTS = ("member", "membership", "organization", "team", "github_app_authorization")
+URGENT_EVENTS = ("installation", "installation_repositories", "repository", *_ABOUT_RIGHTS)
 """Acted on before all others: they are rare, and may take away somebody's right to see something."""
 
 Kind: TypeAlias = Literal["branch", "pull"]
@@ -43,6 +44,11 @@ _ACTED_ON: Mapping[str, frozenset[str | None]] = {
     "installation": frozenset({"created", "deleted", "suspend", "unsuspend", "new_permissions_accepted"}),
     "installation_repositories": frozenset({"added", "removed"}),
     "installation_target": frozenset({"renamed"}),
+    "member": frozenset({"removed", "edited"}),
+    "membership": frozenset({"removed"}),
+    "organization": frozenset({"member_removed"}),
+    "team": frozenset({"removed_from_repository", "edited", "deleted"}),
+    "github_app_authorization": frozenset({"revoked"}),
 }
 
 
@@ -89,6 +95,21 @@ class InstallationLook:
 
 
 @dataclass(frozen=True)
+class AccessLook:
+    """Somebody may have lost the right to read a repository, or (None) any of `owner`'s."""
+
+    repository_id: int | None
+    owner: str | None
+
+
+@dataclass(frozen=True)
+class SignInRevoked:
+    """A person, by GitHub's number, does not let the App act for them any more."""
+
+    user_id: int
+
+
+@dataclass(frozen=True)
 class Command:
     """What somebody wants, by a comment on pull request `number`.
 
@@ -122,7 +143,7 @@ class Ignored:
     reason: str
 
 
-Hint: TypeAlias = Look | RepositoryLook | InstallationLook | Command | Button | Ignored
+Hint: TypeAlias = Look | RepositoryLook | InstallationLook | AccessLook | SignInRevoked | Command | Button | Ignored
 
 _NOT_A_BRANCH = Ignored("only branches are built, no tags or other refs")
 
@@ -157,7 +178,8 @@ _KEPT: Mapping[str, Any] = {
     **dict.fromkeys(("action", "ref", "ref_type", "after", "deleted", "number")),
     "repository": {"id": None},
     "installation": {"id": None},
-    "sender": {"login": None, "type": None},
+    "sender": {"login": None, "type": None, "id": None},
+    "organization": {"login": None},
     "pull_request": {"head": {"sha": None}},
     "changes": {"base": {}, "default_branch": {}},
     "issue": {"number": None, "pull_request": {}},
@@ -174,10 +196,10 @@ def hint_of(name: str, payload: Mapping[str, Any], app_id: int) -> Hint:
     Raises: Refusal 400, where a field is missing that it takes to know where to look.
     """
     action: Any = payload.get("action")
-    if name == "member":
-        return Ignored("what somebody may do is asked of GitHub whenever it counts")
     if action not in _ACTED_ON.get(name, ()):
         return Ignored(f"{name}.{action} is not acted on" if isinstance(action, str) else f"{name} is not acted on")
+    if name in _ABOUT_RIGHTS:
+        return _hint_of_rights(payload, name)
     hint: Hint
     match name:
         case "push":
@@ -261,6 +283,14 @@ def _hint_of_repository(payload: Mapping[str, Any], action: str) -> Hint:
     return RepositoryLook(_number(payload, "repository"), _covered(payload), action)
 
 
+def _hint_of_rights(payload: Mapping[str, Any], name: str) -> Hint:
+    if name == "github_app_authorization":
+        return SignInRevoked(_number(payload, "sender"))
+    if name == "member":
+        return AccessLook(_number(payload, "repository"), None)
+    return AccessLook(None, _organization(payload))
+
+
 def _look(payload: Mapping[str, Any], kind: Kind, ref: str, sha: str | None, *, sha_known: bool = True) -> Look:
     login = payload.get("sender", {}).get("login")
     actor = login if isinstance(login, str) else None
@@ -278,6 +308,13 @@ def _number(payload: Mapping[str, Any], of: str) -> int:
     if not isinstance(number, int):
         raise Refusal(400, f"The event names no {of}.")
     return number
+
+
+def _organization(payload: Mapping[str, Any]) -> str:
+    login = payload.get("organization", {}).get("login")
+    if not isinstance(login, str):
+        raise Refusal(400, "The event names no organization.")
+    return login
 
 
 def _covered(payload: Mapping[str, Any]) -> int | None:

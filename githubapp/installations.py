@@ -36,6 +36,7 @@ class Installations:
         self._store = store
         self._github = github
         self._host = settings.github_host
+        self._signs_in = settings.signs_in
         self._addresses = Addresses(settings.url, settings.github_url)
 
     async def look(self, look: InstallationLook) -> Finding:
@@ -86,7 +87,7 @@ class Installations:
             for number in gone & stored.keys():
                 await self._end(session, stored[number], REMOVED, cause, now, taken=True)
             for repository in covered:
-                reason = unseen(repository)
+                reason = unseen(repository, signs_in=self._signs_in)
                 known = stored.get(repository.place.repository_id)
                 if known and reason:
                     await record_repository(session, self._host, repository, self._addresses)

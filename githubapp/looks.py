@@ -56,6 +56,7 @@ class Looker:
         self._store = store
         self._github = github
         self._host = settings.github_host
+        self._signs_in = settings.signs_in
         self._addresses = Addresses(settings.url, settings.github_url)
 
     async def look(self, look: Look, wish: Wish | None = None) -> Finding:
@@ -68,7 +69,7 @@ class Looker:
         facts = await self.repository(look.repository_id, look.installation_id)
         if isinstance(facts, str):
             return self._unless_moved(look, mark, self.ends(look.repository_id, facts))
-        if unseen(facts):
+        if unseen(facts, signs_in=self._signs_in):
             return self._unless_moved(look, mark, self.hides(facts))
         seen = await self._observe(look, facts, mark, wish)
         return Finding(
@@ -120,7 +121,7 @@ class Looker:
 
     def hides(self, facts: RepositoryFacts) -> Finding:
         """Return that a repository has no previews now, with all that it had ended."""
-        reason = unseen(facts) or ""
+        reason = unseen(facts, signs_in=self._signs_in) or ""
 
         async def write(session: AsyncSession, cause: Cause, now: datetime) -> None:
             row = await record_repository(session, self._host, facts, self._addresses)

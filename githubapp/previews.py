@@ -20,6 +20,7 @@ from githubapp.comparing import Comparer
 from githubapp.decisions import Cause
 from githubapp.events import (
     URGENT_EVENTS,
+    AccessLook,
     Button,
     Command,
     Hint,
@@ -28,6 +29,7 @@ from githubapp.events import (
     Look,
     Refusal,
     RepositoryLook,
+    SignInRevoked,
     hint_of,
 )
 from githubapp.faults import GitHubRefusalError, pause_seconds
@@ -35,6 +37,7 @@ from githubapp.installations import Installations
 from githubapp.looks import Finding, Looker
 from githubapp.lookups import Lookups
 from githubapp.records import MovedError
+from githubapp.withdrawals import sign_in_revoked, withdrawal
 
 log = logger(__name__)
 
@@ -50,6 +53,7 @@ class DeliveryWorker:
 
     def __init__(self, store: Store, github: Lookups, settings: Settings) -> None:
         self._store = store
+        self._host = settings.github_host
         self._looker = Looker(store, github, settings)
         self._comparer = Comparer(store, github, self._looker, settings)
         self._installations = Installations(store, github, settings)
@@ -78,19 +82,25 @@ class DeliveryWorker:
         await self._end(delivery, await self._find(hint, cause), cause)
 
     async def _find(self, hint: Hint, cause: Cause) -> Finding:
+        found: Finding
         match hint:
             case Look():
-                return await self._looker.look(hint)
+                found = await self._looker.look(hint)
             case RepositoryLook():
-                return await self._comparer.look(hint, cause)
+                found = await self._comparer.look(hint, cause)
             case InstallationLook():
-                return await self._installations.look(hint)
+                found = await self._installations.look(hint)
+            case AccessLook():
+                found = withdrawal(hint, self._host)
+            case SignInRevoked():
+                found = sign_in_revoked(hint, self._host)
             case Command():
-                return await self._commands.comment(hint)
+                found = await self._commands.comment(hint)
             case Button():
-                return await self._commands.press(hint)
+                found = await self._commands.press(hint)
             case Ignored(reason):
-                return Finding(DeliveryState.IGNORED, reason)
+                found = Finding(DeliveryState.IGNORED, reason)
+        return found
 
     async def _end(self, delivery: Delivery, found: Finding, cause: Cause) -> None:
         now = utc_now()

@@ -9,6 +9,8 @@ from githubapp.owed import owe_again
 from githubapp.reports import Addresses
 from githubapp.values import RepositoryFacts
 
+HIDDEN = "the repository is private, and visitors may open public ones only"
+
 
 async def stored_repository(
     session: AsyncSession, host: str, number: int, *, to_write: bool = False
@@ -32,9 +34,11 @@ async def record_repository(
         named.name = f"~{named.id}"
         await session.flush()
     if row is None:
-        row = Repository(host=host)
+        row = Repository(host=host, private=facts.private)
         session.add(row)
-    was_seen = row.installation_id is not None and not row.archived and not row.private
+    was_seen = row.installation_id is not None and not row.archived and not await _was_hidden(session, row, facts)
+    if row.private != facts.private:
+        row.access_epoch += 1
     row.external_id, row.owner, row.name = place.repository_id, facts.owner, facts.name
     row.clone_url = f"{addresses.github}/{facts.owner}/{facts.name}.git"
     row.private, row.archived, row.default_branch = facts.private, facts.archived, facts.default_branch
@@ -43,6 +47,14 @@ async def record_repository(
     if not was_seen and not facts.archived:
         await _begin_again(session, row, addresses)
     return row
+
+
+async def _was_hidden(session: AsyncSession, row: Repository, facts: RepositoryFacts) -> bool:
+    """Whether nobody saw it, because it was private while nobody could sign in, or is public only now."""
+    if not row.private or not facts.private:
+        return row.private
+    hidden = (Preview.repository_id == row.id, Preview.live.is_(False), Preview.held == HIDDEN)
+    return (await session.scalars(select(Preview.id).where(*hidden).limit(1))).first() is not None
 
 
 async def _begin_again(session: AsyncSession, repository: Repository, addresses: Addresses) -> None:
@@ -55,8 +67,11 @@ async def _begin_again(session: AsyncSession, repository: Repository, addresses:
     await session.execute(update(Preview).where(*ended).values(held=None, updated_at=Preview.updated_at))
 
 
-def unseen(facts: RepositoryFacts) -> str | None:
-    """Return why a repository that we can see has no previews, None where it may have some."""
-    if facts.private:
-        return "the repository is private, and visitors may open public ones only"
+def unseen(facts: RepositoryFacts, *, signs_in: bool) -> str | None:
+    """Return why a repository that we can see has no previews, None where it may have some.
+
+    `signs_in`: visitors can sign in, so that those who may read a private one can open it.
+    """
+    if facts.private and not signs_in:
+        return HIDDEN
     return "the repository is archived" if facts.archived else None

@@ -9,6 +9,7 @@ Source: https://binderhub.readthedocs.io/en/latest/api.html
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 from urllib.parse import urljoin
 
@@ -23,15 +24,17 @@ from binder.store.tables import Build, Session, utc_now
 from proxy.access import Access
 from proxy.build_logs import size_of, tail_offset
 from proxy.build_phases import BUSY, IN_WORK, Event, build_failed, failed, log_events, phases_at, ready, said
-from proxy.claims import launch
+from proxy.claims import Launcher, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail
-from proxy.launch import BuildFailed, Busy, StartFailed
+from proxy.launch import BuildFailed, Busy, Full, StartFailed
+from proxy.launch_limits import launcher_keys
 from proxy.links import Link, parse_link
 from proxy.origins import session_url
 from proxy.viewers import ANYBODY
 from proxy.visible import visible_build
+from proxy.waiting import Turn, new_ticket
 
 log = logger(__name__)
 
@@ -75,20 +78,28 @@ class BuildApi:
             return _refused("Building without launching is not to be had here: leave “build_only” out.")
         try:
             link = parse_link(request.path_params["provider"], request.path_params["spec"], {})
-            launching = _Launching(self._context, self._access, self._commits, link)
+            launcher = self._launcher(request)
+            launching = _Launching(self._context, self._access, self._commits, link, launcher)
             return self._streams.answer(request, launching, headers=_FOR_ANYBODY)
         except BinderError as error:
             return _one_event(failed(error))
+
+    def _launcher(self, request: Request) -> Launcher:
+        start = partial(self._context.limits.start, launcher_keys(request, ANYBODY), time.monotonic())
+        return Launcher(None, start, Turn(self._context.queue, new_ticket()))
 
 
 class _Launching:
     """What one client was told of a launch, and what is new to it."""
 
-    def __init__(self, context: ProxyContext, access: Access, commits: CommitFinder, link: Link) -> None:
+    def __init__(
+        self, context: ProxyContext, access: Access, commits: CommitFinder, link: Link, launcher: Launcher
+    ) -> None:
         self._context = context
         self._access = access
         self._commits = commits
         self._link = link
+        self._launcher = launcher
         self._deadline = time.monotonic() + _LONGEST_SECONDS
         self._ended_at: float | None = None
         self._commit: Commit | None = None
@@ -113,8 +124,9 @@ class _Launching:
         if time.monotonic() > self._deadline:
             raise WorldFault("This took too long. Please ask again: what is built by now is not built anew.")
         self._commit = self._commit or await self._commits.find(self._link)
-        at_most = self._context.settings.sessions_at_most
-        launched = await launch(self._context.store, self._commit, sessions_at_most=at_most, now=utc_now())
+        settings = self._context.settings
+        quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
+        launched = await launch(self._context.store, self._commit, self._launcher, quota, utc_now())
         build = await self._visible(launched.build)
         async for event in self._log_of(build):
             yield event
@@ -128,6 +140,8 @@ class _Launching:
                 yield build_failed(build, self._context.settings.url)
             case StartFailed(reason):
                 raise OperatorFault(f"The image is built, but no notebook server of it starts: {reason}")
+            case Full() as full:
+                raise full.fault(self._link.full_name)
             case outcome:
                 for event in self._untold((BUSY,) if isinstance(outcome, Busy) else phases_at(build)):
                     yield event

@@ -4,6 +4,7 @@ A standby is claimed in one transaction, so that two clicks never get one sessio
 `proxy.launch`'s decision; what is wanted here, builders and engines make so.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -49,13 +50,25 @@ class Launched:
     outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
 
 
-async def launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None = None) -> Launched:
-    """Do the one next thing for a commit, and return how far it is. Whoever has no `turn` waits behind nobody.
+@dataclass(frozen=True)
+class Launcher:
+    """Who clicked: `start` counts what they start, and raises TooManyError where that is one too many.
 
-    Raises: StoreUnavailableError.
+    Whoever has no `turn` waits behind nobody.
     """
-    launched = await _launch(store, commit, quota=quota, now=now, turn=turn)
-    image = image_of(launched.build)
+
+    visitor_id: int | None
+    start: Callable[[], None]
+    turn: Turn | None = None
+
+
+async def launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota, now: datetime) -> Launched:
+    """Do the one next thing for a commit, and return how far it is.
+
+    Raises: StoreUnavailableError; TooManyError, where the launcher has started as much as they may.
+    """
+    launched = await _launch(store, commit, launcher, quota, now)
+    image, turn = image_of(launched.build), launcher.turn
     if turn and image:
         if isinstance(launched.outcome, Wait | Busy):
             turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
@@ -64,17 +77,18 @@ async def launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, t
     return launched
 
 
-async def _launch(store: Store, commit: Commit, *, quota: Quota, now: datetime, turn: Turn | None) -> Launched:
+async def _launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota, now: datetime) -> Launched:
     async with store.read() as session:  # those who only wait need no write lock, and wake nobody
-        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), launcher.turn, now)
         decision = decide(facts, now)
         if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Full):
             return Launched(facts.build, decision)
+    launcher.start()
     async with store.write() as session:
         # Clicks on one repository take turns: what one has wanted, the next one waits for. SQLite's all do.
         await session.execute(select(Repository.id).where(Repository.id == commit.repository.id).with_for_update())
-        facts = _with_turn(await launch_facts(session, commit, quota=quota), turn, now)
-        return await _act(session, commit, facts.build, decide(facts, now), now)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota), launcher.turn, now)
+        return await _act(session, commit, facts.build, decide(facts, now), launcher, now)
 
 
 def _with_turn(facts: LaunchFacts, turn: Turn | None, now: datetime) -> LaunchFacts:
@@ -85,7 +99,7 @@ def _with_turn(facts: LaunchFacts, turn: Turn | None, now: datetime) -> LaunchFa
 
 
 async def _act(
-    session: AsyncSession, commit: Commit, build: Build | None, decision: Decision, now: datetime
+    session: AsyncSession, commit: Commit, build: Build | None, decision: Decision, launcher: Launcher, now: datetime
 ) -> Launched:
     if build is None or isinstance(decision, QueueBuild):
         again = isinstance(decision, QueueBuild) and decision.again
@@ -97,6 +111,7 @@ async def _act(
     match decision:
         case ClaimStandby(session_id):
             claimed = await session.get_one(Session, session_id)
+            claimed.visitor_id = launcher.visitor_id
             advance_session(claimed, SessionState.OPEN, now)
             return Launched(build, claimed)
         case StartSession():

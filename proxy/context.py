@@ -7,6 +7,7 @@ from binder.paths import Paths
 from binder.settings import Settings
 from binder.store import Store
 from proxy.commits import RefResolver
+from proxy.launch_limits import LaunchLimits
 from proxy.routes import RouteKeeper
 from proxy.waiting import Queue
 
@@ -86,3 +87,7 @@ class ProxyContext:
     set_up: SetUp
     sign_in: SignIn
     queue: Queue = field(default_factory=Queue)
+    limits: LaunchLimits = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", LaunchLimits(self.settings.launches_per_hour))

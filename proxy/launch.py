@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from binder.errors import WorldFault
 from binder.lifecycle import BuildState
 from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build
@@ -101,6 +102,14 @@ class Full:
 
     most: int
     of_forks: bool
+
+    def fault(self, full_name: str) -> WorldFault:
+        """Return what a visitor is told of it."""
+        whose = f"forks of {full_name}" if self.of_forks else full_name
+        return WorldFault(
+            f"Visitors have {self.most} sessions of {whose} open, as many as there may be at a time here. "
+            "Please open the link again when one of them has ended."
+        )
 
 
 Decision: TypeAlias = QueueBuild | StartSession | ClaimStandby | Wait | BuildFailed | StartFailed | Busy | Full

@@ -1,12 +1,14 @@
 """What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
 
+import time
+from functools import partial
 from typing import assert_never
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import OperatorFault, WorldFault
+from binder.errors import OperatorFault
 from binder.log import logger
 from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
@@ -14,10 +16,11 @@ from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
-from proxy.claims import Launched, Quota, launch
+from proxy.claims import Launched, Launcher, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
+from proxy.launch_limits import launcher_keys
 from proxy.links import Link, legacy_address, parse_link
 from proxy.origins import lead_in
 from proxy.progress import progress_of
@@ -56,13 +59,10 @@ class LaunchPages:
         commit = await self._commits.find(link, viewer)
         settings = self._context.settings
         ticket = request.cookies.get(TICKET) or new_ticket()
-        launched = await launch(
-            self._context.store,
-            commit,
-            quota=Quota(settings.sessions_at_most, settings.sessions_per_repository),
-            now=utc_now(),
-            turn=Turn(self._context.queue, ticket),
-        )
+        start = partial(self._context.limits.start, launcher_keys(request, viewer), time.monotonic())
+        launcher = Launcher(viewer.visitor_id, start, Turn(self._context.queue, ticket))
+        quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
+        launched = await launch(self._context.store, commit, launcher, quota, utc_now())
         answer = await self._answer(link, commit, launched)
         if isinstance(launched.outcome, Wait | Busy):
             # It holds a place in the queue, and nothing else: lost with the browser's session.
@@ -87,12 +87,8 @@ class LaunchPages:
                     f"The image of {link.full_name} is built, but no notebook server of it starts: {reason} "
                     "Opening the link again in a minute tries once more."
                 )
-            case Full(most, of_forks):
-                whose = f"forks of {link.full_name}" if of_forks else link.full_name
-                raise WorldFault(
-                    f"Visitors have {most} sessions of {whose} open, as many as there may be at a time here. "
-                    "Please open the link again when one of them has ended."
-                )
+            case Full() as full:
+                raise full.fault(link.full_name)
             case Busy(position, of):
                 return html(
                     "busy.html",

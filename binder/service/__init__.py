@@ -43,6 +43,7 @@ from githubapp.setup import SetUp
 from githubapp.stored_app import with_stored_app
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
+from proxy.open_sessions import OpenSessions
 from proxy.origins import risk_of_one_origin
 from proxy.pages import routes
 from proxy.routes import RouteKeeper, stored_routes
@@ -156,6 +157,7 @@ async def _start(
     _run(service, "garbage", collector.step)
     _run(service, "sessions", sessions.step)
     _run(service, "routes", keeper.step)
+    _run(service, "access", OpenSessions(context).step)
     for name, step in github.loops().items():
         _run(service, name, step, store.arrived if name == "deliveries" else None)
 

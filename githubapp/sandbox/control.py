@@ -30,6 +30,7 @@ ADDRESSES = {
     ("POST", "/apps/{app_id:int}/installations"): "install",
     ("DELETE", "/apps/{app_id:int}/installations/{account}"): "uninstall",
     ("PUT", "/apps/{app_id:int}/installations/{account}/suspended"): "set_suspended",
+    ("DELETE", "/apps/{app_id:int}/sign-ins/{login}"): "revoke_sign_in",
     ("POST", "/repositories"): "create_repository",
     ("POST", f"{_REPOSITORY}/forks"): "fork",
     ("PUT", f"{_REPOSITORY}/name"): "rename_repository",

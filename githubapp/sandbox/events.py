@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from githubapp.sandbox import app_payloads, check_payloads, payloads, pull_payloads
 from githubapp.sandbox.pull_payloads import Diff
 from githubapp.sandbox.values import (
+    Account,
     App,
     CheckRun,
     CheckSuite,
@@ -106,6 +107,18 @@ def repository(world: World, repo: Repository, action: str, sender: str, changes
     """Tell of a repository that was renamed, archived, made private …"""
     body: Json = {"action": action} if changes is None else {"action": action, "changes": changes}
     publish(world, "repository", repo, sender, body)
+
+
+def member_removed(world: World, repo: Repository, account: Account) -> None:
+    """Tell of somebody who is no collaborator any more."""
+    body: Json = {"action": "removed", "member": payloads.user(world.state, account.login)}
+    publish(world, "member", repo, repo.owner, body)
+
+
+def sign_in_revoked(world: World, app: App, account: Account) -> None:
+    """Tell an App, which need not have subscribed, that a person took back that it acts for them."""
+    body: Json = {"action": "revoked", "sender": payloads.user(world.state, account.login)}
+    world.deliveries.post(app, "github_app_authorization", body, installation_id=None, repository_id=None)
 
 
 async def diff_of(world: World, pull: PullRequest) -> Diff:

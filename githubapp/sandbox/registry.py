@@ -248,6 +248,9 @@ def set_role(world: World, repository: Repository, account: Account, role: Role 
     """Make an account a collaborator, or none any more."""
     others = {login: kept for login, kept in repository.collaborators.items() if login != account.login.lower()}
     collaborators = others if role is None else {**others, account.login.lower(): role}
+    was_one = account.login.lower() in repository.collaborators
     repository = replace(repository, collaborators=collaborators)
     world.state.repositories[repository.id] = repository
+    if role is None and was_one:
+        events.member_removed(world, repository, account)
     return repository

@@ -71,8 +71,10 @@ async def get_ref(call: Call) -> Response:
 
 
 async def resolve(world: World, repository: Repository, ref: str) -> str | None:
-    """The commit that a person means: a sha, a branch, a tag, or a ref with or without `refs/`."""
+    """The commit that a person means: a sha, a branch, a tag, a ref with or without `refs/`, or HEAD."""
     candidates = [ref] if is_sha(ref) else []
+    if ref == "HEAD":
+        candidates.append(f"refs/heads/{repository.default_branch}")
     if is_branch(ref):
         candidates += [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/{ref.removeprefix('refs/')}"]
     if _ABBREVIATED_SHA.fullmatch(ref):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from githubapp.sandbox import installations, registry
+from githubapp.sandbox import events, installations, registry
 from githubapp.sandbox.access import Refusal
 from githubapp.sandbox.deliveries import Deliveries
 from githubapp.sandbox.faults import DeliveryFault, Fault, Faults, RequestFault
@@ -166,6 +166,14 @@ class Sandbox(PullRequestSurface, CheckSurface, DeploymentSurface, ActionsSurfac
     async def set_role(self, full_name: str, *, login: str, role: Role | None) -> Repository:
         """Make somebody a collaborator, or (None) nobody any more."""
         return registry.set_role(self.world, self.world.repository(full_name), self.world.account(login), role)
+
+    async def revoke_sign_in(self, app_id: int, *, login: str) -> None:
+        """Take back, as a person, that an App acts for them: their tokens end."""
+        app, person = self._app(app_id), self.world.account(login)
+        tokens = self.world.state.user_tokens
+        for token in [one for one in tokens.values() if one.app_id == app.id and one.login == person.login]:
+            del tokens[token.value]
+        events.sign_in_revoked(self.world, app, person)
 
     # Installations
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from githubapp.events import (
+    URGENT_EVENTS,
+    AccessLook,
     Button,
     Command,
     Hint,
@@ -17,6 +19,7 @@ from githubapp.events import (
     Look,
     Refusal,
     RepositoryLook,
+    SignInRevoked,
     hint_of,
     kept,
 )
@@ -203,7 +206,7 @@ NO_BRANCH = "only branches are built, no tags or other refs"
         ("check_run", payloads.check("check_run", "completed"), "check_run.completed is not acted on"),
         ("installation", {"action": "suspended"}, "installation.suspended is not acted on"),
         ("repository", {"action": "created"}, "repository.created is not acted on"),
-        ("member", {"action": "added"}, "what somebody may do is asked of GitHub whenever it counts"),
+        ("member", {"action": "added"}, "member.added is not acted on"),
         ("ping", {"zen": "Design for failure.", "hook_id": 1}, "ping is not acted on"),
         ("some_event_of_tomorrow", {"action": {"not": "text"}}, "some_event_of_tomorrow is not acted on"),
     ],
@@ -288,3 +291,23 @@ def test_no_payload_leads_to_anything_but_a_hint_or_a_refusal(event: tuple[str, 
     assert json.loads(json.dumps(stored)) == kept(stored) == stored
     with contextlib.suppress(Refusal):
         assert isinstance(hint_of(name, stored, APP_ID), Hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "expected"),
+    [
+        (
+            "member",
+            payloads.of_repository("removed", member={"login": "bob"}),
+            AccessLook(payloads.REPOSITORY_ID, None),
+        ),
+        ("member", payloads.of_repository("edited"), AccessLook(payloads.REPOSITORY_ID, None)),
+        ("membership", {"action": "removed", "organization": {"login": "jupyter"}}, AccessLook(None, "jupyter")),
+        ("organization", {"action": "member_removed", "organization": {"login": "j"}}, AccessLook(None, "j")),
+        ("team", {"action": "removed_from_repository", "organization": {"login": "j"}}, AccessLook(None, "j")),
+        ("github_app_authorization", {"action": "revoked", "sender": {"login": "bob", "id": 7}}, SignInRevoked(7)),
+    ],
+)
+def test_what_may_take_away_a_right(name: str, payload: dict[str, Any], expected: Hint) -> None:
+    assert hint(name, payload) == expected
+    assert name in URGENT_EVENTS

@@ -11,7 +11,7 @@ from binder.lifecycle import BuildState, SessionState
 from binder.names import is_session_id, is_token
 from binder.store import Store
 from binder.store.tables import Build, Session, utc_now
-from proxy.claims import Launched, Quota, launch
+from proxy.claims import Launched, Launcher, Quota, launch
 from proxy.commits import Commit
 from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
 from proxy.waiting import Queue, Turn
@@ -23,7 +23,7 @@ pytestmark = EACH_STORE
 
 async def click(store: Store, commit: Commit, *, sessions_at_most: int = 5, per_repository: int = 9) -> Launched:
     """Click on a link once."""
-    return await launch(store, commit, quota=Quota(sessions_at_most, per_repository), now=utc_now())
+    return await launch(store, commit, Launcher(None, lambda: None), Quota(sessions_at_most, per_repository), utc_now())
 
 
 async def sessions_in(store: Store) -> list[Session]:
@@ -154,7 +154,7 @@ async def test_who_came_first_is_served_first(store: Store, commit: Commit) -> N
 
 async def outcome_of(store: Store, commit: Commit, turn: Turn) -> object:
     """Click in turn, where there are two places."""
-    return (await launch(store, commit, quota=Quota(2, 9), now=utc_now(), turn=turn)).outcome
+    return (await launch(store, commit, Launcher(None, lambda: None, turn), Quota(2, 9), utc_now())).outcome
 
 
 async def test_visitors_with_turns_get_a_session_each_as_far_as_there_are_places(store: Store, commit: Commit) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -18,6 +20,7 @@ from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
 from proxy.pages import routes
 from proxy.routes import RouteKeeper, stored_routes
+from tests.proxy.door import PRIVATE, Door, open_door
 from tests.proxy.fakes import FakeResolver
 from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session, session_of
 from tests.proxy.upstreams import application_on_socket, mirror
@@ -227,3 +230,37 @@ async def test_a_session_is_opened_by_an_address_with_its_token(browser: Browser
     await page.goto(f"/s/{session.id}/lab?token={session.token}")
     name = f"fetch('/s/{session.id}/api').then((answer) => answer.json()).then((seen) => seen.name)"
     assert await page.evaluate(name) == "one"
+
+
+async def test_who_may_read_a_private_repository_signs_in_and_a_stranger_finds_nothing(
+    browser: Browser, service: Service, tmp_path: Path
+) -> None:
+    async with open_door(service.context, tmp_path) as door, private_pages(service, door):
+        await add_preview(door.store, door.secret, "main")
+        waiting = await add_session(door.store, await add_build(door.store, door.secret), target=service.target)
+        link = f"/v2/gh/{PRIVATE}/main?labpath=a.ipynb"
+        pages = {login: await page_of(browser, service) for login in ("eve", "ada")}
+        for login, page in pages.items():
+            await page.goto(link)
+            await page.click("text=Sign in with GitHub")
+            await page.select_option("select[name=login]", login)
+            await page.click("button[value=yes]")
+            await page.wait_for_url("**/v2/**" if login == "eve" else "**/s/**")
+        assert "that you may see" in await pages["eve"].content()
+        ada = pages["ada"]
+        assert ada.url.endswith(f"/s/{waiting.id}/doc/tree/a.ipynb")
+        seen = await ada.content()
+        assert '"name": "one"' in seen
+        assert "binder-visitor" not in seen, "the session is not told who is signed in"
+        assert await ada.evaluate("document.cookie") == ""
+        assert waiting.token not in ada.url + await ada.title()
+        answer = await pages["eve"].goto(f"/s/{waiting.id}/")
+        assert answer
+        assert answer.status == 404
+
+
+@asynccontextmanager
+async def private_pages(service: Service, door: Door) -> AsyncIterator[None]:
+    """Have the service behind HAProxy answer as one that people sign in to."""
+    async with application_on_socket(Starlette(routes=routes(door.context)), service_socket(service.context.paths)):
+        yield
