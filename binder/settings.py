@@ -140,6 +140,14 @@ class Settings(BaseSettings):
     github_api_url: str = "https://api.github.com"
     """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
 
+    gitlab_url: str = "https://gitlab.com"
+    """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""
+
+    git_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts, with ports where these are not the usual ones, of which links of the form `/v2/git/…` open repositories,
+    separated by commas. These may be without TLS, and in networks of yours. Empty: all with public addresses and TLS.
+    `none`: no host."""
+
     github_app_id: int | None = None
     """The App's id. None: that of the App that `binder setup` set up. Where there is none either, the service does not
     talk to GitHub: links open, deliveries are refused."""
@@ -168,7 +176,7 @@ class Settings(BaseSettings):
         # Children run in folders of their own.
         return value.expanduser().absolute()
 
-    @field_validator("url", "github_url", "github_api_url")
+    @field_validator("url", "github_url", "github_api_url", "gitlab_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
@@ -194,6 +202,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("git_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
+
+    @property
+    def gists_url(self) -> str:
+        """Where GitHub's gists are."""
+        is_public = self.github_url == "https://github.com"
+        return "https://gist.github.com" if is_public else f"{self.github_url}/gist"
 
     @property
     def github_host(self) -> str:

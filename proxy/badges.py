@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from binder.errors import VisitorFault
 from proxy.links import Link, parse_link
@@ -41,7 +42,7 @@ def link_of_form(form: Mapping[str, str], github_url: str) -> Link:
     kind = form.get("kind", "")
     if kind not in {"labpath", "filepath", "urlpath"}:
         kind = "labpath"
-    return parse_link("gh", f"{owner}/{name}/{ref}", {kind: path})
+    return parse_link("gh", quote(f"{owner}/{name}/{ref}"), {kind: path})
 
 
 def _repository_of(text: str, github_url: str) -> tuple[str, str, str, str]:

@@ -26,7 +26,7 @@ from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail
 from proxy.launch import BuildFailed, Busy, StartFailed
-from proxy.links import Link, parse_link
+from proxy.links import Link, link_of_request
 from proxy.visible import visible_build
 
 log = logger(__name__)
@@ -69,7 +69,7 @@ class BuildApi:
         if request.query_params.get("build_only"):
             return _refused("Building without launching is not to be had here: leave “build_only” out.")
         try:
-            link = parse_link(request.path_params["provider"], request.path_params["spec"], {})
+            link = link_of_request(request.scope["raw_path"], {})
             launching = _Launching(self._context, self._commits, link)
             return self._streams.answer(request, launching, headers=_FOR_ANYBODY)
         except BinderError as error:

@@ -20,6 +20,8 @@ from binder.store.queries import find_repository, is_own_commit
 from binder.store.tables import Repository
 from proxy.branches import branch_of, last_good_build
 from proxy.links import Link
+from proxy.providers import PROVIDERS, Place
+from proxy.providers.local import HOST as LOCAL
 
 _RESOLVE_SECONDS = 20.0
 _RESOLVES_AT_ONCE = 4
@@ -63,17 +65,18 @@ class CommitFinder:
 
         Raises: VisitorFault, where there is none that this visitor may see; WorldFault.
         """
+        place = PROVIDERS[link.provider].place(link.named, self._settings)
         async with self._store.read() as session:
-            known = await find_repository(session, host=self._host(link), owner=link.owner, name=link.name)
+            known = await _stored(session, place)
             # A private repository goes the same way as one that is not there, and takes as long.
             visible = None if known is None or known.private else known
             sha = await _stored_sha(session, visible, link.ref) if visible else None
             untrusted = visible is not None and await _may_be_forks(session, visible, link.ref)
-        if sha is None and link.provider == "gh":
-            sha = await self._ask(visible.clone_url if visible else self._clone_url(link), link.ref)
+        if sha is None and place.clone_url:
+            sha = await self._ask(visible.clone_url if visible else place.clone_url, link.ref)
         if sha is None or visible is not known:
             raise VisitorFault(_not_found(link))
-        return Commit(visible or await self._remember(link), sha, untrusted)
+        return Commit(visible or await self._remember(place), sha, untrusted or self._is_strange(place))
 
     async def _ask(self, clone_url: str, ref: str) -> str | None:
         if is_sha(ref):
@@ -97,22 +100,26 @@ class CommitFinder:
         except TimeoutError as error:
             raise WorldFault("The repository's server did not answer in time. Please try again.") from error
 
-    async def _remember(self, link: Link) -> Repository:
+    async def _remember(self, place: Place) -> Repository:
         async with self._store.write() as session:
-            host = self._host(link)
-            known = await find_repository(session, host=host, owner=link.owner, name=link.name)
+            known = await _stored(session, place)
             if known:
                 return known
-            row = Repository(host=host, owner=link.owner, name=link.name, clone_url=self._clone_url(link))
+            row = Repository(host=place.host, owner=place.owner, name=place.name, clone_url=place.clone_url)
             session.add(row)
             await session.flush()
             return row
 
-    def _host(self, link: Link) -> str:
-        return "local" if link.provider == "local" else self._settings.github_host
+    def _is_strange(self, place: Place) -> bool:
+        """Whether a repository is at a host of which nobody here knows more than its address.
 
-    def _clone_url(self, link: Link) -> str:
-        return f"{self._settings.github_url}/{link.full_name}.git"
+        Raises: VisitorFault, where nothing of such hosts is built.
+        """
+        if place.host in {self._settings.github_host, LOCAL}:
+            return False
+        if not self._settings.fork_builds_at_once:
+            raise VisitorFault("This service builds no repositories of other hosts than GitHub.")
+        return True
 
 
 @dataclass(frozen=True)
@@ -162,9 +169,14 @@ async def _may_be_forks(session: AsyncSession, repository: Repository, ref: str)
     return not await is_own_commit(session, repository_id=repository.id, sha=ref)
 
 
+async def _stored(session: AsyncSession, place: Place) -> Repository | None:
+    return await find_repository(session, host=place.host, owner=place.owner, name=place.name, is_exact=place.is_exact)
+
+
 def _not_found(link: Link) -> str:
-    place = "on this machine" if link.provider == "local" else "on GitHub"
+    place = PROVIDERS[link.provider].on_it
+    more = "" if link.provider != "git" else " Some servers want “.git” at the end of the address."
     return (
         f"There is no public repository {link.full_name} {place}, or it has no branch, tag or commit {link.ref!r}. "
-        "Please check the spelling."
+        f"Please check the spelling.{more}"
     )

@@ -17,7 +17,7 @@ from proxy.claims import Launched, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, StartFailed, Wait
-from proxy.links import Link, legacy_address, parse_link, session_address
+from proxy.links import Link, legacy_address, link_of_request, session_address
 from proxy.progress import progress_of
 
 log = logger(__name__)
@@ -45,7 +45,7 @@ class LaunchPages:
 
     async def open(self, request: Request) -> Response:
         """Open a session for a click, or say why there is none yet."""
-        link = parse_link(request.path_params["provider"], request.path_params["spec"], request.query_params)
+        link = link_of_request(request.scope["raw_path"], request.query_params)
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         commit = await self._commits.find(link)

@@ -119,7 +119,7 @@ async def _start(
     haproxy = await stack.enter_async_context(run_haproxy(settings, paths, lambda: stored_routes(store)))
     keeper = RouteKeeper(store, haproxy.runtime)
     set_up = SetUp(settings, paths, github.begin_with)
-    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git), set_up)
+    context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, PublicRefs(builder.git, settings), set_up)
     app = Starlette(routes=[github.route(), *routes(context)])
     await stack.enter_async_context(serving(app, service_socket(paths)))
     limits = BuildLimits(
@@ -131,7 +131,7 @@ async def _start(
     builds = BuildWorker(
         store,
         builder.pipeline,
-        RepositorySources(github),
+        RepositorySources(github, settings),
         builder.buildah,
         builder.account,
         at_once=settings.builds_at_once,
