@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount
 
 from binder.errors import BinderError, OperatorFault, VisitorFault
 from binder.log import logger
+from proxy.about_service import AboutService
 from proxy.answers import SafeHeaders, fault_page, status_of
 from proxy.build_api import BuildApi
 from proxy.build_pages import BuildPages
@@ -43,6 +44,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
     pages: list[_Pages] = [
         FrontPages(context),
+        AboutService(context),
         BuildApi(context),
         LaunchPages(context),
         LaunchEvents(context),

@@ -20,6 +20,8 @@ class Gists:
     on_it = "among GitHub's gists"
     label = "Gist ID (username/gistId) or URL"
     placeholder = "USER/ID"
+    pattern = "[^/]+/[^/]+(/[^/]+)?"
+    detects = "^(https?://gist.github.com/)(?<repo>.*[^/])/?$"
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return user and id, and what follows them."""

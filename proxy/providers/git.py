@@ -29,6 +29,8 @@ class Git:
     on_it = "there"
     label = "Arbitrary git repository URL"
     placeholder = "https://git.example.org/repository"
+    pattern = "[^/]+/.+"
+    detects = ""
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return the repository of an address, and what follows it."""

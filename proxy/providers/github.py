@@ -16,6 +16,8 @@ class GitHub:
     on_it = "on GitHub"
     label = "GitHub repository name or URL"
     placeholder = "OWNER/REPOSITORY"
+    pattern = "[^/]+/[^/]+/.+"
+    detects = "^(https?://github.com/)(?<repo>.*[^/])/?$"
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return owner and name, and what follows them."""

@@ -20,6 +20,8 @@ class GitLab:
     on_it = "on GitLab"
     label = "GitLab repository name or URL"
     placeholder = "NAMESPACE/PROJECT"
+    pattern = "[^/]+/.+"
+    detects = "^(https?://gitlab.com/)(?<repo>.*[^/])/?$"
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return namespace and project, and what follows them; where no slash is encoded, the first two parts."""

@@ -60,6 +60,14 @@ class Provider(Protocol):
     def placeholder(self) -> str:
         """What such a form may show as an example."""
 
+    @property
+    def pattern(self) -> str:
+        """What a specification, percent-encoded and with its ref, looks like: a regular expression of JavaScript's."""
+
+    @property
+    def detects(self) -> str:
+        """What an address of a page looks like that is such a repository, its group `repo` being what names it."""
+
     def split(self, spec: str) -> tuple[Named, str]:
         """Return the repository that a specification names, and the ref, empty where it names none.
 

@@ -15,6 +15,8 @@ class Local:
     on_it = "on this machine"
     label = "Name of a preview"
     placeholder = "preview/NAME"
+    pattern = "[^/]+/[^/]+/.+"
+    detects = ""
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return owner and name, and what follows them."""
