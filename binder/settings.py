@@ -164,6 +164,9 @@ class Settings(BaseSettings):
     """`receive`: GitHub delivers to `URL/webhooks/github`, and is asked to deliver again what failed. `pull`: the
     service fetches deliveries itself, every few seconds, so that GitHub need not reach it: behind a firewall."""
 
+    metrics_token: SecretStr = SecretStr("")
+    """What Prometheus sends as `Authorization: Bearer …` to get `/metrics`. Empty: nobody gets them."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are logged."""
 

@@ -24,6 +24,7 @@ from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
+from proxy.metrics import Metrics
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
 from proxy.why_pages import WhyPages
@@ -51,6 +52,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         BuildPages(context),
         LiveBadges(context),
         LogAnswers(context),
+        Metrics(context),
         SessionPages(context),
         SetUpPages(context),
         WhyPages(context),
