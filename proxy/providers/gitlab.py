@@ -27,7 +27,7 @@ class GitLab:
         """Return namespace and project, and what follows them; where no slash is encoded, the first two parts."""
         project, _, ref = spec.strip("/").partition("/")
         project = unquote(project).strip("/")
-        if "/" not in project:
+        if "/" not in project and "/" in ref:
             second, _, ref = ref.partition("/")
             project = f"{project}/{unquote(second)}"
         owner, _, name = project.removesuffix(".git").rpartition("/")
