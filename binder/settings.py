@@ -168,6 +168,14 @@ class Settings(BaseSettings):
     github_api_url: str = "https://api.github.com"
     """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
 
+    gitlab_url: str = "https://gitlab.com"
+    """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""
+
+    git_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    """Hosts, with ports where these are not the usual ones, of which links of the form `/v2/git/…` open repositories,
+    separated by commas. These may be without TLS, and in networks of yours. Empty: all with public addresses and TLS.
+    `none`: no host."""
+
     github_app_id: int | None = None
     """The App's id. None: that of the App that `binder setup` set up. Where there is none either, the service does not
     talk to GitHub: links open, deliveries are refused."""
@@ -199,6 +207,9 @@ class Settings(BaseSettings):
     """Builds and sessions that one address, or one visitor who is signed in, may start in an hour; a cold launch takes
     up to three. Where another proxy stands in front, all visitors have its address. 0: there is no such limit."""
 
+    metrics_token: SecretStr = SecretStr("")
+    """What Prometheus sends as `Authorization: Bearer …` to get `/metrics`. Empty: nobody gets them."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are logged."""
 
@@ -211,7 +222,7 @@ class Settings(BaseSettings):
         # Children run in folders of their own.
         return value.expanduser().absolute()
 
-    @field_validator("url", "github_url", "github_api_url")
+    @field_validator("url", "github_url", "github_api_url", "gitlab_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
@@ -264,6 +275,17 @@ class Settings(BaseSettings):
     def signs_in(self) -> bool:
         """Whether visitors can sign in with GitHub, so that private repositories may have previews."""
         return bool(self.github_client_id and self.github_client_secret.get_secret_value())
+
+    @field_validator("git_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
+
+    @property
+    def gists_url(self) -> str:
+        """Where GitHub's gists are."""
+        is_public = self.github_url == "https://github.com"
+        return "https://gist.github.com" if is_public else f"{self.github_url}/gist"
 
     @property
     def github_host(self) -> str:

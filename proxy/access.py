@@ -11,9 +11,10 @@ from starlette.requests import Request
 
 from binder.store import Store
 from binder.store.access import keep_grant, visitor_with
-from binder.store.queries import find_repository
 from binder.store.tables import Grant, Repository, utc_now
+from proxy.commits import stored_at
 from proxy.context import ProxyContext
+from proxy.providers import Place
 from proxy.viewers import ANYBODY, Viewer, decide
 
 _COOKIE = "binder-visitor"
@@ -55,17 +56,17 @@ class Access:
         answer = decide(repository, viewer, grant, utc_now())
         return answer == "yes" or (answer == "ask" and await self._ask(viewer, repository.full_name, repository))
 
-    async def repository(self, viewer: Viewer, *, host: str, owner: str, name: str) -> Repository | None:
-        """Return the repository of a name, None where there is none, or where the viewer may not know of it.
+    async def repository(self, viewer: Viewer, place: Place) -> Repository | None:
+        """Return the repository at a place, None where there is none, or where the viewer may not know of it.
 
         Raises: WorldFault, where GitHub does not answer.
         """
         async with self._store.read() as session:
-            known = await find_repository(session, host=host, owner=owner, name=name)
+            known = await stored_at(session, place)
         grant = await self._grant(viewer, known) if known else None
         answer = decide(known, viewer, grant, utc_now())
-        if answer == "ask" and host == self._host:
-            answer = "yes" if await self._ask(viewer, f"{owner}/{name}", known) else "no"
+        if answer == "ask" and place.host == self._host:
+            answer = "yes" if await self._ask(viewer, f"{place.owner}/{place.name}", known) else "no"
         return known if answer == "yes" else None
 
     async def _grant(self, viewer: Viewer, repository: Repository) -> Grant | None:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
 
 from binder.errors import VisitorFault
 from proxy.links import Link, parse_link
+
+_PAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "gist": ("https://gist.github.com/", "gist.github.com/"),
+    "gl": ("https://gitlab.com/", "gitlab.com/"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,31 @@ def badge_texts(link: Link, url: str) -> BadgeTexts:
 
 
 def link_of_form(form: Mapping[str, str], github_url: str) -> Link:
-    """Return the link that a filled-in form asks for: `repository`, `ref`, `path` and `kind`.
+    """Return the link that a filled-in form asks for: `provider`, `repository`, `ref`, `path` and `kind`.
 
-    A repository may be given as `owner/name`, or as the address of any of its pages that shows a branch or a file.
+    A repository may be given by its name or its address; on GitHub, of any of its pages that shows a branch or a file.
 
     Raises: VisitorFault, saying what is wrong.
     """
-    owner, name, ref, path = _repository_of(form.get("repository", ""), github_url)
+    provider = form.get("provider") or "gh"
+    if provider == "gh":
+        owner, name, ref, path = _repository_of(form.get("repository", ""), github_url)
+        spec = quote(f"{owner}/{name}")
+    else:
+        spec, ref, path = _spec_elsewhere(provider, form.get("repository", "").strip().strip("/")), "", ""
     ref = form.get("ref", "").strip() or ref or "HEAD"
     path = form.get("path", "").strip() or path
     kind = form.get("kind", "")
     if kind not in {"labpath", "filepath", "urlpath"}:
         kind = "labpath"
-    return parse_link("gh", f"{owner}/{name}/{ref}", {kind: path})
+    return parse_link(provider, f"{spec}/{quote(ref)}", {kind: path})
+
+
+def _spec_elsewhere(provider: str, text: str) -> str:
+    """Return what names a repository in a link to another provider than GitHub."""
+    for prefix in _PAGES.get(provider, ()):
+        text = text.removeprefix(prefix)
+    return quote(text) if provider == "gist" else quote(text, safe="")
 
 
 def _repository_of(text: str, github_url: str) -> tuple[str, str, str, str]:

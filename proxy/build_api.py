@@ -30,7 +30,7 @@ from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail
 from proxy.launch import BuildFailed, Busy, Full, StartFailed
 from proxy.launch_limits import launcher_keys
-from proxy.links import Link, parse_link
+from proxy.links import Link, link_of_request
 from proxy.origins import session_url
 from proxy.viewers import ANYBODY
 from proxy.visible import visible_build
@@ -77,7 +77,7 @@ class BuildApi:
         if request.query_params.get("build_only"):
             return _refused("Building without launching is not to be had here: leave “build_only” out.")
         try:
-            link = parse_link(request.path_params["provider"], request.path_params["spec"], {})
+            link = link_of_request(request.scope["raw_path"], {})
             launcher = self._launcher(request)
             launching = _Launching(self._context, self._access, self._commits, link, launcher)
             return self._streams.answer(request, launching, headers=_FOR_ANYBODY)

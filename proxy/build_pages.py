@@ -18,9 +18,10 @@ from proxy.answers import WHOSE_FAULT, new_nonce, page_headers, page_text
 from proxy.build_facts import facts_of, place_address
 from proxy.build_logs import Found, Page, pages_of, read_lines, search, size_of
 from proxy.context import ProxyContext
-from proxy.links import Link, parse_link
+from proxy.links import Link, link_to
 from proxy.log_sections import sections_of
 from proxy.progress import STATE_WORDS
+from proxy.providers import named_of, provider_of
 from proxy.visible import number_of, visible_build
 
 _LONGEST_QUERY = 200
@@ -109,8 +110,7 @@ def start_again(repository: Repository, sha: str, landing: str = "") -> Link:
 
     Raises: VisitorFault, where `landing` leads outside of a session.
     """
-    provider = "local" if repository.host == "local" else "gh"
-    return parse_link(provider, f"{repository.full_name}/{sha}", {"urlpath": landing})
+    return link_to(provider_of(repository).id, named_of(repository), sha, {"urlpath": landing})
 
 
 def _page_values(build: Build, path: Path, asked: _Asked, end: int) -> dict[str, object]:

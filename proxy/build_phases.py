@@ -13,6 +13,8 @@ from binder.lifecycle import BuildState
 from binder.store.tables import Build, Repository, Session
 from proxy.answers import WHOSE_FAULT, status_of
 from proxy.links import Link
+from proxy.providers import Place, provider_of
+from proxy.providers.interface import without_git
 
 Event = Mapping[str, Any]
 
@@ -50,15 +52,17 @@ def log_events(lines: Iterable[str]) -> list[Event]:
 
 def ready(link: Link, build: Build, repository: Repository, session: Session, address: str, url: str) -> Event:
     """Return where the session is (`address`), and what a client may say of it; `url` is the service's own address."""
-    repository_url = _address_of(repository)
+    provider = provider_of(repository)
+    place = Place(repository.host, repository.owner, repository.name, repository.clone_url)
     return {
         "phase": "ready",
         "message": f"The server runs at {address}\n",
         "url": address,
         "token": session.token,
         "image": session.image,
-        "repo_url": repository_url,
-        "binder_ref_url": f"{repository_url}/tree/{build.sha}" if repository_url else "",
+        # A folder of this machine is nobody's business.
+        "repo_url": without_git(repository.clone_url) if repository.clone_url.startswith("http") else "",
+        "binder_ref_url": provider.commit_page(place, build.sha),
         "binder_launch_host": f"{url}/",
         "binder_request": link.request,
         "binder_persistent_request": link.at(build.sha).request,
@@ -82,8 +86,3 @@ def build_failed(build: Build, url: str) -> Event:
     place = f" ({fault['file']}{line})" if fault.get("file") else ""
     message = f"{whose} {fault.get('message') or 'The build failed.'}{place} More: {url}/builds/{build.id}\n"
     return {"phase": "failed", "message": message}
-
-
-def _address_of(repository: Repository) -> str:
-    """Return where people find a repository; nothing for one of this machine, whose folder is nobody's business."""
-    return repository.clone_url.removesuffix(".git") if repository.clone_url.startswith("http") else ""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from binder.errors import WorldFault
+from binder.errors import VisitorFault, WorldFault
 from binder.names import is_sha
 from binder.settings import Settings
 from binder.store import Store
@@ -21,6 +21,8 @@ from binder.store.tables import Repository
 from proxy.branches import branch_of, last_good_build
 from proxy.faults import NotVisibleError
 from proxy.links import Link
+from proxy.providers import PROVIDERS, Place
+from proxy.providers.local import HOST as LOCAL
 from proxy.viewers import ANYBODY, Viewer
 
 _RESOLVE_SECONDS = 20.0
@@ -34,8 +36,8 @@ _OLD_DEFAULTS = frozenset({"master", "main"})
 class Visible(Protocol):
     """Says which repositories a viewer may see."""
 
-    async def repository(self, viewer: Viewer, *, host: str, owner: str, name: str) -> Repository | None:
-        """Return the repository of a name, None where there is none, or where the viewer may not know of it."""
+    async def repository(self, viewer: Viewer, place: Place) -> Repository | None:
+        """Return the repository at a place, None where there is none, or where the viewer may not know of it."""
 
 
 class PrivateRefs(Protocol):
@@ -83,18 +85,19 @@ class CommitFinder:
 
         Raises: NotVisibleError, where there is none that this viewer may see; WorldFault.
         """
+        place = PROVIDERS[link.provider].place(link.named, self._settings)
         # A private repository goes the same way as one that is not there, and takes as long.
-        visible = await self._access.repository(viewer, host=self._host(link), owner=link.owner, name=link.name)
+        visible = await self._access.repository(viewer, place)
         async with self._store.read() as session:
             sha = await _stored_sha(session, visible, link.ref) if visible else None
             untrusted = visible is not None and await _may_be_forks(session, visible, link.ref)
         if sha is None and visible and visible.private:
             sha = await self._ask_as(viewer, visible, link.ref)
-        elif sha is None and link.provider == "gh":
-            sha = await self._ask(visible.clone_url if visible else self._clone_url(link), link.ref)
+        elif sha is None and place.clone_url:
+            sha = await self._ask(visible.clone_url if visible else place.clone_url, link.ref)
         if sha is None:
             raise NotVisibleError(_not_found(link))
-        return Commit(visible or await self._remember(link), sha, untrusted)
+        return Commit(visible or await self._remember(link, place), sha, untrusted or self._is_strange(place))
 
     async def _ask_as(self, viewer: Viewer, repository: Repository, ref: str) -> str | None:
         """Ask as the viewer does, who may read it: nobody else's right is lent to a visitor."""
@@ -130,24 +133,28 @@ class CommitFinder:
         except TimeoutError as error:
             raise WorldFault("The repository's server did not answer in time. Please try again.") from error
 
-    async def _remember(self, link: Link) -> Repository:
+    async def _remember(self, link: Link, place: Place) -> Repository:
         async with self._store.write() as session:
-            host = self._host(link)
-            known = await find_repository(session, host=host, owner=link.owner, name=link.name)
+            known = await stored_at(session, place)
             if known and known.private:
                 raise NotVisibleError(_not_found(link))  # the server knows better, but we are to be told
             if known:
                 return known
-            row = Repository(host=host, owner=link.owner, name=link.name, clone_url=self._clone_url(link))
+            row = Repository(host=place.host, owner=place.owner, name=place.name, clone_url=place.clone_url)
             session.add(row)
             await session.flush()
             return row
 
-    def _host(self, link: Link) -> str:
-        return "local" if link.provider == "local" else self._settings.github_host
+    def _is_strange(self, place: Place) -> bool:
+        """Whether a repository is at a host of which nobody here knows more than its address.
 
-    def _clone_url(self, link: Link) -> str:
-        return f"{self._settings.github_url}/{link.full_name}.git"
+        Raises: VisitorFault, where nothing of such hosts is built.
+        """
+        if place.host in {self._settings.github_host, LOCAL}:
+            return False
+        if not self._settings.fork_builds_at_once:
+            raise VisitorFault("This service builds no repositories of other hosts than GitHub.")
+        return True
 
 
 @dataclass(frozen=True)
@@ -197,9 +204,15 @@ async def _may_be_forks(session: AsyncSession, repository: Repository, ref: str)
     return not await is_own_commit(session, repository_id=repository.id, sha=ref)
 
 
+async def stored_at(session: AsyncSession, place: Place) -> Repository | None:
+    """Return the row of the repository at a place, whoever may see it."""
+    return await find_repository(session, host=place.host, owner=place.owner, name=place.name, is_exact=place.is_exact)
+
+
 def _not_found(link: Link) -> str:
-    place = "on this machine" if link.provider == "local" else "on GitHub"
+    place = PROVIDERS[link.provider].on_it
+    more = "" if link.provider != "git" else " Some servers want “.git” at the end of the address."
     return (
         f"There is no repository {link.full_name} {place} that you may see, or it has no branch, tag or commit "
-        f"{link.ref!r}. Please check the spelling."
+        f"{link.ref!r}. Please check the spelling.{more}"
     )

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import BinderError, VisitorFault
 from binder.store.tables import Repository
+from proxy.about_service import offered_providers
 from proxy.answers import asset, html
 from proxy.badges import badge_texts, link_of_form
 from proxy.context import ProxyContext
@@ -38,7 +39,7 @@ class FrontPages:
 
     async def front(self, request: Request) -> Response:
         """Say what this is; make a link and badges of the form where it was sent."""
-        form = {name: request.query_params.get(name, "") for name in ("repository", "ref", "path", "kind")}
+        form = {name: request.query_params.get(name, "") for name in ("provider", "repository", "ref", "path", "kind")}
         texts, fault = None, None
         if "repository" in request.query_params:
             try:
@@ -46,7 +47,8 @@ class FrontPages:
                 texts = badge_texts(link, self._context.settings.url)
             except VisitorFault as error:
                 fault = error.message
-        return html("front.html", form=form, texts=texts, fault=fault)
+        providers = offered_providers(self._context.settings.git_hosts)
+        return html("front.html", form=form, texts=texts, fault=fault, providers=providers)
 
     async def badge(self, _: Request) -> Response:
         """Show the badge, on anybody's page."""

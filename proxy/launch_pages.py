@@ -21,7 +21,7 @@ from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
 from proxy.launch_limits import launcher_keys
-from proxy.links import Link, legacy_address, parse_link
+from proxy.links import Link, legacy_address, link_of_request
 from proxy.origins import lead_in
 from proxy.progress import progress_of
 from proxy.waiting import Turn, new_ticket
@@ -52,7 +52,7 @@ class LaunchPages:
 
     async def open(self, request: Request) -> Response:
         """Open a session for a click, or say why there is none yet."""
-        link = parse_link(request.path_params["provider"], request.path_params["spec"], request.query_params)
+        link = link_of_request(request.scope["raw_path"], request.query_params)
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         viewer = await self._access.viewer(request)

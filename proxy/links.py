@@ -1,7 +1,8 @@
 """The grammar of links: what `/v2/<provider>/<spec>?…` asks for, and where in a session it lands.
 
 Pure. Guarantee: whatever a query holds, `session_address` stays below the session's own path, also after a browser has
-normalized it. Whether the repository and the ref exist is `proxy.commits`' question.
+normalized it. What a specification means is its provider's (`proxy.providers`); whether the repository and the ref
+exist is `proxy.commits`' question.
 """
 
 from collections.abc import Mapping
@@ -10,9 +11,9 @@ from typing import Final, Literal
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from binder.errors import VisitorFault
-from binder.names import is_ref, is_repository
+from binder.names import is_ref
+from proxy.providers import FORM, PROVIDERS, Named, provider_called, shown
 
-Provider = Literal["gh", "local"]
 LandingKind = Literal["labpath", "filepath", "urlpath"]
 
 # In the order in which the first one that is given wins.
@@ -22,35 +23,22 @@ _LANDINGS: Final[tuple[tuple[LandingKind, str], ...]] = (
     ("urlpath", ""),
 )
 _LONGEST_LANDING = 2000
-_PROVIDERS: Final[Mapping[str, Provider]] = {"gh": "gh", "local": "local"}
-_NOT_YET: Final[Mapping[str, str]] = {
-    "gist": "GitHub's gists",
-    "gl": "GitLab",
-    "git": "other git servers",
-    "zenodo": "Zenodo",
-    "figshare": "Figshare",
-    "dataverse": "Dataverse",
-    "hydroshare": "HydroShare",
-    "ckan": "CKAN",
-}
-_FORM = "A link looks like /v2/gh/OWNER/REPOSITORY/REF."
 
 
 @dataclass(frozen=True)
 class Link:
     """What a link asks for. `landing` is where in the session it goes: a relative address, ready for a URL."""
 
-    provider: Provider
-    owner: str
-    name: str
+    provider: str
+    named: Named
     ref: str = "HEAD"
     asked: tuple[LandingKind, str] | None = None
     landing: str = ""
 
     @property
     def full_name(self) -> str:
-        """`owner/name`."""
-        return f"{self.owner}/{self.name}"
+        """What people call the repository: `owner/name`."""
+        return self.named.full_name
 
     @property
     def address(self) -> str:
@@ -61,7 +49,7 @@ class Link:
     @property
     def request(self) -> str:
         """What is to be opened, whatever is shown of it then: `v2/gh/OWNER/NAME/REF`."""
-        return f"v2/{self.provider}/{quote(f'{self.owner}/{self.name}/{self.ref}')}"
+        return f"v2/{self.provider}/{PROVIDERS[self.provider].spec_of(self.named)}/{quote(self.ref)}"
 
     def at(self, sha: str) -> "Link":
         """Return the link to one commit of the same repository."""
@@ -69,23 +57,35 @@ class Link:
 
 
 def parse_link(provider: str, spec: str, query: Mapping[str, str]) -> Link:
-    """Return what a link asks for; `spec` is what follows the provider, percent-decoded.
+    """Return what a link asks for; `spec` is what follows the provider, percent-encoded as it stands there.
 
     Raises: VisitorFault, saying what is wrong with it.
     """
-    known = _PROVIDERS.get(provider)
-    if known is None:
-        raise VisitorFault(_unknown_provider(provider))
-    parts = spec.strip("/").split("/", 2)
-    if len(parts) < 2:
-        raise VisitorFault(f"This link names no repository. {_FORM}")
-    owner, name, ref = parts[0], parts[1], parts[2] if len(parts) > 2 else "HEAD"
-    if not is_repository(owner, name):
-        raise VisitorFault(f"No repository can be called {_shown(owner)}/{_shown(name)}. {_FORM}")
+    known = provider_called(provider)
+    named, ref = known.split(spec)
+    return link_to(known.id, named, ref, query)
+
+
+def link_to(provider: str, named: Named, ref: str, query: Mapping[str, str]) -> Link:
+    """Return a link to a repository, at a ref (the default branch where it is empty) and to a place in its session.
+
+    Raises: VisitorFault, where no ref is called so, or the place is outside of a session.
+    """
+    ref = ref.strip("/") or "HEAD"
     if not is_ref(ref):
-        raise VisitorFault(f"No branch, tag or commit can be called {_shown(ref)}. {_FORM}")
+        raise VisitorFault(f"No branch, tag or commit can be called {shown(ref)}. {FORM}")
     asked = asked_landing(query)
-    return Link(known, owner, name, ref, asked, landing_of(*asked) if asked else "")
+    return Link(provider, named, ref, asked, landing_of(*asked) if asked else "")
+
+
+def link_of_request(request_path: bytes, query: Mapping[str, str]) -> Link:
+    """Return what the address of a request asks for: `/v2/<provider>/<spec>`, percent-encoded as the visitor sent it.
+
+    An encoded slash belongs to a name, and is no other slash: so the path must not be one that was decoded.
+    Raises: VisitorFault, saying what is wrong with it.
+    """
+    _, _, provider, spec = (*request_path.decode(errors="replace").split("/", 3), "", "", "")[:4]
+    return parse_link(provider, spec, query)
 
 
 def asked_landing(query: Mapping[str, str]) -> tuple[LandingKind, str] | None:
@@ -122,7 +122,7 @@ def session_address(session_id: str, landing: str = "") -> str:
 
 def legacy_address(owner: str, name: str, path: str) -> str:
     """Return today's link for one of the form `/repo/<owner>/<name>[/path]`."""
-    link = parse_link("gh", f"{owner}/{name}/master", {"urlpath": path.strip("/")})
+    link = parse_link("gh", quote(f"{owner}/{name}/master"), {"urlpath": path.strip("/")})
     return link.address
 
 
@@ -141,16 +141,3 @@ def _segments(kind: LandingKind, path: str) -> list[str]:
 def _refuse_controls(kind: LandingKind, text: str) -> None:
     if any(character < " " or character == "\x7f" for character in text):
         raise VisitorFault(f"The link's {kind} holds characters that no path has.")
-
-
-def _unknown_provider(provider: str) -> str:
-    name = _NOT_YET.get(provider)
-    first = (
-        f"Links to {name} ({provider}) are not supported yet." if name else f"There is no provider {_shown(provider)}."
-    )
-    return f"{first} Supported are gh (GitHub) and local (built on this machine). {_FORM}"
-
-
-def _shown(text: str) -> str:
-    """Return what a message may repeat of a visitor's words."""
-    return repr(text[:60])

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount
 
 from binder.errors import BinderError, OperatorFault, VisitorFault
 from binder.log import logger
+from proxy.about_service import AboutService
 from proxy.access import Access
 from proxy.answers import SafeHeaders, fault_page, status_of
 from proxy.build_api import BuildApi
@@ -25,6 +26,7 @@ from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
+from proxy.metrics import Metrics
 from proxy.same_origin import OwnPagesOnly
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
@@ -48,12 +50,14 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
     pages: list[_Pages] = [
         FrontPages(context),
+        AboutService(context),
         BuildApi(context),
         LaunchPages(context),
         LaunchEvents(context),
         BuildPages(context),
         LiveBadges(context),
         LogAnswers(context),
+        Metrics(context),
         SessionPages(context),
         SetUpPages(context),
         SignInPages(context),

@@ -14,6 +14,7 @@ from proxy.answers import html
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
 from proxy.faults import NotVisibleError
+from proxy.providers import Place
 from proxy.viewers import Viewer
 
 
@@ -58,7 +59,7 @@ class WhyPages:
         host, prefix = self._hosts.get(provider), prefix_of(sha)
         repository, found = None, []
         if host and is_repository(owner, name):
-            repository = await self._access.repository(viewer, host=host, owner=owner, name=name)
+            repository = await self._access.repository(viewer, Place(host, owner, name, clone_url=""))
         if repository and prefix:
             async with self._context.store.read() as session:
                 found = list(await find_commits(session, prefix, [repository.id]))

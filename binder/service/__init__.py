@@ -123,7 +123,7 @@ async def _start(
     haproxy = await stack.enter_async_context(run_haproxy(settings, paths, lambda: stored_routes(store)))
     keeper = RouteKeeper(store, haproxy.runtime)
     set_up = SetUp(settings, paths, github.begin_with)
-    refs = PublicRefs(builder.git)
+    refs = PublicRefs(builder.git, settings)
     context = ProxyContext(store, settings, paths, haproxy.runtime, keeper, refs, set_up, github.visitors)
     app = Starlette(routes=[github.route(), *routes(context)])
     await stack.enter_async_context(serving(app, service_socket(paths)))
@@ -136,7 +136,7 @@ async def _start(
     builds = BuildWorker(
         store,
         builder.pipeline,
-        RepositorySources(github),
+        RepositorySources(github, settings),
         builder.buildah,
         builder.account,
         at_once=settings.builds_at_once,

@@ -1,9 +1,15 @@
-"""Where repositories are fetched from, and by which right: the one place where git meets GitHub's tokens."""
+"""Where repositories are fetched from, and by which right: the one place where git meets GitHub's tokens.
 
+An address of a host that no setting names was given by a visitor: git is sent there only if it is public.
+"""
+
+from dataclasses import replace
 from typing import Protocol
 
 from binder.errors import VisitorFault
+from binder.settings import Settings
 from binder.store.tables import Repository
+from build.commits.addresses import public_addresses
 from build.commits.git import Git, Source
 
 
@@ -17,29 +23,47 @@ class Credentials(Protocol):
 class RepositorySources:
     """The sources of the repositories in the store; without credentials, only public ones can be fetched."""
 
-    def __init__(self, credentials: Credentials | None) -> None:
+    def __init__(self, credentials: Credentials | None, settings: Settings) -> None:
         self._credentials = credentials
+        self._settings = settings
 
     async def source_of(self, repository: Repository) -> Source:
-        """Return where a repository is fetched from."""
+        """Return where a repository is fetched from.
+
+        Raises: VisitorFault, where it is at a host to which nobody is sent.
+        """
         if repository.clone_url.startswith("file://"):
             # Only `binder preview` writes such an address: no link and no delivery can.
             return Source(repository.clone_url, local=True)
         token = None
         if self._credentials and repository.installation_id is not None:
             token = await self._credentials.clone_credentials(repository)
-        return Source(repository.clone_url, token)
+        return await _checked(Source(repository.clone_url, token), self._settings)
 
 
 class PublicRefs:
     """Asks git servers for refs, with nobody's rights: what a link may name."""
 
-    def __init__(self, git: Git) -> None:
+    def __init__(self, git: Git, settings: Settings) -> None:
         self._git = git
+        self._settings = settings
 
     async def resolve(self, clone_url: str, ref: str) -> str | None:
-        """Return the sha of a ref, or None where there is no such ref or repository."""
+        """Return the sha of a ref, or None where there is no such ref or repository.
+
+        Raises: VisitorFault, where the address is of a host to which nobody is sent; WorldFault.
+        """
+        source = await _checked(Source(clone_url), self._settings)
         try:
-            return await self._git.resolve(Source(clone_url), ref)
+            return await self._git.resolve(source, ref)
         except VisitorFault:
             return None
+
+
+async def _checked(source: Source, settings: Settings) -> Source:
+    """Return a source as git may be sent there."""
+    host = source.origin.partition("://")[2]
+    known = (settings.github_url, settings.gists_url, settings.gitlab_url)
+    if host in settings.git_hosts or any(source.url.startswith(f"{url}/") for url in known):
+        return source
+    return replace(source, addresses=await public_addresses(source.url))

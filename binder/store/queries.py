@@ -14,9 +14,13 @@ ACTIVE_BUILDS = states_before_end(BuildState)
 LIVE_SESSIONS = states_before_end(SessionState)
 
 
-async def find_repository(session: AsyncSession, *, host: str, owner: str, name: str) -> Repository | None:
-    """Return the repository of that name, in whatever case it is written."""
+async def find_repository(
+    session: AsyncSession, *, host: str, owner: str, name: str, is_exact: bool = False
+) -> Repository | None:
+    """Return the repository of that name, in whatever case it is written, unless `is_exact`."""
     same = (func.lower(Repository.owner) == owner.lower(), func.lower(Repository.name) == name.lower())
+    if is_exact:
+        same = (Repository.owner == owner, Repository.name == name)
     return (await session.scalars(select(Repository).where(Repository.host == host, *same))).first()
 
 

@@ -109,8 +109,8 @@ class Repository(Row):
 
     @property
     def full_name(self) -> str:
-        """`owner/name`."""
-        return f"{self.owner}/{self.name}"
+        """`owner/name`; a git server may have a repository of no owner."""
+        return f"{self.owner}/{self.name}".lstrip("/")
 
 
 class Delivery(Row, Leased):

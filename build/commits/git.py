@@ -15,12 +15,14 @@ from binder.errors import BinderError, OperatorFault, WorldFault
 from binder.names import digest_of, is_ref
 from binder.paths import Paths
 from binder.process import Account, Command, OutputTooLongError, TimedOutError, capture, spawn
+from build.commits.addresses import public_addresses
 from build.commits.commit import Commit, Part, Run, runs_of
 from build.commits.content import ContentSink, Ownership, Tar, TarWriter
 from build.commits.lfs import (
     Pointer,
     attributes_in,
     fault_of_lfs,
+    fault_of_unknown_host,
     listing_of,
     may_be_pointer,
     place_of,
@@ -181,6 +183,8 @@ class Git:
 
     async def _fetch_submodule(self, root: Source, part: Part, submodule: Submodule) -> Mapping[str, Entry]:
         try:
+            if root.addresses:  # else a stranger's submodules could lead where the stranger may not
+                submodule = replace(submodule, source=await _at_public_host(submodule.source))
             return (await self._fetch_one(root, submodule.source, submodule.sha)).files
         except BinderError as error:
             raise fault_of_submodule(submodule, part.below, error) from error
@@ -204,6 +208,8 @@ class Git:
     async def _fetch_large(
         self, root: Source, run: Run, large: Mapping[str, Pointer], files: Mapping[str, Entry]
     ) -> None:
+        if run.part.source.addresses:  # Git LFS goes wherever the server says
+            raise fault_of_unknown_host(large)
         script = _script("fetch-large.sh", str(max(pointer.size for pointer in large.values()) + 2**20))
         listing = listing_of(files[path].object_id for path in large)
         output = bytearray()
@@ -264,6 +270,10 @@ class Git:
                     feeding.cancel()
         except TimeoutError as error:
             raise WorldFault(f"Reading the files of the commit took longer than {self._timeout:g} s.") from error
+
+
+async def _at_public_host(source: Source) -> Source:
+    return replace(source, addresses=await public_addresses(source.url))
 
 
 async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:

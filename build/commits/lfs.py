@@ -67,6 +67,16 @@ def place_of(pointer: Pointer) -> str:
     return f"{pointer.sha256[:2]}/{pointer.sha256[2:4]}/{pointer.sha256}"
 
 
+def fault_of_unknown_host(large: Mapping[str, Pointer]) -> RepositoryFault:
+    """Return the fault of files that are kept at a host of which nobody here knows more than its address."""
+    return RepositoryFault(
+        "Files of Git LFS are fetched from GitHub, GitLab and the hosts that the operator of this service lists. "
+        "Put the file into the repository itself, or ask the operator.",
+        file=min(large),
+        step="fetch",
+    )
+
+
 def fault_of_lfs(pointers: Mapping[str, Pointer], output: str) -> BinderError:
     """Return whose fault it is that git-lfs failed, by what it said; `pointers` are those that were asked for."""
     if "no space left" in output.lower():

@@ -59,14 +59,16 @@ _NO_REPOSITORY = ("not found", "could not read username", "does not appear to be
 class Source:
     """Where a repository is fetched from. `token` is None for a public one; `local` allows a folder of this machine.
 
-    What is not `trusted` is a commit of somebody's who may not write to the repository: a fork's, which GitHub keeps in
-    the repository that it is proposed to.
+    `addresses` are where git finds the host, and it goes nowhere else; empty where it may look that up itself, and
+    follow where the host sends it. What is not `trusted` is a commit of somebody's who may not write to the repository:
+    a fork's, which GitHub keeps in the repository that it is proposed to.
     """
 
     url: str
     token: str | None = None
     local: bool = False
     trusted: bool = True
+    addresses: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -84,6 +86,11 @@ def environment_for(source: Source, certificates: Path | None) -> dict[str, str]
     settings = {**_SETTINGS, "remote.origin.url": source.url}
     if source.local:
         settings["protocol.file.allow"] = "always"
+    if source.addresses:
+        parts = urlsplit(source.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        settings["http.curloptResolve"] = f"{parts.hostname}:{port}:{','.join(source.addresses)}"
+        settings["http.followRedirects"] = "false"
     if source.token:
         credentials = base64.b64encode(f"x-access-token:{source.token}".encode()).decode()
         settings[f"http.{source.origin}/.extraHeader"] = f"Authorization: Basic {credentials}"

@@ -33,6 +33,9 @@ async def test_a_repository_is_found_in_whatever_case_it_is_written(store: Store
         assert found
         assert found.id == repository.id
         assert await find_repository(session, host="github.example.org", owner="ada", name="notebooks") is None
+        exact: dict[str, Any] = {"host": "github.com", "is_exact": True}
+        assert await find_repository(session, owner="ada", name="notebooks", **exact) is None
+        assert await find_repository(session, owner="ada", name="Notebooks", **exact) is not None
 
 
 async def _want(store: Store, repository_id: int, **options: Any) -> Build:

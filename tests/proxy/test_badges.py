@@ -48,3 +48,25 @@ def test_texts_cannot_be_broken_out_of() -> None:
     for text in (texts.link, texts.markdown.removeprefix("[![Binder]("), texts.rst):
         assert not set(text) & set('"<>[')
     assert texts.html.count('"') == 6
+
+
+@pytest.mark.parametrize(
+    ("provider", "repository", "address"),
+    [
+        ("gl", "group/sub/project", "/v2/gl/group%2Fsub%2Fproject/main"),
+        ("gl", "https://gitlab.com/group/project/", "/v2/gl/group%2Fproject/main"),
+        ("gist", "https://gist.github.com/ada/0123ab", "/v2/gist/ada/0123ab/main"),
+        ("git", "https://git.example/a/b.git", "/v2/git/https%3A%2F%2Fgit.example%2Fa%2Fb.git/main"),
+    ],
+)
+def test_a_repository_elsewhere_is_given_by_name_or_address(provider: str, repository: str, address: str) -> None:
+    form = {"provider": provider, "repository": repository, "ref": "main"}
+    assert link_of_form(form, "https://github.com").address == address
+
+
+@pytest.mark.parametrize(
+    ("provider", "repository"), [("gl", "x"), ("git", "git.example"), ("nope", "a/b"), ("gist", "")]
+)
+def test_what_is_none_elsewhere_is_the_visitors_fault(provider: str, repository: str) -> None:
+    with pytest.raises(VisitorFault):
+        link_of_form({"provider": provider, "repository": repository}, "https://github.com")

@@ -9,6 +9,7 @@ from binder.lifecycle import BuildState
 from binder.store.tables import Build, Repository, Session
 from proxy.build_phases import build_failed, failed, log_events, phases_at, ready, said
 from proxy.links import Link
+from proxy.providers import Named
 from tests.proxy.rows import IMAGE, SHA
 
 URL = "https://binder.example"
@@ -53,7 +54,8 @@ def test_an_event_is_one_line_whatever_it_holds() -> None:
 def test_ready_says_where_and_what() -> None:
     repository = Repository(host="github.com", owner="ada", name="x", clone_url="https://github.com/ada/x.git")
     session = Session(id="sabcdefghijklmn2", token="t" * 43, image=IMAGE)
-    assert ready(Link("gh", "ada", "x", "main"), a_build(), repository, session, f"{URL}/s/{session.id}/", URL) == {
+    address = f"{URL}/s/{session.id}/"
+    assert ready(Link("gh", Named("ada", "x"), "main"), a_build(), repository, session, address, URL) == {
         "phase": "ready",
         "message": f"The server runs at {URL}/s/sabcdefghijklmn2/\n",
         "url": f"{URL}/s/sabcdefghijklmn2/",
@@ -70,7 +72,7 @@ def test_ready_says_where_and_what() -> None:
 def test_a_folder_of_this_machine_is_told_to_nobody() -> None:
     repository = Repository(host="local", owner="me", name="x", clone_url="file:///home/me/secret")
     session = Session(id="sabcdefghijklmn2", token="t" * 43, image=IMAGE)
-    event = ready(Link("local", "me", "x"), a_build(), repository, session, f"{URL}/s/{session.id}/", URL)
+    event = ready(Link("local", Named("me", "x")), a_build(), repository, session, f"{URL}/s/{session.id}/", URL)
     assert event["repo_url"] == event["binder_ref_url"] == ""
 
 

@@ -12,6 +12,7 @@ from proxy.access import Access
 from proxy.commits import CommitFinder
 from proxy.context import ProxyContext
 from proxy.links import Link
+from proxy.providers import Named
 from tests.proxy.fakes import FakeResolver
 from tests.proxy.rows import SHA, add_build, add_preview, add_repository
 
@@ -22,7 +23,7 @@ OTHER_SHA = "f" * 40
 
 def link(ref: str = "HEAD", *, provider: str = "gh") -> Link:
     """Return a link to ada/notebooks."""
-    return Link(provider, "ada", "notebooks", ref)  # type: ignore[arg-type]
+    return Link(provider, Named("ada", "notebooks"), ref)
 
 
 @pytest.fixture
@@ -41,6 +42,37 @@ async def repositories_in(store: Store) -> list[Repository]:
     """Return all repositories."""
     async with store.read() as session:
         return list((await session.scalars(select(Repository))).all())
+
+
+class TestOtherHosts:
+    URL = "https://git.example/Ada/x"
+    LINK = Link("git", Named("Ada", "x", "https://git.example"), "main")
+
+    async def test_they_are_rows_of_their_own_that_nobody_trusts(
+        self, store: Store, finder: CommitFinder, resolver: FakeResolver
+    ) -> None:
+        resolver.refs[self.URL, "main"] = SHA
+        commit = await finder.find(self.LINK)
+        assert (commit.sha, commit.untrusted) == (SHA, True)
+        assert (commit.repository.host, commit.repository.clone_url) == ("https://git.example", self.URL)
+        assert (await finder.find(self.LINK)).repository.id == commit.repository.id
+        resolver.refs[self.URL.lower(), "main"] = OTHER_SHA
+        other = await finder.find(Link("git", Named("ada", "x", "https://git.example"), "main"))
+        assert (other.sha, other.repository.id == commit.repository.id) == (OTHER_SHA, False)
+
+    async def test_what_is_private_on_github_is_so_by_its_address(self, store: Store, finder: CommitFinder) -> None:
+        await add_repository(store, private=True)
+        with pytest.raises(VisitorFault, match="that you may see"):
+            await finder.find(Link("git", Named("ada", "notebooks.git", GITHUB), SHA))
+
+    async def test_where_nothing_of_strangers_is_built_they_are_refused(
+        self, context: ProxyContext, resolver: FakeResolver
+    ) -> None:
+        resolver.refs[self.URL, "main"] = SHA
+        settings = context.settings.model_copy(update={"fork_builds_at_once": 0})
+        own = CommitFinder(context.store, resolver, settings, Access(context), context.sign_in)
+        with pytest.raises(VisitorFault, match="other hosts than GitHub"):
+            await own.find(self.LINK)
 
 
 class TestKnownRepositories:

@@ -1,14 +1,16 @@
 """The grammar of links, and that no query leads outside of a session."""
 
+import contextlib
 import re
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from binder.errors import VisitorFault
-from proxy.links import Link, landing_of, legacy_address, parse_link, session_address
+from proxy.links import Link, landing_of, legacy_address, link_of_request, parse_link, session_address
+from proxy.providers import PROVIDERS, Named
 
 SESSION = "sabcdefghijklmn2"
 KINDS = st.sampled_from(("labpath", "filepath", "urlpath"))
@@ -23,6 +25,35 @@ HOSTILE = st.lists(
     ),
     max_size=12,
 ).map("".join)
+
+PROVIDER_IDS = st.sampled_from(sorted(PROVIDERS))
+_PIECES = st.sampled_from(
+    [
+        *("ada", "x", "main", "a.b", "https:", "http:", "git.example", "127.0.0.1", "@", "[::1]", ":8080", "0123ab"),
+        *(
+            "/",
+            "//",
+            "%2F",
+            "%2f",
+            "%",
+            "%25",
+            "%252F",
+            "%00",
+            "%0A",
+            "%ff",
+            "..",
+            ".",
+            "?",
+            "#",
+            "é",
+            "\\",
+            " ",
+            ".git",
+        ),
+        *("https%3A%2F%2F", "refs", "HEAD", "%23", "%3F"),
+    ]
+)
+SPECS = st.one_of(st.lists(_PIECES, max_size=12).map("".join), st.text(max_size=60))
 
 
 def place_in_a_browser(address: str) -> str:
@@ -41,18 +72,18 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("spec", "expected"),
         [
-            ("ada/notebooks", Link("gh", "ada", "notebooks")),
-            ("ada/notebooks/", Link("gh", "ada", "notebooks")),
-            ("ada/notebooks/main", Link("gh", "ada", "notebooks", "main")),
-            ("ada/notebooks/feature/a/b", Link("gh", "ada", "notebooks", "feature/a/b")),
-            ("ada/a.b_c-d/v1.0", Link("gh", "ada", "a.b_c-d", "v1.0")),
+            ("ada/notebooks", Link("gh", Named("ada", "notebooks"))),
+            ("ada/notebooks/", Link("gh", Named("ada", "notebooks"))),
+            ("ada/notebooks/main", Link("gh", Named("ada", "notebooks"), "main")),
+            ("ada/notebooks/feature/a/b", Link("gh", Named("ada", "notebooks"), "feature/a/b")),
+            ("ada/a.b_c-d/v1.0", Link("gh", Named("ada", "a.b_c-d"), "v1.0")),
         ],
     )
     def test_a_repository_and_its_ref(self, spec: str, expected: Link) -> None:
         assert parse_link("gh", spec, {}) == expected
 
     def test_a_local_repository_has_the_same_form(self) -> None:
-        assert parse_link("local", "me/thing/main", {}) == Link("local", "me", "thing", "main")
+        assert parse_link("local", "me/thing/main", {}) == Link("local", Named("me", "thing"), "main")
 
     @pytest.mark.parametrize(
         ("query", "landing"),
@@ -83,7 +114,6 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("provider", "spec", "says"),
         [
-            ("gl", "a%2Fb/main", "GitLab .* not supported yet"),
             ("zenodo", "10.5281/zenodo.1", "Zenodo .* Supported are gh"),
             ("nope", "x", "no provider 'nope'"),
             ("gh", "", "names no repository"),
@@ -141,13 +171,30 @@ class TestProperties:
         # What Jupyter decodes stays below, too.
         assert ".." not in unquote(place).split("/")
 
-    @given(spec=st.text(max_size=60), query=st.dictionaries(KINDS, HOSTILE))
-    def test_any_link_parses_or_is_the_visitors_fault(self, spec: str, query: dict[str, str]) -> None:
+    @given(provider=PROVIDER_IDS, spec=SPECS, query=st.dictionaries(KINDS, HOSTILE))
+    @example(provider="git", spec="https%3A%2F%2Fgit.example%2Fa%2Fb.git/x%2Fy", query={})
+    @example(provider="gl", spec="a%2Fb%2Fc/main", query={"urlpath": "lab"})
+    @example(provider="gh", spec="a/b/%25", query={})
+    def test_any_link_leads_back_to_itself_or_is_the_visitors_fault(
+        self, provider: str, spec: str, query: dict[str, str]
+    ) -> None:
         try:
-            link = parse_link("gh", spec, query)
+            link = parse_link(provider, spec, query)
         except VisitorFault:
             return
-        assert link.owner in spec
+        assert link.address.isascii()
+        address = urlsplit(link.address)
+        again = link_of_request(address.path.encode(), dict(parse_qsl(address.query)))
+        assert (again, again.address) == (link, link.address)
+        assert place_in_a_browser(session_address(SESSION, link.landing)).startswith(f"/s/{SESSION}/")
+
+    @given(path=st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode(errors="replace"))))
+    @example(path=b"/v2")
+    @example(path=b"/v2%2Fgh/ada/x")
+    @example(path=b"/v2/git/http%3A%2F%2F%5B::1/x")
+    def test_any_path_of_a_request_parses_or_is_the_visitors_fault(self, path: bytes) -> None:
+        with contextlib.suppress(VisitorFault):
+            link_of_request(path, {})
 
     @given(
         ref=st.from_regex(r"\A[a-z0-9]{1,5}(/[a-z0-9+#é]{1,5}){0,3}\Z"),
@@ -158,12 +205,11 @@ class TestProperties:
     )
     def test_an_address_leads_back_to_its_link(self, ref: str, path: list[str], kind: str) -> None:
         try:
-            link = parse_link("gh", f"ada/x/{ref}", {kind: "/".join(path)})
+            link = parse_link("gh", quote(f"ada/x/{ref}"), {kind: "/".join(path)})
         except VisitorFault:
             return
         parts = urlsplit(link.address)
-        spec = unquote(parts.path).removeprefix("/v2/gh/")
-        assert parse_link("gh", spec, dict(parse_qsl(parts.query))) == link
+        assert link_of_request(parts.path.encode(), dict(parse_qsl(parts.query))) == link
 
 
 class TestLegacy:

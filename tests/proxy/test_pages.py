@@ -16,6 +16,37 @@ from tests.proxy.rows import SHA, add_build, add_preview, add_repository, add_se
 LINK = f"/v2/gh/ada/notebooks/{SHA}"
 
 
+class TestProviders:
+    """Slashes that are encoded stay what they are, from the address to the row."""
+
+    @pytest.mark.parametrize(
+        ("address", "clone_url"),
+        [
+            ("gl/group%2Fsub%2Fproject/feature/a", "https://gitlab.com/group/sub/project.git"),
+            ("git/https%3A%2F%2Fgit.example%2Fa%2Fb.git/feature%2Fa", "https://git.example/a/b.git"),
+            ("gist/ada/0123456789abcdef/feature/a", "https://gist.github.com/0123456789abcdef.git"),
+        ],
+    )
+    async def test_a_link_leads_to_a_build_and_back(
+        self,
+        visitor: httpx.AsyncClient,
+        context: ProxyContext,
+        resolver: FakeResolver,
+        address: str,
+        clone_url: str,
+    ) -> None:
+        resolver.refs[clone_url, "feature/a"] = SHA
+        page = await visitor.get(f"/v2/{address}")
+        assert page.status_code == 200
+        outline(page)
+        found = re.search(r'data-build="(\d+)"', page.text)
+        assert found
+        about = await visitor.get(f"/builds/{found[1]}")
+        outline(about)
+        assert f'href="/v2/{address.partition("/feature")[0]}/{SHA}"' in about.text
+        assert "/why/" not in about.text
+
+
 class TestLinks:
     async def test_a_standby_is_entered_with_a_cookie_and_no_token_in_the_address(
         self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
@@ -163,7 +194,7 @@ class TestLinks:
     @pytest.mark.parametrize(
         ("address", "says"),
         [
-            ("/v2/gl/a%2Fb/main", "GitLab (gl) are not supported yet"),
+            ("/v2/zenodo/10.5281/zenodo.1", "Zenodo (zenodo) are not supported yet"),
             ("/v2/gh/ada", "names no repository"),
             ("/v2/gh/ada/x?urlpath=//evil.example", "not another site"),
             ("/v2/gh/ada/x?labpath=../../etc", "leads outside"),

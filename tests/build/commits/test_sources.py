@@ -36,6 +36,14 @@ def test_certificates_are_the_hosts() -> None:
     assert "GIT_SSL_CAINFO" not in environment_for(HTTPS, None)
 
 
+def test_a_host_that_was_looked_at_is_not_looked_up_again() -> None:
+    pinned = Source("https://git.example/x", addresses=("93.184.216.34", "[2606:2800:220:1::1]"))
+    settings = _settings(environment_for(pinned, None))
+    assert settings["http.curloptResolve"] == "git.example:443:93.184.216.34,[2606:2800:220:1::1]"
+    assert settings["http.followRedirects"] == "false"
+    assert "http.curloptResolve" not in _settings(environment_for(HTTPS, None))
+
+
 @pytest.mark.parametrize(
     ("output", "fault", "message"),
     [
