@@ -203,7 +203,7 @@ class TestTheWholeWay:
         answer = await go(front, f"{origin}/s/{session.id}/doc/tree/a%20b.ipynb?token=x")
         assert (answer.status_code, answer.content) == (302, b"")
         page = await go(front, answer.headers["location"])
-        assert page.status_code == 404
+        assert page.status_code == 410
         assert "This session has ended" in page.text
         assert parse_qs(urlsplit(page.text.partition('class="button" href="')[2].partition('"')[0]).query) == {
             "urlpath": ["doc/tree/a b.ipynb"]

@@ -1,6 +1,7 @@
 """Signing in, as a browser does it, with GitHub beside it: who gets in, where they land, what goes wrong clearly."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -78,7 +79,7 @@ async def test_what_github_is_asked(door: Door) -> None:
 @pytest.mark.parametrize(("url", "is_secure"), [("http://127.0.0.1:8585", False), ("https://b.example.org", True)])
 async def test_what_the_cookies_are(context: ProxyContext, tmp_path: Path, url: str, is_secure: bool) -> None:
     settings = context.settings.model_copy(update={"url": url})
-    ours = ProxyContext(**{**vars(context), "settings": settings})
+    ours = replace(context, settings=settings)
     async with open_door(ours, tmp_path) as door:
         browser = door.browser()
         begun = await browser.get("/sign-in")
