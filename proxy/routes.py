@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import load_only
 
 from binder.errors import OperatorFault
 from binder.lifecycle import SessionState
@@ -68,17 +67,18 @@ class Difference:
 
 def route_of(session: Session) -> Route | None:
     """Return the way to an open session; None for one that is not open, or has no address to go to."""
-    if session.state is not SessionState.OPEN or not session.target or not _TARGET.match(session.target):
-        return None
-    if not (is_session_id(session.id) and is_token(session.token)):
-        return None
-    return Route(session.id, session.token, session.target)
+    return _route(session.id, session.token, session.target) if session.state is SessionState.OPEN else None
 
 
-def routes_wanted(sessions: Iterable[Session]) -> dict[str, str]:
-    """Return the table that there should be: key → target."""
-    routes = (route_of(session) for session in sessions)
+def routes_wanted(opened: Iterable[tuple[str, str, str | None]]) -> dict[str, str]:
+    """Return the table that there should be (key → target), of all open sessions' id, token and target."""
+    routes = (_route(*one) for one in opened)
     return {route.key: route.target for route in routes if route}
+
+
+def _route(session_id: str, token: str, target: str | None) -> Route | None:
+    is_whole = target and _TARGET.match(target) and is_session_id(session_id) and is_token(token)
+    return Route(session_id, token, target) if target and is_whole else None
 
 
 def difference(wanted: Mapping[str, str], observed: Mapping[str, str]) -> Difference:
@@ -101,10 +101,10 @@ def _is_later(at: datetime, known: datetime | None) -> bool:
 
 async def stored_routes(store: Store) -> dict[str, str]:
     """Return the table that the store asks for: key → target."""
-    is_open = select(Session).where(Session.state == SessionState.OPEN)
+    # Columns, not rows: it is asked at each change of the store.
+    opened = select(Session.id, Session.token, Session.target).where(Session.state == SessionState.OPEN)
     async with store.read() as session:
-        rows = await session.scalars(is_open.options(load_only(Session.token, Session.state, Session.target)))
-        return routes_wanted(rows.all())
+        return routes_wanted([(key, token, target) for key, token, target in await session.execute(opened)])
 
 
 class RouteKeeper:

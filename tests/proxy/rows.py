@@ -59,3 +59,8 @@ async def session_of(store: Store, session_id: str) -> Session:
     """Return a session as it is now."""
     async with store.read() as session:
         return await session.get_one(Session, session_id)
+
+
+def columns_of(*sessions: Session) -> list[tuple[str, str, str | None]]:
+    """Return what the table of routes is made of: id, token and target of each session."""
+    return [(session.id, session.token, session.target) for session in sessions]

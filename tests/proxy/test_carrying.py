@@ -25,7 +25,7 @@ from proxy.haproxy import run_haproxy
 from proxy.routes import RouteKeeper, routes_wanted, stored_routes
 from tests.proxy.conftest import free_port, made_folder, made_paths
 from tests.proxy.front import Proxy, proxy_in
-from tests.proxy.rows import add_build, add_repository, add_session
+from tests.proxy.rows import add_build, add_repository, add_session, columns_of
 from tests.proxy.upstreams import running
 
 pytestmark = pytest.mark.slow
@@ -78,12 +78,12 @@ class TestSeveralProxies:
             ):
                 tables = [first_proxy.runtime, second_proxy.runtime]
                 keepers = [RouteKeeper(store, table) for table in tables]
-                assert [await table.show_routes() for table in tables] == [routes_wanted([one])] * 2
+                assert [await table.show_routes() for table in tables] == [routes_wanted(columns_of(one))] * 2
                 two = await add_session(store, build, SessionState.OPEN)
                 async with store.write() as session:
                     advance_session(await session.get_one(Session, one.id), SessionState.ENDED, utc_now())
                 assert [await keeper.step() for keeper in keepers] == [True, True]
-                assert [await table.show_routes() for table in tables] == [routes_wanted([two])] * 2
+                assert [await table.show_routes() for table in tables] == [routes_wanted(columns_of(two))] * 2
                 assert [await keeper.step() for keeper in keepers] == [False, False]
 
     async def test_one_that_was_killed_is_back_with_its_table(self, proxy: Proxy, target: str) -> None:

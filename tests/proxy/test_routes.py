@@ -19,7 +19,7 @@ from proxy.haproxy import run_haproxy
 from proxy.routes import RouteKeeper, RouteTable, difference, route_of, routes_wanted, used_since
 from proxy.runtime import RuntimeApi
 from tests.proxy.fakes import FakeRouteTable
-from tests.proxy.rows import add_build, add_repository, add_session, session_of
+from tests.proxy.rows import add_build, add_repository, add_session, columns_of, session_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TABLES = st.dictionaries(st.text("abc", min_size=1, max_size=2), st.text("123", min_size=1, max_size=2))
@@ -33,14 +33,14 @@ def session_row(state: SessionState = SessionState.OPEN, target: str | None = "1
 class TestRoutesWanted:
     def test_each_open_session_has_one(self) -> None:
         one, two = session_row(), session_row()
-        assert routes_wanted([one, two]) == {
+        assert routes_wanted(columns_of(one, two)) == {
             f"{one.id}/{one.token}": "10.0.0.2:8888",
             f"{two.id}/{two.token}": "10.0.0.2:8888",
         }
 
     @pytest.mark.parametrize("state", sorted(set(SessionState) - {SessionState.OPEN}))
     def test_no_other_session_has(self, state: SessionState) -> None:
-        assert routes_wanted([session_row(state)]) == {}
+        assert route_of(session_row(state)) is None
 
     @pytest.mark.parametrize("target", ["10.0.0.2:8888", "[fd00::2]:8888", "[::ffff:10.0.0.2]:8888"])
     def test_pods_have_addresses_of_either_kind(self, target: str) -> None:
@@ -127,12 +127,12 @@ class TestAnyTable:
         await any_table.set_routes({"sforgotten/t": "10.0.0.1:1"})
         keeper = RouteKeeper(store, any_table)
         assert await keeper.step()
-        assert await any_table.show_routes() == routes_wanted([one, two])
+        assert await any_table.show_routes() == routes_wanted(columns_of(one, two))
         assert not await keeper.step()
         async with store.write() as session:
             advance_session(await session.get_one(Session, one.id), SessionState.ENDED, utc_now())
         assert await keeper.step()
-        assert await any_table.show_routes() == routes_wanted([two])
+        assert await any_table.show_routes() == routes_wanted(columns_of(two))
 
 
 @pytest.mark.slow
