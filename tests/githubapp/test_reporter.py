@@ -573,3 +573,18 @@ async def test_an_attempt_that_had_its_effect_is_not_repeated_once_all_is_owed_a
     await workshop.compare()
     await workshop.report()
     assert await states(workshop, sha) == ["pending", "success"]
+
+
+async def test_where_github_takes_no_more_statuses_the_rest_is_told_all_the_same(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("githubapp.sandbox.rest_repositories.MOST_STATUSES", 1)
+    sha = await pushed(workshop)
+    await workshop.report()
+    await workshop.finish(sha)
+    assert await states(workshop, sha) == ["pending"]
+    status = await report_of(workshop, "status")
+    assert not status.owed
+    assert "maximum number of statuses" in (status.reason or "")
+    check = await report_of(workshop, "check")
+    assert (check.owed, (check.sent or {})["conclusion"]) == (False, "success")
