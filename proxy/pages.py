@@ -27,6 +27,7 @@ from proxy.launch_pages import LaunchPages
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.metrics import Metrics
+from proxy.operator_pages import OperatorPages
 from proxy.same_origin import OwnPagesOnly
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
@@ -58,6 +59,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         LiveBadges(context),
         LogAnswers(context),
         Metrics(context),
+        OperatorPages(context),
         SessionPages(context),
         SetUpPages(context),
         SignInPages(context),
