@@ -15,7 +15,7 @@ from proxy.context import ProxyContext
 _SCRIPTS = ("build.js", "copy.js", "launch.js")
 _ASSETS = {"binder.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 # Every link of /v2/ starts something: it is for people to click on, not for crawlers to follow.
-_NOT_FOR_CRAWLERS = ("/v2/", "/repo/", "/s/", "/launch/", "/builds/", "/why/")
+_NOT_FOR_CRAWLERS = ("/v2/", "/repo/", "/s/", "/launch/", "/builds/", "/why/", "/operator", "/r/")
 _ROBOTS = "User-agent: *\n" + "".join(f"Disallow: {address}\n" for address in _NOT_FOR_CRAWLERS)
 
 

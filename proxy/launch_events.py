@@ -4,7 +4,7 @@ A browser that was cut off goes on where it was, by the log's offset that is eac
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Route
 
 from binder.store.tables import Build, Repository, utc_now
 from proxy.access import Access
+from proxy.build_history import past_of
 from proxy.build_logs import tail_offset
 from proxy.claims import image_of, supply
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail, asked_offset
 from proxy.launch_pages import TICKET
-from proxy.progress import Progress, progress_of
+from proxy.progress import Past, Progress, progress_of
 from proxy.visible import number_of, visible_build
 
 _FIRST_BYTES = 2**16
@@ -68,6 +69,7 @@ class _Launch:
         self._log = log
         self._ticket = ticket
         self._told: Progress | None = None
+        self._past: Sequence[Past] | None = None
 
     async def news(self) -> AsyncIterator[str]:
         progress = await self._look()
@@ -75,7 +77,7 @@ class _Launch:
             yield text
         if progress != self._told:
             self._told = progress
-            yield self._log.said("progress", {"steps": [asdict(step) for step in progress.steps]})
+            yield self._log.said("progress", _told_of(progress))
         if progress.end:
             self.is_over = True
             yield self._log.said("end", {"next": progress.end})
@@ -84,8 +86,10 @@ class _Launch:
         build, _ = await self._look_at_build()
         async with self._context.store.read() as session:
             ready, coming = await supply(session, build)
+            if self._past is None:
+                self._past = await past_of(session, build)
         ahead = self._ahead(image_of(build) or "")
-        return progress_of(build.state, has_standby=ready > ahead, is_coming=ready + coming > ahead)
+        return progress_of(build, self._past, utc_now(), has_standby=ready > ahead, is_coming=ready + coming > ahead)
 
     def _ahead(self, image: str) -> int:
         """Return how many of the sessions that are there or come belong to those who came before this visitor."""
@@ -94,3 +98,8 @@ class _Launch:
         now = utc_now()
         self._context.queue.see(self._ticket, now)
         return self._context.queue.ahead_of(self._ticket, image, now).of_image
+
+
+def _told_of(progress: Progress) -> dict[str, object]:
+    steps = [asdict(step) for step in progress.steps]
+    return {"steps": steps, "percent": progress.percent, "facts": progress.facts}

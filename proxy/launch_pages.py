@@ -16,6 +16,7 @@ from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
+from proxy.build_history import past_of
 from proxy.claims import Launched, Launcher, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
@@ -79,7 +80,7 @@ class LaunchPages:
             case Session() as session:
                 return await self._enter(link, session)
             case Wait():
-                return _waiting_page(link, commit, launched.build)
+                return await self._waiting_page(link, commit, launched.build)
             case BuildFailed():
                 return await self._failed_page(link, commit, launched.build)
             case StartFailed(reason):
@@ -112,6 +113,18 @@ class LaunchPages:
         log.info("session_opened", session=session.id, repository=link.full_name)
         return lead_in(session, link.landing, self._context.settings, utc_now())
 
+    async def _waiting_page(self, link: Link, commit: Commit, build: Build) -> Response:
+        async with self._context.store.read() as session:
+            past = await past_of(session, build)
+        return html(
+            "launch.html",
+            link=link,
+            commit=commit,
+            build=build,
+            progress=progress_of(build, past, utc_now(), has_standby=False, is_coming=True),
+            refresh_seconds=_REFRESH_SECONDS,
+        )
+
     @property
     def _is_secure(self) -> bool:
         return self._context.settings.url.startswith("https:")
@@ -143,14 +156,3 @@ class LaunchPages:
 def _only_looks(request: Request) -> bool:
     """Whether nobody clicked: a link's check, or a browser that fetches what might be clicked."""
     return request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", "")
-
-
-def _waiting_page(link: Link, commit: Commit, build: Build) -> Response:
-    return html(
-        "launch.html",
-        link=link,
-        commit=commit,
-        build=build,
-        progress=progress_of(build.state, has_standby=False, is_coming=True),
-        refresh_seconds=_REFRESH_SECONDS,
-    )

@@ -27,6 +27,8 @@ from proxy.launch_pages import LaunchPages
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.metrics import Metrics
+from proxy.operator_pages import OperatorPages
+from proxy.repository_pages import RepositoryPages
 from proxy.same_origin import OwnPagesOnly
 from proxy.session_pages import SessionPages
 from proxy.setup_pages import SetUpPages
@@ -58,6 +60,8 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         LiveBadges(context),
         LogAnswers(context),
         Metrics(context),
+        OperatorPages(context),
+        RepositoryPages(context),
         SessionPages(context),
         SetUpPages(context),
         SignInPages(context),

@@ -15,6 +15,13 @@ const showSteps = (steps) => {
   });
 };
 
+const showShare = ({ percent, facts }) => {
+  const share = document.getElementById("share");
+  share.hidden = percent === null;
+  share.value = percent ?? 0;
+  document.getElementById("facts").textContent = facts;
+};
+
 const showLines = (lines) => {
   document.getElementById("log-box").hidden = false;
   const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -34,7 +41,11 @@ const goOn = (next) => {
 };
 
 const events = new EventSource(`/launch/events?build=${launch.dataset.build}`);
-events.addEventListener("progress", (event) => showSteps(JSON.parse(event.data).steps));
+events.addEventListener("progress", (event) => {
+  const progress = JSON.parse(event.data);
+  showSteps(progress.steps);
+  showShare(progress);
+});
 events.addEventListener("log", (event) => showLines(JSON.parse(event.data).lines));
 events.addEventListener("end", (event) => {
   events.close();

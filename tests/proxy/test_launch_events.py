@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,8 +14,10 @@ from binder.store.tables import Build, Repository, utc_now
 from proxy import event_streams
 from proxy.context import ProxyContext
 from proxy.visible import number_of
-from tests.proxy.rows import IMAGE, add_build, add_repository, add_session
+from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session
 from tests.proxy.streaming import Event, advance, parsed_events
+
+LAYERS = [{"kind": kind, "key": "k", "reused": kind == "base"} for kind in ("base", "content")]
 
 
 @asynccontextmanager
@@ -26,6 +30,21 @@ async def events_of(
     async with client.stream("GET", "/launch/events", params=query, headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield parsed_events(answer.aiter_lines())
+
+
+async def add_measured(context: ProxyContext) -> tuple[Repository, Build]:
+    """Store a build that waits, in a repository where another took 50 s, and more that tell nothing of it."""
+    repository, now = await add_repository(context.store), utc_now()
+    began = now - timedelta(seconds=50)
+    result = {"image": IMAGE, "layers": LAYERS, "seconds": {"fetch": 10, "content": 30}}
+    await add_build(context.store, repository, sha="1" * 40, result=result, started_at=began, finished_at=now)
+    await add_build(context.store, repository, sha="2" * 40)
+    values: dict[str, Any] = {"sha": "3" * 40, "started_at": now, "finished_at": now}
+    await add_build(context.store, repository, result=result, untrusted=True, **values)
+    await add_build(context.store, repository, BuildState.FAILED, result=result, **values)
+    other = await add_repository(context.store, name="other")
+    await add_build(context.store, other, result=result, **values)
+    return repository, await add_build(context.store, repository, BuildState.QUEUED)
 
 
 async def test_a_page_learns_of_steps_log_and_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
@@ -47,6 +66,31 @@ async def test_a_page_learns_of_steps_log_and_end(streamer: httpx.AsyncClient, c
         await advance(context, build, BuildState.SUCCEEDED)
         rest = [event async for event in events]
         assert rest[-1] == ("end", {"next": "ready"}, 13)
+
+
+async def test_it_is_told_how_much_is_done_and_what_is_reused(
+    streamer: httpx.AsyncClient, context: ProxyContext
+) -> None:
+    repository, build = await add_measured(context)
+    page = await streamer.get(f"/v2/gh/{repository.full_name}/{SHA}")
+    assert '<progress id="share" class="share" max="100" value="0"' in page.text
+    assert '<p id="facts" class="clock known">Last time 50 s</p>' in page.text
+    async with asyncio.timeout(20), events_of(streamer, build) as events:
+        _, data, _ = await anext(events)
+        assert (data["percent"], data["facts"]) == (0, "Last time 50 s")
+        await advance(context, build, BuildState.FETCHING, BuildState.BUILDING)
+        async with context.store.write() as session:
+            (await session.get_one(Build, build.id)).result = {"layers": LAYERS}
+        told = [data async for name, data, _ in _until_layers(events)]
+    assert told[-1]["facts"] == "Last time 50 s; 1 of 2 layers re-used"
+    assert 20 <= told[-1]["percent"] <= 80
+
+
+async def _until_layers(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in events:
+        yield event
+        if "re-used" in event[1].get("facts", ""):
+            return
 
 
 async def test_one_that_was_cut_off_goes_on_where_it_was(streamer: httpx.AsyncClient, context: ProxyContext) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -96,6 +97,9 @@ async def test_a_waiting_page_follows_the_build_and_goes_on_by_itself(
 ) -> None:
     repository = await add_repository(service.store)
     await add_preview(service.store, repository, "main")
+    now, result = utc_now(), {"image": IMAGE, "seconds": {"fetch": 4, "content": 4}}
+    began = now - timedelta(seconds=10)
+    await add_build(service.store, repository, sha="1" * 40, result=result, started_at=began, finished_at=now)
     page = await page_of(browser, service, with_script=with_script)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -103,10 +107,12 @@ async def test_a_waiting_page_follows_the_build_and_goes_on_by_itself(
     await page.goto("/v2/gh/ada/notebooks/main?labpath=a%20b.ipynb")
     assert await page.title() == "Opening ada/notebooks · Binder"
     async with service.store.read() as session:
-        build = (await session.scalars(select(Build))).one()
+        build = (await session.scalars(select(Build).where(Build.sha == SHA))).one()
     service.context.paths.build_log(build.id).write_text("Resolved 14 packages\n")
     await service.advance(build, BuildState.FETCHING, BuildState.BUILDING)
     await page.wait_for_selector("li.now:has-text('Building the environment')")
+    assert await page.inner_text("#facts") == "Last time 10 s"
+    assert int(await page.get_attribute("#share", "value") or 0) >= 40
     if with_script:
         await page.wait_for_selector("#log:has-text('Resolved 14 packages')")
     await service.advance(build, BuildState.PUSHING, BuildState.CHECKING, BuildState.SUCCEEDED)
