@@ -85,6 +85,20 @@ class Client:
         except _UNREADABLE as error:
             raise RepositoryFault(f"The notebook server answers {method} {path} with something unknown.") from error
 
+    @asynccontextmanager
+    async def content(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the pieces of an answer of any length; each may take a few seconds.
+
+        Raises: WorldFault, where the server does not answer, or breaks off; RepositoryFault, where it has none.
+        """
+        try:
+            async with self._http.stream("GET", path) as answer:
+                if not answer.is_success:
+                    raise RepositoryFault(f"The notebook server answers with {answer.status_code}.")
+                yield answer.aiter_raw()
+        except httpx.HTTPError as error:
+            raise WorldFault("The notebook server does not answer.") from error
+
     async def is_up(self) -> bool:
         """Whether the server answers and lets us in."""
         with suppress(WorldFault, RepositoryFault):

@@ -1,4 +1,7 @@
-"""What a session's address answers where no route leads to it: it has ended, or it is another visitor's."""
+"""What the service answers at a session's address: what was changed in it, and where no route leads to it.
+
+It has ended then, or it is another visitor's.
+"""
 
 import secrets
 from urllib.parse import quote
@@ -14,6 +17,7 @@ from binder.store.tables import Build, Repository, Session, utc_now
 from proxy.access import Access
 from proxy.answers import html, redirect
 from proxy.build_pages import start_again
+from proxy.changes import Changes
 from proxy.context import ProxyContext
 from proxy.faults import NotVisibleError
 from proxy.links import Link, session_address
@@ -26,18 +30,27 @@ _NOT_PAGES = ("api/", "files/", "static/", "lab/api/", "login", "logout")
 
 
 class SessionPages:
-    """Answers for sessions that are not there."""
+    """Answers for sessions that are not there, and gives what was changed in those that are."""
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._access = Access(context)
+        self._changes = Changes()
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of sessions' addresses."""
         return [
+            Route("/s/{session}/binder/changes.zip", self.changes),
             Route("/s/{session}", self.missed, methods=_METHODS),
             Route("/s/{session}/{path:path}", self.missed, methods=_METHODS),
         ]
+
+    async def changes(self, request: Request) -> Response:
+        """Give the visitor whose session it is the files that were saved in it."""
+        found = await self._stored(request.path_params["session"])
+        if found and found[0].state is SessionState.OPEN and found[0].target and _is_let_through(request, found[0]):
+            return await self._changes.answer(found[0], found[0].target)
+        return await self.missed(request)
 
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
@@ -96,6 +109,12 @@ class SessionPages:
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
         return session, build, repository
+
+
+def _is_let_through(request: Request, session: Session) -> bool:
+    """Whether HAProxy found the session's token, which it passes on here wherever it found it."""
+    kind, _, held = request.headers.get("authorization", "").partition(" ")
+    return kind.lower() == "token" and secrets.compare_digest(held.encode(), session.token.encode())
 
 
 def _link_back(repository: Repository, sha: str, path: str) -> Link:

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -65,6 +67,32 @@ async def mirror(name: str) -> AsyncIterator[str]:
     async with running(uvicorn.Server(config)) as server:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def notebook_files(folder: Path, token: str) -> AsyncIterator[str]:
+    """Serve a folder as Jupyter's contents API and its `files/` do; give the address, `host:port`."""
+
+    def model(path: Path) -> dict[str, Any]:
+        facts = path.stat()
+        changed = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat().replace("+00:00", "Z")
+        kind, size = ("directory", None) if path.is_dir() else ("file", facts.st_size)
+        return {"name": path.name, "type": kind, "size": size, "last_modified": changed, "content": None}
+
+    async def answer(request: Request) -> Response:
+        path = folder / request.path_params["path"]
+        if request.headers.get("authorization") != f"token {token}":
+            return Response(status_code=403)
+        if not path.exists():
+            return Response(status_code=404)
+        if "/files/" in request.url.path:
+            return FileResponse(path)
+        return JSONResponse({**model(path), "content": [model(inside) for inside in sorted(path.iterdir())]})
+
+    paths = ("/s/{session}/api/contents/{path:path}", "/s/{session}/files/{path:path}")
+    application = Starlette(routes=[Route(path, answer) for path in paths])
+    async with running(uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning"))) as server:
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
 
 
 @asynccontextmanager
