@@ -20,6 +20,7 @@ from binder.settings import read_settings
 from binder.store import Store
 from binder.store.tables import Delivery
 from githubapp.events import (
+    AccessLook,
     Button,
     Command,
     Hint,
@@ -27,6 +28,7 @@ from githubapp.events import (
     InstallationLook,
     Look,
     RepositoryLook,
+    SignInRevoked,
     hint_of,
 )
 from githubapp.inbox import Inbox, webhook_route
@@ -55,6 +57,7 @@ ENTERPRISE_HEADERS = {"x-github-enterprise-host": "ghe.example.com", "x-github-e
 ACTED_ON: dict[str, type[Hint]] = {
     "check_run.rerequested": Button,
     "check_suite.rerequested": Button,
+    "github_app_authorization.revoked": SignInRevoked,
     "installation.created": InstallationLook,
     "installation.deleted": InstallationLook,
     "installation.new_permissions_accepted": InstallationLook,
@@ -62,6 +65,9 @@ ACTED_ON: dict[str, type[Hint]] = {
     "installation.unsuspend": InstallationLook,
     "installation_repositories.added": InstallationLook,
     "installation_repositories.removed": InstallationLook,
+    "member.edited": AccessLook,
+    "membership.removed": AccessLook,
+    "organization.member_removed": AccessLook,
     "pull_request.closed": Look,
     "pull_request.converted_to_draft": Look,
     "pull_request.labeled": Look,
@@ -77,6 +83,9 @@ ACTED_ON: dict[str, type[Hint]] = {
     "repository.publicized": RepositoryLook,
     "repository.renamed": RepositoryLook,
     "repository.transferred": RepositoryLook,
+    "team.deleted": AccessLook,
+    "team.removed_from_repository": AccessLook,
+    "team.edited": AccessLook,
 }
 IGNORED = """
 branch_protection_rule.created
@@ -124,7 +133,6 @@ discussion_comment.deleted
 discussion_comment.edited
 enterprise.anonymous_access_enabled
 fork
-github_app_authorization.revoked
 gollum
 issue_comment.created
 issue_comment.deleted
@@ -151,9 +159,7 @@ marketplace_purchase.cancelled
 marketplace_purchase.changed
 marketplace_purchase.purchased
 member.added
-member.edited
 membership.added
-membership.removed
 merge_group.checks_requested
 meta.deleted
 milestone.closed
@@ -163,7 +169,6 @@ org_block.blocked
 org_block.unblocked
 organization.member_added
 organization.member_invited
-organization.member_removed
 organization.renamed
 package.published
 page_build
@@ -219,9 +224,6 @@ star.deleted
 status
 team.added_to_repository
 team.created
-team.deleted
-team.edited
-team.removed_from_repository
 team_add
 user.created
 user.deleted
