@@ -26,6 +26,7 @@ _PEER_INTEGRITY = "sha512-5au4O12dEFFHWNm9Y7Exm06TYc1CnMOvvptPTU83Vw7Nz9j0jUqQQw
 _ROOT = Path(__file__).parents[2]
 # The programs themselves: what stands in .venv/bin starts them as children, whose processor time nobody would see.
 _TOOLS = Path(ROOT_DIR) / "bin"
+_NPM = Path(ROOT_DIR) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 _UPSTREAM = """\
 defaults
     mode http
@@ -144,7 +145,15 @@ async def _installed_peer() -> Path:
     if not (folder / "package-lock.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')
-        argv = [str(_TOOLS / "npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"]
+        argv = [
+            str(_TOOLS / "node"),
+            str(_NPM),
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--save-exact",
+        ]
         # The client's own settings say where packages come from.
         command = Command([*argv, f"{PEER}@{_PEER_VERSION}"], env=os.environ, cwd=folder)
         installed = await run(command, timeout_seconds=_INSTALL_SECONDS)
