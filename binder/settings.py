@@ -288,6 +288,11 @@ class Settings(BaseSettings):
         return "https://gist.github.com" if is_public else f"{self.github_url}/gist"
 
     @property
+    def is_secure(self) -> bool:
+        """Whether visitors reach this service by https."""
+        return self.url.startswith("https:")
+
+    @property
     def github_host(self) -> str:
         """The name under which the store knows GitHub's repositories and deliveries: `github.com`."""
         return urlsplit(self.github_url).hostname or ""

@@ -12,20 +12,13 @@ from starlette.requests import Request
 from binder.store import Store
 from binder.store.access import keep_grant, visitor_with
 from binder.store.tables import Grant, Repository, utc_now
+from proxy.answers import host_cookie
 from proxy.commits import stored_at
 from proxy.context import ProxyContext
 from proxy.providers import Place
 from proxy.viewers import ANYBODY, Viewer, decide
 
 _COOKIE = "binder-visitor"
-
-
-def cookie_name(name: str, url: str) -> str:
-    """Return the name under which a cookie is this host's alone, where the browser can see to that.
-
-    Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-__host-prefix
-    """
-    return f"__Host-{name}" if url.startswith("https:") else name
 
 
 class Access:
@@ -35,7 +28,7 @@ class Access:
         self._store: Store = context.store
         self._sign_in = context.sign_in
         self._host = context.settings.github_host
-        self.cookie = cookie_name(_COOKIE, context.settings.url)
+        self.cookie = host_cookie(_COOKIE, context.settings)
         """The name of the cookie that says who looks."""
 
     async def viewer(self, request: Request) -> Viewer:

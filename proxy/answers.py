@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from binder.errors import BinderError, OperatorFault, Party, RepositoryFault, VisitorFault, WorldFault
+from binder.settings import Settings
 from proxy.faults import TooManyError
 from templates import render
 
@@ -27,6 +28,8 @@ WHOSE_FAULT: Final[Mapping[Party, str]] = {
     "operator": "This service is at fault, not you.",
     "world": "Something outside of this service is at fault; it may work later.",
 }
+HOST_PREFIX: Final = "__Host-"
+"""A browser takes a cookie of such a name by https only, from the very host that it is for."""
 _TOO_MANY: Final = "That was a lot at once."
 _ON_EVERY_ANSWER: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,6 +38,14 @@ _ON_EVERY_ANSWER: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+def host_cookie(name: str, settings: Settings) -> str:
+    """Return the name under which a cookie is its host's alone, where the browser can see to that.
+
+    Source: https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#name-the-__host-prefix
+    """
+    return f"{HOST_PREFIX}{name}" if settings.is_secure else name
 
 
 def html(

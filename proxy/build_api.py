@@ -9,7 +9,6 @@ Source: https://binderhub.readthedocs.io/en/latest/api.html
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Final
 from urllib.parse import urljoin
 
@@ -19,24 +18,20 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
 from binder.lifecycle import BuildState
-from binder.log import logger
-from binder.store.tables import Build, Session, utc_now
-from proxy.access import Access
+from binder.store.tables import Build, Session
 from proxy.build_logs import size_of, tail_offset
 from proxy.build_phases import BUSY, IN_WORK, Event, build_failed, failed, log_events, phases_at, ready, said
-from proxy.claims import Launcher, Quota, launch
-from proxy.commits import Commit, CommitFinder
+from proxy.claims import Launcher
+from proxy.commits import Commit
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail
 from proxy.launch import BuildFailed, Busy, Full, StartFailed
-from proxy.launch_limits import launcher_keys
+from proxy.launches import Launches
 from proxy.links import Link, link_of_request
 from proxy.origins import session_url
 from proxy.viewers import ANYBODY
 from proxy.visible import visible_build
-from proxy.waiting import Turn, new_ticket
-
-log = logger(__name__)
+from proxy.waiting import new_ticket
 
 _LONGEST_SECONDS = 7200.0
 _LINGER_SECONDS = 60.0
@@ -55,8 +50,7 @@ class BuildApi:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
-        self._access = Access(context)
-        self._commits = CommitFinder(context.store, context.resolver, context.settings, self._access, context.sign_in)
+        self._launches = Launches(context)
         self._streams = EventStreams(context.store.changed, longest_seconds=_LONGEST_SECONDS + _LINGER_SECONDS)
 
     def routes(self) -> list[BaseRoute]:
@@ -78,26 +72,19 @@ class BuildApi:
             return _refused("Building without launching is not to be had here: leave “build_only” out.")
         try:
             link = link_of_request(request.scope["raw_path"], {})
-            launcher = self._launcher(request)
-            launching = _Launching(self._context, self._access, self._commits, link, launcher)
+            launcher = self._launches.launcher(request, ANYBODY, new_ticket())
+            launching = _Launching(self._context, self._launches, link, launcher)
             return self._streams.answer(request, launching, headers=_FOR_ANYBODY)
         except BinderError as error:
             return _one_event(failed(error))
-
-    def _launcher(self, request: Request) -> Launcher:
-        start = partial(self._context.limits.start, launcher_keys(request, ANYBODY), time.monotonic())
-        return Launcher(None, start, Turn(self._context.queue, new_ticket()))
 
 
 class _Launching:
     """What one client was told of a launch, and what is new to it."""
 
-    def __init__(
-        self, context: ProxyContext, access: Access, commits: CommitFinder, link: Link, launcher: Launcher
-    ) -> None:
+    def __init__(self, context: ProxyContext, launches: Launches, link: Link, launcher: Launcher) -> None:
         self._context = context
-        self._access = access
-        self._commits = commits
+        self._launches = launches
         self._link = link
         self._launcher = launcher
         self._deadline = time.monotonic() + _LONGEST_SECONDS
@@ -123,10 +110,8 @@ class _Launching:
     async def _look(self) -> AsyncIterator[Event]:
         if time.monotonic() > self._deadline:
             raise WorldFault("This took too long. Please ask again: what is built by now is not built anew.")
-        self._commit = self._commit or await self._commits.find(self._link)
-        settings = self._context.settings
-        quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
-        launched = await launch(self._context.store, self._commit, self._launcher, quota, utc_now())
+        self._commit = self._commit or await self._launches.commits.find(self._link)
+        launched = await self._launches.launch(self._commit, self._launcher)
         build = await self._visible(launched.build)
         async for event in self._log_of(build):
             yield event
@@ -148,7 +133,7 @@ class _Launching:
 
     async def _visible(self, build: Build) -> Build:
         """Return the build as it is now, if it may still be seen."""
-        return (await visible_build(self._context.store, self._access, ANYBODY, build.id))[0]
+        return (await visible_build(self._context.store, self._launches.access, ANYBODY, build.id))[0]
 
     async def _log_of(self, build: Build) -> AsyncIterator[Event]:
         if self._log is None or self._log[0] != build.id:
@@ -173,12 +158,7 @@ class _Launching:
 
     async def _enter(self, build: Build, session: Session) -> Event:
         assert self._commit  # noqa: S101 - what is launched was found
-        try:
-            await self._context.keeper.ensure_route(session)
-        except OperatorFault as error:
-            # The session is the client's already: the keeper makes the route as soon as it can.
-            log.warning("route_delayed", session=session.id, reason=error.message)
-        log.info("session_opened", session=session.id, repository=self._link.full_name)
+        await self._launches.open_way(session, self._link.full_name)
         self._ended_at = time.monotonic()
         settings = self._context.settings
         address = urljoin(f"{settings.url}/", session_url(settings, session.id))

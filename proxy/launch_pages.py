@@ -1,7 +1,5 @@
 """What a link answers: the session at once where a standby waits, otherwise a page that shows how far it is."""
 
-import time
-from functools import partial
 from typing import assert_never
 
 from starlette.requests import Request
@@ -9,25 +7,21 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import OperatorFault
-from binder.log import logger
 from binder.names import is_sha
 from binder.store.tables import Build, Session, utc_now
-from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, html, redirect
 from proxy.branches import branch_of, last_good_build
 from proxy.build_facts import place_address
 from proxy.build_history import past_of
-from proxy.claims import Launched, Launcher, Quota, launch
-from proxy.commits import Commit, CommitFinder
+from proxy.claims import Launched
+from proxy.commits import Commit
 from proxy.context import ProxyContext
 from proxy.launch import BuildFailed, Busy, Full, StartFailed, Wait
-from proxy.launch_limits import launcher_keys
+from proxy.launches import Launches
 from proxy.links import Link, legacy_address, link_of_request
 from proxy.origins import lead_in
 from proxy.progress import progress_of
-from proxy.waiting import Turn, new_ticket
-
-log = logger(__name__)
+from proxy.waiting import new_ticket
 
 TICKET = "binder-turn"
 _REFRESH_SECONDS = 3
@@ -40,8 +34,7 @@ class LaunchPages:
 
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
-        self._access = Access(context)
-        self._commits = CommitFinder(context.store, context.resolver, context.settings, self._access, context.sign_in)
+        self._launches = Launches(context)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of links, of today's form and of the older one."""
@@ -56,18 +49,14 @@ class LaunchPages:
         link = link_of_request(request.scope["raw_path"], request.query_params)
         if _only_looks(request):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        viewer = await self._access.viewer(request)
-        commit = await self._commits.find(link, viewer)
-        settings = self._context.settings
+        viewer = await self._launches.access.viewer(request)
+        commit = await self._launches.commits.find(link, viewer)
         ticket = request.cookies.get(TICKET) or new_ticket()
-        start = partial(self._context.limits.start, launcher_keys(request, viewer), time.monotonic())
-        launcher = Launcher(viewer.visitor_id, start, Turn(self._context.queue, ticket))
-        quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
-        launched = await launch(self._context.store, commit, launcher, quota, utc_now())
+        launched = await self._launches.launch(commit, self._launches.launcher(request, viewer, ticket))
         answer = await self._answer(link, commit, launched)
         if isinstance(launched.outcome, Wait | Busy):
             # It holds a place in the queue, and nothing else: lost with the browser's session.
-            answer.set_cookie(TICKET, ticket, httponly=True, samesite="lax", secure=self._is_secure)
+            answer.set_cookie(TICKET, ticket, httponly=True, samesite="lax", secure=self._context.settings.is_secure)
         return answer
 
     async def open_legacy(self, request: Request) -> Response:
@@ -105,12 +94,7 @@ class LaunchPages:
                 assert_never(launched.outcome)
 
     async def _enter(self, link: Link, session: Session) -> Response:
-        try:
-            await self._context.keeper.ensure_route(session)
-        except OperatorFault as error:
-            # The session is the visitor's already: the keeper makes the route as soon as it can.
-            log.warning("route_delayed", session=session.id, reason=error.message)
-        log.info("session_opened", session=session.id, repository=link.full_name)
+        await self._launches.open_way(session, link.full_name)
         return lead_in(session, link.landing, self._context.settings, utc_now())
 
     async def _waiting_page(self, link: Link, commit: Commit, build: Build) -> Response:
@@ -124,10 +108,6 @@ class LaunchPages:
             progress=progress_of(build, past, utc_now(), has_standby=False, is_coming=True),
             refresh_seconds=_REFRESH_SECONDS,
         )
-
-    @property
-    def _is_secure(self) -> bool:
-        return self._context.settings.url.startswith("https:")
 
     async def _failed_page(self, link: Link, commit: Commit, build: Build) -> Response:
         fault = build.fault or {}

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, DeliveryState, SessionState
+from binder.store.queries import counts_by_state
 from binder.store.tables import Build, Delivery, Report, Session
 from proxy.context import ProxyContext
 
@@ -51,10 +52,8 @@ class Metrics:
         async with self._context.store.read() as session:
             for name, text, table, states in _COUNTED:
                 gauge = Gauge(name, text, ["state"], registry=registry)
-                found = await session.execute(select(table.state, func.count()).group_by(table.state))
-                counts = {row[0]: row[1] for row in found}
-                for state in states:
-                    gauge.labels(state.value).set(counts.get(state, 0))
+                for state, count in (await counts_by_state(session, table, states)).items():
+                    gauge.labels(state.value).set(count)
             owed = await session.scalar(select(func.count()).where(Report.owed))
         Gauge("binder_reports_owed", "What GitHub is still to be told.", registry=registry).set(owed or 0)
         at_most = Gauge("binder_sessions_at_most", "Sessions that may run at once.", registry=registry)

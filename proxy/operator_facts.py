@@ -6,14 +6,13 @@ Tokens, payloads and what visitors are called are not read at all.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.lifecycle import BuildState, DeliveryState, SessionState
-from binder.store.queries import ACTIVE_BUILDS, LIVE_SESSIONS
+from binder.store.queries import ACTIVE_BUILDS, LIVE_SESSIONS, counts_by_state
 from binder.store.tables import Build, Delivery, Report, Repository, Session
 from proxy.providers import named_of
 
@@ -52,23 +51,17 @@ class Overview:
 async def overview_of(session: AsyncSession) -> Overview:
     """Return how the service does, by the store."""
     return Overview(
-        sessions=await _counts(session, Session, LIVE_SESSIONS),
+        sessions=await counts_by_state(session, Session, LIVE_SESSIONS),
         live_sessions=await _live_sessions(session),
         failed_sessions=await _failed_sessions(session),
-        builds=await _counts(session, Build, ACTIVE_BUILDS),
+        builds=await counts_by_state(session, Build, ACTIVE_BUILDS),
         active_builds=await _active_builds(session),
         failed_builds=await _failed_builds(session),
         reports_owed=await session.scalar(select(func.count()).where(Report.owed)) or 0,
         failed_reports=await _failed_reports(session),
-        deliveries_stored=(await _counts(session, Delivery, (DeliveryState.STORED,)))[DeliveryState.STORED],
+        deliveries_stored=(await counts_by_state(session, Delivery, (DeliveryState.STORED,)))[DeliveryState.STORED],
         failed_deliveries=await _failed_deliveries(session),
     )
-
-
-async def _counts(session: AsyncSession, table: type[Any], states: tuple[StrEnum, ...]) -> dict[Any, int]:
-    counted = select(table.state, func.count()).where(table.state.in_(states)).group_by(table.state)
-    found = {row[0]: row[1] for row in await session.execute(counted)}
-    return {state: found.get(state, 0) for state in states}
 
 
 def _of_repository(table: type[Any], *columns: Any) -> Select[Any]:

@@ -15,12 +15,12 @@ from starlette.responses import Response
 
 from binder.settings import Settings
 from binder.store.tables import Session
-from proxy.answers import redirect
+from proxy.answers import HOST_PREFIX, host_cookie, redirect
 from proxy.links import session_address
 
 COOKIE = "binder-session"
 """The cookie that holds a session's token."""
-HOST_COOKIE = f"__Host-{COOKIE}"
+HOST_COOKIE = f"{HOST_PREFIX}{COOKIE}"
 """Its name at an origin of the session's own: a browser takes such a cookie from that very host only, so that no other
 session can plant one. It takes https."""
 _ENTER = "enter="
@@ -29,7 +29,7 @@ _CODE_HOLDS = timedelta(seconds=30)
 
 def cookie_name(settings: Settings) -> str:
     """Return the name of the cookie that holds a session's token."""
-    return HOST_COOKIE if settings.sessions_host and _is_secure(settings) else COOKIE
+    return host_cookie(COOKIE, settings) if settings.sessions_host else COOKIE
 
 
 def session_url(settings: Settings, session_id: str, landing: str = "") -> str:
@@ -49,7 +49,7 @@ def is_at_a_session(request: Request, settings: Settings) -> bool:
 
 def risk_of_one_origin(settings: Settings) -> str | None:
     """Return what an operator should know whose visitors share the service's origin with notebooks; else None."""
-    if settings.sessions_host or _is_loopback(urlsplit(settings.url).hostname or ""):
+    if settings.sessions_host or (_is_loopback(urlsplit(settings.url).hostname or "") and not settings.signs_in):
         return None
     return (
         "Sessions share the origin of the service and of each other: a hostile notebook can act in its visitor's name "
@@ -98,7 +98,7 @@ def _with_cookie(response: Response, session: Session, settings: Settings) -> Re
         path="/" if settings.sessions_host else session_address(session.id),
         httponly=True,
         samesite="lax",
-        secure=_is_secure(settings),
+        secure=settings.is_secure,
     )
     return response
 
@@ -107,7 +107,3 @@ def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost" or host.endswith(".localhost")
-
-
-def _is_secure(settings: Settings) -> bool:
-    return settings.url.startswith("https:")

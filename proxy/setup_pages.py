@@ -103,7 +103,7 @@ class SetUpPages:
             token,
             max_age=_COOKIE_SECONDS,
             path=_PATH,
-            secure=self._settings.url.startswith("https:"),
+            secure=self._settings.is_secure,
             httponly=True,
             samesite="lax",  # it must come along when GitHub sends the browser back
         )

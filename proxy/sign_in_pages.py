@@ -20,8 +20,8 @@ from binder.errors import VisitorFault
 from binder.names import is_token, new_token
 from binder.store.access import digest_of_cookie, sign_out
 from binder.store.tables import SignedIn, utc_now
-from proxy.access import Access, cookie_name
-from proxy.answers import html, redirect
+from proxy.access import Access
+from proxy.answers import host_cookie, html, redirect
 from proxy.context import ProxyContext
 from proxy.same_origin import safe_return
 from proxy.viewers import ANYBODY
@@ -67,7 +67,7 @@ class SignInPages:
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._access = Access(context)
-        self._on_the_way = cookie_name("binder-sign-in", context.settings.url)
+        self._on_the_way = host_cookie("binder-sign-in", context.settings)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of these pages."""
@@ -140,11 +140,15 @@ class SignInPages:
         return answer
 
     def _set(self, answer: Response, name: str, value: str, seconds: int) -> None:
-        answer.set_cookie(name, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=self._is_secure)
+        answer.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self._context.settings.is_secure,
+        )
 
     def _drop(self, answer: Response, name: str) -> None:
-        answer.delete_cookie(name, path="/", httponly=True, samesite="lax", secure=self._is_secure)
-
-    @property
-    def _is_secure(self) -> bool:
-        return self._context.settings.url.startswith("https:")
+        answer.delete_cookie(name, path="/", httponly=True, samesite="lax", secure=self._context.settings.is_secure)

@@ -21,10 +21,6 @@ log = logger(__name__)
 
 Step = Callable[[], Awaitable[bool]]
 
-_SHARED_ORIGIN = (
-    "Visitors can sign in, and sessions share this service's origin: a notebook's page can ask for pages here as "
-    "whoever opened it, private repositories' included. Let only repositories that you trust be opened."
-)
 _LOOPS = ("deliveries", "comparisons", "reports", "missed")
 
 
@@ -51,8 +47,6 @@ class GitHubSide:
         self._client = client
         self._inbox.begin_with(settings)
         self.visitors.begin_with(settings)
-        if settings.signs_in and not settings.sessions_host:
-            log.warning("sessions_share_origin", help=_SHARED_ORIGIN)
         self._steps = {
             "deliveries": DeliveryWorker(self._store, client, settings).step,
             "comparisons": Comparisons(self._store, client, settings).step,

@@ -1,14 +1,18 @@
 """What several packages ask of the store. All take the caller's transaction."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState, states_before_end, step
-from binder.store.tables import Build, Preview, Report, Repository, Session
+from binder.store.tables import Build, Delivery, Preview, Report, Repository, Session
+
+State = TypeVar("State", bound=StrEnum)
 
 ACTIVE_BUILDS = states_before_end(BuildState)
 LIVE_SESSIONS = states_before_end(SessionState)
@@ -22,6 +26,16 @@ async def find_repository(
     if is_exact:
         same = (Repository.owner == owner, Repository.name == name)
     return (await session.scalars(select(Repository).where(Repository.host == host, *same))).first()
+
+
+async def counts_by_state(
+    session: AsyncSession, table: type[Build | Delivery | Session], states: Iterable[State]
+) -> dict[State, int]:
+    """Return how many rows of a table there are in each of these states."""
+    wanted = list(states)
+    counted = select(table.state, func.count()).where(table.state.in_(wanted)).group_by(table.state)
+    found = {row[0]: row[1] for row in await session.execute(counted)}
+    return {state: found.get(state, 0) for state in wanted}
 
 
 async def newest_build(session: AsyncSession, *, repository_id: int, sha: str, untrusted: bool) -> Build | None:

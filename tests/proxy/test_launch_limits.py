@@ -1,10 +1,14 @@
 """What one address may start: counted, refilled, forgotten."""
 
+from dataclasses import replace
+
 import pytest
 from starlette.requests import Request
 
+from proxy.context import ProxyContext
 from proxy.faults import TooManyError
 from proxy.launch_limits import Account, LaunchLimits, launcher_keys, spent
+from proxy.launches import Launches
 from proxy.viewers import ANYBODY, Viewer
 
 
@@ -53,3 +57,18 @@ def test_all_addresses_of_one_ipv6_network_count_as_one() -> None:
     one, other = (launcher_keys(request(text), ANYBODY) for text in ("2001:db8::1", "2001:db8::ffff:2"))
     assert one == other == ["address 2001:db8::/64"]
     assert launcher_keys(request("2001:db8:0:1::1"), ANYBODY) != one
+
+
+async def test_what_a_stream_starts_counts_when_it_is_started(
+    context: ProxyContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = context.settings.model_copy(update={"launches_per_hour": 2})
+    launcher = Launches(replace(context, settings=settings)).launcher(request("192.0.2.1"), ANYBODY, "ticket")
+    now = [1000.0]
+    monkeypatch.setattr("proxy.launches.time.monotonic", lambda: now[0])
+    launcher.start()
+    launcher.start()
+    with pytest.raises(TooManyError):
+        launcher.start()
+    now[0] += 1800
+    launcher.start()

@@ -1,0 +1,56 @@
+"""What the page of a link and the build API do alike: who launches, within which bounds, and how a session is entered.
+
+What follows a click is `proxy.launch`'s decision, and carrying it out `proxy.claims`'.
+"""
+
+import time
+
+from starlette.requests import Request
+
+from binder.errors import OperatorFault
+from binder.log import logger
+from binder.store.tables import Session, utc_now
+from proxy.access import Access
+from proxy.claims import Launched, Launcher, Quota, launch
+from proxy.commits import Commit, CommitFinder
+from proxy.context import ProxyContext
+from proxy.launch_limits import launcher_keys
+from proxy.viewers import Viewer
+from proxy.waiting import Turn
+
+log = logger(__name__)
+
+
+class Launches:
+    """Launches within the bounds of one service."""
+
+    def __init__(self, context: ProxyContext) -> None:
+        self._context = context
+        self.access = Access(context)
+        self.commits = CommitFinder(context.store, context.resolver, context.settings, self.access, context.sign_in)
+
+    def launcher(self, request: Request, viewer: Viewer, ticket: str) -> Launcher:
+        """Return who asks; `ticket` is their place in the queue."""
+        keys, limits = launcher_keys(request, viewer), self._context.limits
+        # What is started is counted when it is: a stream may ask for a session long after it asked for a build.
+        return Launcher(
+            viewer.visitor_id, lambda: limits.start(keys, time.monotonic()), Turn(self._context.queue, ticket)
+        )
+
+    async def launch(self, commit: Commit, launcher: Launcher) -> Launched:
+        """Do the one next thing for a commit, as `proxy.claims.launch` does.
+
+        Raises: StoreUnavailableError; TooManyError.
+        """
+        settings = self._context.settings
+        quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
+        return await launch(self._context.store, commit, launcher, quota, utc_now())
+
+    async def open_way(self, session: Session, full_name: str) -> None:
+        """Have HAProxy lead to a session that was claimed."""
+        try:
+            await self._context.keeper.ensure_route(session)
+        except OperatorFault as error:
+            # The session is the visitor's already: the keeper makes the route as soon as it can.
+            log.warning("route_delayed", session=session.id, reason=error.message)
+        log.info("session_opened", session=session.id, repository=full_name)
