@@ -140,6 +140,14 @@ class RouteKeeper:
             raise OperatorFault("The session has no address that the proxy could reach.")
         await self._table.set_routes({route.key: route.target})
 
+    async def used_at(self, session: Session, now: datetime) -> datetime | None:
+        """Return when a session was last used, by the store's account and the proxy's of this moment.
+
+        Raises: OperatorFault, where the proxy does not answer.
+        """
+        used = used_since({session.id: session.activity_at}, await self._table.idle_seconds(), now)
+        return used.get(session.id, session.activity_at)
+
     async def note_activity(self, now: datetime) -> None:
         """Store when open sessions were last used, by the proxy's account.
 

@@ -1,4 +1,4 @@
-"""What the service answers at a session's address: what was changed in it, and where no route leads to it.
+"""What the service answers at a session's address: what was changed, when it ends, and where no route leads to it.
 
 It has ended then, or it is another visitor's.
 """
@@ -19,6 +19,7 @@ from proxy.answers import html, redirect
 from proxy.build_pages import start_again
 from proxy.changes import Changes
 from proxy.context import ProxyContext
+from proxy.ends import Ends
 from proxy.faults import NotVisibleError
 from proxy.links import Link, session_address
 from proxy.origins import cookie_name, is_at_a_session, let_in
@@ -36,21 +37,32 @@ class SessionPages:
         self._context = context
         self._access = Access(context)
         self._changes = Changes()
+        self._ends = Ends(context)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of sessions' addresses."""
         return [
             Route("/s/{session}/binder/changes.zip", self.changes),
+            Route("/s/{session}/binder/ends", self.ends),
             Route("/s/{session}", self.missed, methods=_METHODS),
             Route("/s/{session}/{path:path}", self.missed, methods=_METHODS),
         ]
 
     async def changes(self, request: Request) -> Response:
         """Give the visitor whose session it is the files that were saved in it."""
-        found = await self._stored(request.path_params["session"])
-        if found and found[0].state is SessionState.OPEN and found[0].target and _is_let_through(request, found[0]):
-            return await self._changes.answer(found[0], found[0].target)
+        session = await self._open(request)
+        if session and session.target and _is_let_through(request, session):
+            return await self._changes.answer(session, session.target)
         return await self.missed(request)
+
+    async def ends(self, request: Request) -> Response:
+        """Tell the page of a session when the session ends; 404 where it has ended, or is another visitor's."""
+        session = await self._open(request)
+        if session and session.target and _is_let_through(request, session):
+            return await self._ends.answer(session, session.target)
+        if session and self._holds_token(request, session):
+            return await self.missed(request)
+        return PlainTextResponse("This session has ended.", 404, {"Cache-Control": "no-store"})
 
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
@@ -98,6 +110,10 @@ class SessionPages:
     def _holds_token(self, request: Request, session: Session) -> bool:
         held = request.cookies.get(cookie_name(self._context.settings), "")
         return secrets.compare_digest(held.encode(), session.token.encode())
+
+    async def _open(self, request: Request) -> Session | None:
+        found = await self._stored(request.path_params["session"])
+        return found[0] if found and found[0].state is SessionState.OPEN else None
 
     async def _stored(self, session_id: str) -> tuple[Session, Build, Repository] | None:
         if not is_session_id(session_id):

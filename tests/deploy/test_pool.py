@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from binder.lifecycle import BuildState, SessionState, is_final
 from deploy.engine import Running
-from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact, Usage
+from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact
 from deploy.pool import (
     CLAIM_WITHIN,
     FIRST_PAUSE,
     LINK_STANDBY_LASTS,
     LONGEST_PAUSE,
     decide_pool,
-    judge_usage,
     kept_builds,
     may_try_again,
 )
@@ -214,27 +213,6 @@ WANTED, STARTING, STANDBY, OPEN, FAILED = (
 )
 def test_what_is_next(given_facts: PoolFacts, expected: PoolPlan) -> None:
     assert decide_pool(given_facts, NOW) == expected
-
-
-@pytest.mark.parametrize(
-    ("usage", "used_at", "reason"),
-    [
-        (Usage(None, is_busy=False), NOW - IDLE_AFTER, "Nobody used it for 30 min."),
-        (Usage(NOW - IDLE_AFTER * 2, is_busy=False), NOW - IDLE_AFTER, "Nobody used it for 30 min."),
-        (Usage(NOW - IDLE_AFTER / 2, is_busy=False), NOW - IDLE_AFTER / 2, None),
-        (Usage(NOW + IDLE_AFTER, is_busy=False), NOW, None),
-        (Usage(None, is_busy=True), NOW - IDLE_AFTER, None),
-    ],
-)
-def test_a_servers_own_account_is_heard(usage: Usage, used_at: datetime, reason: str | None) -> None:
-    assert judge_usage(NOW - IDLE_AFTER, usage, PATIENCE, NOW) == (used_at, reason)
-
-
-def test_a_kernel_that_computes_is_use_up_to_a_limit() -> None:
-    since = NOW - PATIENCE.busy
-    computing = Usage(None, is_busy=True)
-    assert judge_usage(since + timedelta(seconds=1), computing, PATIENCE, NOW)[1] is None
-    assert judge_usage(since, computing, PATIENCE, NOW)[1] == "It computed for 2 h, and nobody looked at it."
 
 
 def _standby_of(number: int) -> SessionFact:
