@@ -124,7 +124,8 @@ class Settings(BaseSettings):
 
     images_age_seconds: float = Field(default=0, ge=0)
     """How long an image stays that no preview, build or session needs, since it was last used; environments stay three
-    times as long, locks with them. 0: nothing is removed for its age. `binder gc` shows what would go, and why."""
+    times as long, and the locks of what was built for ever. 0: nothing is removed for its age. `binder gc` shows what
+    would go, and why."""
 
     images_disk_bytes: int = Field(default=0, ge=0)
     """What images may take on the disk: beyond it, those go that nobody needs and that were not used for longest; never
