@@ -22,6 +22,7 @@ class TwoSessions:
 
     proxy: Proxy
     settings: Settings
+    paths: Paths
     mine: Session
     theirs: Session
     seen: list[dict[str, Any]]
@@ -53,7 +54,7 @@ async def two_sessions(settings: Settings, paths: Paths, store: Store) -> AsyncI
         targets = [await stack.enter_async_context(mirror(name, seen)) for name in ("mine", "theirs")]
         mine, theirs = [await add_session(store, build, SessionState.OPEN, target=target) for target in targets]
         proxy = await stack.enter_async_context(service_in(settings, paths, store))
-        yield TwoSessions(proxy, settings, mine, theirs, seen)
+        yield TwoSessions(proxy, settings, paths, mine, theirs, seen)
 
 
 def with_origins(settings: Settings, where: str) -> Settings:
