@@ -39,7 +39,7 @@ class Built:
 
     `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
-    were exchanged in an earlier environment.
+    were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone.
     """
 
     image: str
@@ -52,6 +52,7 @@ class Built:
     packages: Sequence[Sequence[str]] | None
     created: datetime
     changed: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -216,6 +217,7 @@ class Pipeline:
             _packages(records, plan.foundation.suite),
             datetime.fromtimestamp(time_of(plan.commit), UTC),
             outcome.changed,
+            plan.locks,
         )
 
 

@@ -61,6 +61,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "seconds": built.seconds,
         "packages": len(built.packages or ()),
         "changed": list(built.changed),
+        "locks": list(built.locks),
     }
 
 

@@ -25,6 +25,13 @@ async def needed_images(store: Store) -> frozenset[str]:
         return frozenset({row.image for row in live}.union(*(images_of(build.result or {}) for build in builds)))
 
 
+async def kept_locks(store: Store) -> frozenset[str]:
+    """Return the tags of the locks of all that was ever built: what has gone is made again of the same packages."""
+    async with store.read() as session:
+        results = await session.scalars(select(Build.result).where(Build.state == BuildState.SUCCEEDED))
+        return frozenset(lock for result in results if result for lock in result.get("locks") or ())
+
+
 async def last_sessions(store: Store) -> dict[str, datetime]:
     """Return when a session of each image last ended (UTC): image → time."""
     ended = select(Session.image, func.max(Session.ended_at)).where(Session.ended_at.is_not(None))
