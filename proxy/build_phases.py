@@ -54,15 +54,16 @@ def ready(link: Link, build: Build, repository: Repository, session: Session, ad
     """Return where the session is (`address`), and what a client may say of it; `url` is the service's own address."""
     provider = provider_of(repository)
     place = Place(repository.host, repository.owner, repository.name, repository.clone_url)
+    page = provider.commit_page(place, build.sha)
     return {
         "phase": "ready",
         "message": f"The server runs at {address}\n",
         "url": address,
         "token": session.token,
         "image": session.image,
-        # A folder of this machine is nobody's business.
-        "repo_url": without_git(repository.clone_url) if repository.clone_url.startswith("http") else "",
-        "binder_ref_url": provider.commit_page(place, build.sha),
+        # A record has no other page than that of its version, and a folder of this machine none.
+        "repo_url": without_git(repository.clone_url) if provider.has_refs and page else page,
+        "binder_ref_url": page,
         "binder_launch_host": f"{url}/",
         "binder_request": link.request,
         "binder_persistent_request": link.at(build.sha).request,

@@ -49,7 +49,9 @@ class Link:
     @property
     def request(self) -> str:
         """What is to be opened, whatever is shown of it then: `v2/gh/OWNER/NAME/REF`."""
-        return f"v2/{self.provider}/{PROVIDERS[self.provider].spec_of(self.named)}/{quote(self.ref)}"
+        provider = PROVIDERS[self.provider]
+        ref = f"/{quote(self.ref)}" if provider.has_refs or self.ref != "HEAD" else ""
+        return f"v2/{self.provider}/{provider.spec_of(self.named)}{ref}"
 
     def at(self, sha: str) -> "Link":
         """Return the link to one commit of the same repository."""

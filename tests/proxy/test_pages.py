@@ -194,7 +194,8 @@ class TestLinks:
     @pytest.mark.parametrize(
         ("address", "says"),
         [
-            ("/v2/zenodo/10.5281/zenodo.1", "Zenodo (zenodo) are not supported yet"),
+            ("/v2/zenodo/10.5281/zenodo.1", "no record 10.5281/zenodo.1 on Zenodo"),
+            ("/v2/zenodo/10.5281/zenodo", "No record of Zenodo has the DOI"),
             ("/v2/gh/ada", "names no repository"),
             ("/v2/gh/ada/x?urlpath=//evil.example", "not another site"),
             ("/v2/gh/ada/x?labpath=../../etc", "leads outside"),
