@@ -25,7 +25,12 @@ _BEFORE_THE_IMAGE: Final[Mapping[BuildState, Event]] = {
     BuildState.PUSHING: {"phase": "pushing", "message": "Storing the image...\n", "progress": {}},
 }
 IN_WORK: Final = frozenset(_BEFORE_THE_IMAGE)
-BUSY: Final[Event] = {"phase": "waiting", "message": "All places are taken. Waiting for one to become free...\n"}
+
+
+def busy(position: int, of: int) -> Event:
+    """Return what is to be told while all places are taken, and anew whenever the place in the queue changes."""
+    message = f"All places are taken. You are number {position} of {of} waiting for one to become free...\n"
+    return {"phase": "waiting", "message": message}
 
 
 def said(event: Event) -> str:
