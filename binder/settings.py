@@ -177,10 +177,22 @@ class Settings(BaseSettings):
     gitlab_url: str = "https://gitlab.com"
     """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""
 
+    zenodo_url: str = "https://zenodo.org"
+    """Where the Zenodo is whose records links of the form `/v2/zenodo/…` open."""
+
+    figshare_api_url: str = "https://api.figshare.com/v2"
+    """Where Figshare's interface is, for links of the form `/v2/figshare/…`."""
+
+    hydroshare_url: str = "https://www.hydroshare.org"
+    """Where the HydroShare is whose resources links of the form `/v2/hydroshare/…` open."""
+
+    doi_url: str = "https://doi.org"
+    """Who says where the dataset of a DOI is, for links of the form `/v2/dataverse/…`."""
+
     git_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Hosts, with ports where these are not the usual ones, of which links of the form `/v2/git/…` open repositories,
-    separated by commas. These may be without TLS, and in networks of yours. Empty: all with public addresses and TLS.
-    `none`: no host."""
+    """Hosts, with ports where these are not the usual ones, of which links of the forms `/v2/git/…` and `/v2/ckan/…`
+    open repositories and datasets, separated by commas. These may be without TLS, and in networks of yours. Empty: all
+    with public addresses and TLS. `none`: no host."""
 
     github_app_id: int | None = None
     """The App's id. None: that of the App that `binder setup` set up. Where there is none either, the service does not
@@ -228,7 +240,16 @@ class Settings(BaseSettings):
         # Children run in folders of their own.
         return value.expanduser().absolute()
 
-    @field_validator("url", "github_url", "github_api_url", "gitlab_url")
+    @field_validator(
+        "url",
+        "github_url",
+        "github_api_url",
+        "gitlab_url",
+        "zenodo_url",
+        "figshare_api_url",
+        "hydroshare_url",
+        "doi_url",
+    )
     @classmethod
     def _without_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
