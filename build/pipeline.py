@@ -14,6 +14,7 @@ from time import monotonic
 
 from binder.errors import WorldFault
 from binder.lifecycle import BuildState
+from binder.names import version_of_sha
 from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
@@ -103,7 +104,8 @@ class Pipeline:
         """
         watch = Watch()
         await job.enter(BuildState.FETCHING)
-        job.log.heading(f"Fetching commit {job.sha}")
+        version = version_of_sha(job.sha)
+        job.log.heading(f"Fetching version {version}" if version else f"Fetching commit {job.sha}")
         async with watch.phase("fetch"):
             commit = await self._planner.fetch(job)
         async with watch.phase("plan"):

@@ -45,10 +45,14 @@ class Quota:
 
 @dataclass(frozen=True)
 class Launched:
-    """How a click ended: with an open session, or with why there is none yet."""
+    """How a click ended: with an open session, or with why there is none yet.
+
+    `waited`: the visitor had a place in the queue before.
+    """
 
     build: Build
     outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
+    waited: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ async def launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota,
         if isinstance(launched.outcome, Wait | Busy):
             turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
         else:
-            turn.queue.leave(turn.ticket, image)
+            return replace(launched, waited=turn.queue.leave(turn.ticket, image))
     return launched
 
 

@@ -15,8 +15,6 @@ from typing import TypeAlias
 
 import jinja2
 
-from binder.names import version_of_sha
-
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _ROOT = Path(__file__).parent
@@ -34,7 +32,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["shell"] = shlex.quote
-    environment.filters["version"] = version_of_sha
     return environment
 
 

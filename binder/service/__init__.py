@@ -145,6 +145,7 @@ async def _start(
         log_bytes=settings.build_log_bytes,
         secrets=builder.host.secrets,
         limits=limits,
+        count=context.figures.built,
     )
     stack.push_async_callback(builds.close)
     sessions = Keeper(store, engine, settings)

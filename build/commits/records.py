@@ -17,9 +17,9 @@ from urllib.parse import quote, unquote, urlsplit
 from binder.errors import RepositoryFault, WorldFault
 from binder.names import sha_of_version, version_of_sha
 from build.commits.downloads import Connection, Downloads, NothingThereError
-from build.commits.tree import readable, shown
+from build.commits.tree import readable, shown, too_many_files
 
-_MOST_PAGES = 50
+_MOST_PAGES = 100
 _OF_A_PAGE = 1000
 
 Ask = Callable[[str], Awaitable[Any]]
@@ -199,6 +199,8 @@ async def _figshare(ask: Ask, archives: Archives, doi: str, version: str | None)
         )
         if len(listed) < _OF_A_PAGE:
             break
+    else:
+        raise too_many_files()
     return Record(str(said["version"]), _time(said["published_date"]), tuple(files))
 
 
@@ -248,6 +250,8 @@ async def _hydroshare(ask: Ask, archives: Archives, identifier: str, version: st
             files.append(RecordFile(path, f"{archives.hydroshare}{urlsplit(one['url']).path}", one.get("size")))
         if not listed.get("next"):
             break
+    else:
+        raise too_many_files()
     return Record(str(changed), changed, tuple(files))
 
 

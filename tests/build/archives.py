@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import io
 import json
+import ssl
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ class ArchiveServer:
     origin: str = ""
     answers: dict[str, object] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
 
     @property
     def host(self) -> str:
@@ -188,15 +190,17 @@ def zipped(files: Mapping[str, bytes], modes: Mapping[str, int] | None = None) -
 
 
 @contextmanager
-def archive_server() -> Iterator[ArchiveServer]:
-    """Give a server on which nothing is published yet; gone after the block."""
+def archive_server(tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> Iterator[ArchiveServer]:
+    """Give a server on which nothing is published yet, over TLS where a context is given; gone after the block."""
     server = ArchiveServer()
 
     class Handler(_Handler):
         served = server
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.origin = f"http://127.0.0.1:{http.server_address[1]}"
+    if tls:
+        http.socket = tls.wrap_socket(http.socket, server_side=True)
+    server.origin = f"{'https' if tls else 'http'}://{name}:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -213,13 +217,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """Answer until the client has enough, which it may have at any time."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             super().handle()
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         asked = unquote(path) + (f"?{query}" if query else "")
         self.served.requests.append(asked)
+        self.served.hosts.add(self.headers["Host"])
         answer = self.served.answers.get(asked, 404)
         if isinstance(answer, int):
             self._answer(answer, b'{"message": "no"}')

@@ -315,12 +315,14 @@ class TestFront:
         page = await visitor.get("/", params={"repository": '"><script>alert(1)</script>'})
         outline(page)
         assert page.status_code == 200
-        assert 'role="alert"' in page.text
+        assert '<p id="fault" class="wrong" role="alert">Please give' in page.text
         assert "<script>alert" not in page.text
 
     async def test_it_shows_nothing_of_anybodys(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
         await add_repository(context.store)
-        assert "ada" not in (await visitor.get("/")).text
+        page = await visitor.get("/")
+        assert "ada/notebooks" not in page.text
+        assert 'role="alert" hidden></p>' in page.text
 
     @pytest.mark.parametrize("address", ["/badge_logo.svg", "/badge.svg", "/assets/images/badge.svg"])
     async def test_the_badge_is_where_readmes_look_for_it(self, visitor: httpx.AsyncClient, address: str) -> None:

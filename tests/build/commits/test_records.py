@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import ssl
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,12 @@ from binder.errors import BinderError, RepositoryFault, VisitorFault, WorldFault
 from binder.names import sha_of_version, version_of_sha
 from binder.paths import Paths
 from binder.process import Account
+from build.commits import downloads
 from build.commits.downloads import Downloads
 from build.commits.git import Commit, Git, Source
 from build.commits.records import Records
 from tests.build.archives import PUBLISHED_SECONDS, ArchiveServer, archive_server, zipped
+from tests.build.conda_channel import write_certificate
 
 NOTEBOOK = b'{"cells": []}'
 
@@ -292,6 +295,34 @@ async def test_only_hosts_that_settings_name_are_asked_in_this_network(
     with pytest.raises(WorldFault, match="without TLS"):
         await git.resolve(Source(url), "HEAD")
     assert server.requests == []
+
+
+async def test_a_public_host_is_asked_where_it_was_looked_up_and_by_its_name(
+    paths: Paths, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name server knows the host: whoever reaches it was told where it is; its certificate must be its name's."""
+    asked: list[str] = []
+
+    async def looked_up(url: str) -> tuple[str, ...]:
+        asked.append(url)
+        return ("127.0.0.1",)
+
+    monkeypatch.setattr(downloads, "public_addresses", looked_up)
+    certificates = tmp_path / "certificate.pem"
+    for host, is_right in (("archive.invalid", True), ("other.invalid", False)):
+        write_certificate(certificates, host)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificates)
+        with archive_server(tls, "archive.invalid") as server:
+            url = server.zenodo(1001, {"a.txt": b"x"}, concept=1000)
+            git = Git(paths, account, None, Records(Downloads(certificates, ()), server.archives), timeout_seconds=60)
+            if is_right:
+                assert await contents(git, url) == {"a.txt": b"x"}
+                assert server.hosts == {server.host}
+                assert set(asked) == {server.origin}
+            else:
+                with pytest.raises(WorldFault, match=r"did not answer.*certificate verify failed"):
+                    await git.resolve(Source(url), "HEAD")
 
 
 async def test_an_article_of_figshare(git: Git, server: ArchiveServer) -> None:
