@@ -50,19 +50,20 @@ class SessionPages:
 
     async def changes(self, request: Request) -> Response:
         """Give the visitor whose session it is the files that were saved in it."""
-        session = await self._open(request)
-        if session and session.target and _is_let_through(request, session):
-            return await self._changes.answer(session, session.target)
+        found = await self._stored(request.path_params["session"])
+        if found and found[0].state is SessionState.OPEN and found[0].target and _is_let_through(request, found[0]):
+            return await self._changes.answer(found[0], found[0].target)
         return await self.missed(request)
 
     async def ends(self, request: Request) -> Response:
-        """Tell the page of a session when the session ends; 404 where it has ended, or is another visitor's."""
-        session = await self._open(request)
-        if session and session.target and _is_let_through(request, session):
+        """Tell the page of a session when the session ends, or that it has ended."""
+        found = await self._stored(request.path_params["session"])
+        session = found[0] if found else None
+        if session is None or session.state is not SessionState.OPEN:
+            return _ended(session)
+        if session.target and _is_let_through(request, session):
             return await self._ends.answer(session, session.target)
-        if session and self._holds_token(request, session):
-            return await self.missed(request)
-        return PlainTextResponse("This session has ended.", 404, {"Cache-Control": "no-store"})
+        return await self.missed(request)
 
     async def missed(self, request: Request) -> Response:
         """Say that a session has ended, and offer to start again at the same notebook."""
@@ -104,16 +105,12 @@ class SessionPages:
                 await self._context.keeper.ensure_route(session)
                 return HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
         if request.method != "GET" or path.startswith(_NOT_PAGES):
-            return PlainTextResponse("This session has ended.", 404)
+            return _ended(session)
         return redirect(settings.url + session_address(request.path_params["session"], quote(path)))
 
     def _holds_token(self, request: Request, session: Session) -> bool:
         held = request.cookies.get(cookie_name(self._context.settings), "")
         return secrets.compare_digest(held.encode(), session.token.encode())
-
-    async def _open(self, request: Request) -> Session | None:
-        found = await self._stored(request.path_params["session"])
-        return found[0] if found and found[0].state is SessionState.OPEN else None
 
     async def _stored(self, session_id: str) -> tuple[Session, Build, Repository] | None:
         if not is_session_id(session_id):
@@ -125,6 +122,12 @@ class SessionPages:
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
         return session, build, repository
+
+
+def _ended(session: Session | None) -> Response:
+    """Say no more than that a session has ended. To 404, JupyterLab would look for what is there instead, for ever."""
+    status = 410 if session and is_final(session.state) else 404
+    return PlainTextResponse("This session has ended.", status, {"Cache-Control": "no-store"})
 
 
 def _is_let_through(request: Request, session: Session) -> bool:

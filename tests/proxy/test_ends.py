@@ -117,7 +117,7 @@ async def test_a_session_that_has_ended_is_said_to_have(opened: Open, store: Sto
     async with store.write() as transaction:
         (await transaction.get_one(Session, opened.session.id)).state = SessionState.ENDED
     answer = await opened.ask(Cookie=f"binder-session={opened.session.token}")
-    assert (answer.status_code, answer.text) == (404, "This session has ended.")
+    assert (answer.status_code, answer.text) == (410, "This session has ended.")
 
 
 async def test_it_is_looked_up_once_at_a_time(opened: Open, store: Store) -> None:
