@@ -36,8 +36,8 @@ class RouteTable(Protocol):
     async def show_routes(self) -> dict[str, str]:
         """Return key → target."""
 
-    async def idle_seconds(self) -> dict[str, float]:
-        """Return session id → seconds since it was used."""
+    async def idle_seconds(self, session_id: str | None = None) -> dict[str, float]:
+        """Return session id → seconds since it was used, of all or of one."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class RouteKeeper:
 
         Raises: OperatorFault, where the proxy does not answer.
         """
-        used = used_since({session.id: session.activity_at}, await self._table.idle_seconds(), now)
+        used = used_since({session.id: session.activity_at}, await self._table.idle_seconds(session.id), now)
         return used.get(session.id, session.activity_at)
 
     async def note_activity(self, now: datetime) -> None:

@@ -61,13 +61,14 @@ class RuntimeApi:
         rows = (line.split(" ") for line in (await self._ask(f"show map {ROUTES_FILE}")).splitlines() if line)
         return {key: target for _, key, target in rows}
 
-    async def idle_seconds(self) -> dict[str, float]:
-        """Return for each session that was used since HAProxy's start: id → seconds since its last request began, or
-        its last connection ended.
+    async def idle_seconds(self, session_id: str | None = None) -> dict[str, float]:
+        """Return for each session that was used since HAProxy's start, or for this one only: id → seconds since its
+        last request began, or its last connection ended.
 
         Raises: OperatorFault, where HAProxy does not answer.
         """
-        entries = _ENTRY.finditer(await self._ask("show table sessions"))
+        of_one = f" key {session_id}" if session_id else ""
+        entries = _ENTRY.finditer(await self._ask(f"show table sessions{of_one}"))
         return {entry["session"]: IDLE_TABLE_SECONDS - int(entry["expires_ms"]) / 1000 for entry in entries}
 
     async def set_certificate(self, file: str, pem: str) -> None:

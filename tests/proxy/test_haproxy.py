@@ -296,7 +296,9 @@ class TestCarrying:
         assert idle.keys() == {used.session_id}
         assert 1 <= idle[used.session_id] < 5
         await proxy.get(used)
-        assert (await proxy.haproxy.runtime.idle_seconds())[used.session_id] < 1
+        of_one = await proxy.haproxy.runtime.idle_seconds(used.session_id)
+        assert of_one.keys() == {used.session_id}
+        assert of_one[used.session_id] < 1
 
     async def test_a_click_needs_no_reload(self, proxy: Proxy, target: str) -> None:
         pid = proxy.haproxy.pid
