@@ -315,7 +315,7 @@ class TestFront:
         page = await visitor.get("/", params={"repository": '"><script>alert(1)</script>'})
         outline(page)
         assert page.status_code == 200
-        assert '<p id="fault" class="wrong" role="alert">Please give' in page.text
+        assert '<p id="fault" class="wrong" role="alert">No repository can be called' in page.text
         assert "<script>alert" not in page.text
 
     async def test_it_shows_nothing_of_anybodys(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
