@@ -48,9 +48,9 @@ _PREFLIGHT: Final = _FOR_ANYBODY | {
 class BuildApi:
     """Answers programs that want a session."""
 
-    def __init__(self, context: ProxyContext) -> None:
+    def __init__(self, context: ProxyContext, launches: Launches) -> None:
         self._context = context
-        self._launches = Launches(context)
+        self._launches = launches
         self._streams = EventStreams(context.store.changed, longest_seconds=_LONGEST_SECONDS + _LINGER_SECONDS)
 
     def routes(self) -> list[BaseRoute]:

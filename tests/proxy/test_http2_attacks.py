@@ -246,8 +246,9 @@ def _is_clean(front: TwoSessions, came: dict[str, Any], body_bytes: int) -> None
     assert headers["authorization"] == f"token {front.mine.token}"
     assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == ("127.0.0.1", "https")
     assert headers["host"] == front.host(front.mine) or not front.settings.sessions_host
-    assert not headers.keys() & {"cookie", "upgrade", "http2-settings", "forwarded", "keep-alive", "proxy-connection"}
+    assert not headers.keys() & {"upgrade", "http2-settings", "forwarded", "keep-alive", "proxy-connection"}
     assert headers.get("te", "trailers") == "trailers"
+    assert headers["cookie"] == front.filled("COOKIE")
 
 
 async def _next_request_is_its_own(front: TwoSessions, asked: int) -> None:
