@@ -2,14 +2,11 @@
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import sqlite3
 import sys
-import threading
-from collections.abc import AsyncIterator, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,6 +19,7 @@ from binder.cli.visit import Visit, compute, open_link
 from build.garbage.choice import StoredImage
 from build.garbage.storage import stored_in
 from tests.build.package_index import write_wheel
+from tests.served import served
 from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
@@ -31,20 +29,6 @@ _PACKAGES = "import importlib.metadata as m; print(sorted(f'{d.name}=={d.version
 _LONG_AGO = "{0} = datetime({0}, '-20000 days')"
 # Whatever else lies in the cache is younger than this, and stays.
 _DAYS = 5000
-
-
-@contextlib.contextmanager
-def _wheels_at(folder: Path) -> Iterator[str]:
-    """Give the address of a page that lists the wheels of a folder."""
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest_asyncio.fixture(loop_scope="package")
@@ -75,7 +59,7 @@ async def test_the_link_of_a_removed_image_builds_it_again_of_the_same_lock(
 ) -> None:
     stage = own_stage
     write_wheel(reachable_path, "tides", {"tides.py": f"'{uuid4()}'\n"})
-    with _wheels_at(reachable_path) as address:
+    with served(reachable_path) as address:
         asked = f"--find-links {address}\ntides\n"
         old = await stage.push({"index.ipynb": NOTEBOOK, "requirements.txt": asked})
         first, packages = await _opened(stage, old)

@@ -248,6 +248,7 @@ def _is_clean(front: TwoSessions, came: dict[str, Any], body_bytes: int) -> None
     assert headers["host"] == front.host(front.mine) or not front.settings.sessions_host
     assert not headers.keys() & {"upgrade", "http2-settings", "forwarded", "keep-alive", "proxy-connection"}
     assert headers.get("te", "trailers") == "trailers"
+    assert headers["cookie"] == front.filled("COOKIE")
 
 
 async def _next_request_is_its_own(front: TwoSessions, asked: int) -> None:
