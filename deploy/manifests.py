@@ -7,6 +7,8 @@ from deploy.engine import SessionSpec
 from templates import Json, render_json
 
 SERVER_PORT = 8888
+# Of those who have a session open, one in ten computes: a node is given as many as that.
+_BUSY_AT_ONCE = 0.1
 
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
@@ -76,9 +78,30 @@ def is_of_this_machine(image: str) -> bool:
 
 
 def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Json:
-    """Return a session's Pod. Its server can be reached on the host's loopback at `host_port`."""
-    arguments: list[Json] = [*server_arguments(spec.id)]
+    """Return a session's Pod for podman. Its server can be reached on the host's loopback at `host_port`.
+
+    Its limits are the control groups' that podman is started in.
+    """
     port: Json = {"containerPort": SERVER_PORT, "hostIP": "127.0.0.1", "hostPort": host_port}
+    return _pod(spec, instance=instance, port=port, resources={})
+
+
+def cluster_manifest(spec: SessionSpec, *, instance: str) -> Json:
+    """Return a session's Pod for Kubernetes. Its server can be reached at the pod's own address.
+
+    How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
+    """
+    memory = str(spec.memory_bytes)
+    resources: Json = {
+        # No session is ended because another one needs memory. Processors are shared by what is asked for.
+        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory},
+        "limits": {"memory": memory},
+    }
+    return _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, resources=resources)
+
+
+def _pod(spec: SessionSpec, *, instance: str, port: Json, resources: Json) -> Json:
+    arguments: list[Json] = [*server_arguments(spec.id)]
     return render_json(
         "manifests/session.json",
         pod=pod_name(instance, spec.id),
@@ -89,4 +112,5 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
         arguments=arguments,
         token=spec.token,
         ports=[port],
+        resources=resources,
     )

@@ -18,6 +18,17 @@ from cryptography.x509.oid import NameOID
 _LIFETIME = timedelta(days=7)
 # A clock that was set back a little is no reason not to start.
 _BEFORE = timedelta(hours=1)
+_ONLY_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -28,10 +39,11 @@ class Authority:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("binder-test-cluster")
-        certificate = _certificate(self._name, self._name, self._key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
-        )
-        self._write("ca", self._key, certificate)
+        certificate = _certificate(self._name, self._name, self._key.public_key())
+        certificate = certificate.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        certificate = certificate.add_extension(_ONLY_SIGNS, critical=True)
+        own = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        self._write("ca", self._key, certificate.add_extension(own, critical=False))
 
     @property
     def certificate(self) -> Path:
@@ -43,6 +55,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         names = [_host(host) for host in hosts]
         certificate = _certificate(_name(common_name, group), self._name, key.public_key())
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = certificate.add_extension(signer, critical=False)  # newer Pythons ask for it
         if names:
             certificate = certificate.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return self._write(file, key, certificate)

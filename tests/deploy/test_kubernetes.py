@@ -1,0 +1,102 @@
+"""Sessions on a real cluster: a kernel answers, what goes wrong is told apart, and others' pods are let alone."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from binder.errors import OperatorFault, WorldFault
+from deploy import kubernetes
+from deploy.kubernetes import KubernetesEngine
+from deploy.probe import proof_of, run_cell, server_of
+from tests.builds import Builder
+from tests.cluster.given import Cluster
+from tests.deploy.conftest import new_spec, until_it_left
+
+pytestmark = pytest.mark.cluster
+
+_PUSH = 'buildah push --quiet --tls-verify=false "$1" "docker://$2"'
+
+
+@pytest.fixture(scope="session")
+def jupyter_image_of_the_registry(builder: Builder, jupyter_image: str, cluster: Cluster) -> str:
+    """The real image, in the cluster's registry."""
+    name = f"{cluster.registry}/jupyter:1"
+    asyncio.run(builder.buildah.run_script(_PUSH, jupyter_image, name, step="push", take=None))
+    return name
+
+
+async def test_a_kernel_of_a_real_image_answers(
+    kubernetes_engine: KubernetesEngine, jupyter_image_of_the_registry: str
+) -> None:
+    spec = new_spec(jupyter_image_of_the_registry)
+    target = await kubernetes_engine.start(spec)
+    async with proof_of(kubernetes_engine, spec, target, timeout_seconds=60):
+        pass
+    url = server_of(spec.id, target, spec.token).url
+    code = "import os; print(os.getuid(), os.path.exists('/var/run/secrets/kubernetes.io'), 6 * 7)"
+    assert (await run_cell(url, spec.token, code, timeout_seconds=60)).strip() == "1000 False 42"
+
+
+async def test_a_session_that_takes_too_much_memory_says_so(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    spec = replace(new_spec(odd_cluster_images("grows")), memory_bytes=32 * 2**20)
+    await kubernetes_engine.start(spec)
+    found = await until_it_left(kubernetes_engine, spec.id)
+    assert (found.exit_code, found.reason) == (137, "It ran out of memory.")
+
+
+async def test_a_session_that_no_node_has_room_for_is_given_up(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes, "_PLACE_SECONDS", 3.0)
+    with pytest.raises(OperatorFault, match="Insufficient memory"):
+        await kubernetes_engine.start(replace(new_spec(odd_cluster_images("waits")), memory_bytes=2**50))
+    assert await kubernetes_engine.running() == {}
+
+
+async def test_a_quota_that_is_used_up_is_said(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    metadata = {"name": "one", "namespace": kubernetes_engine.namespace}
+    cluster.api.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": 1}}}
+    )
+    first = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(first)
+    with pytest.raises(OperatorFault, match="exceeded quota"):
+        await kubernetes_engine.start(new_spec(odd_cluster_images("waits")))
+    assert set(await kubernetes_engine.running()) == {first.id}
+
+
+async def test_pods_of_others_are_let_alone(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    other = KubernetesEngine(kubernetes_engine.connection, namespace=kubernetes_engine.namespace, instance="fedcba98")
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    await other.stop(spec.id)
+    assert await other.running() == {}
+    assert set(await kubernetes_engine.running()) == {spec.id}
+
+
+async def test_a_session_that_the_cluster_takes_away_is_gone(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    (pod,) = cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods")
+    cluster.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+    for _ in range(200):
+        if spec.id not in await kubernetes_engine.running():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the session is there for ever")
+
+
+async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_engine: KubernetesEngine) -> None:
+    kubernetes_engine.connection.configuration.host = "https://127.0.0.1:1"
+    with pytest.raises(WorldFault, match="does not answer"):
+        await kubernetes_engine.running()
