@@ -105,14 +105,14 @@ class KubernetesEngine:
                     if event["type"] == "DELETED":
                         raise OperatorFault("The cluster took the session away while it started.")
                     yield event["raw_object"]
-            except ClientError:
-                await asyncio.sleep(_PAUSE_SECONDS)
+            except (ClientError, TimeoutError):
+                pass  # nobody answers, for now
             except ApiException as error:
                 if error.status in _REFUSALS:
                     raise _fault_of(error) from error
-                await asyncio.sleep(_PAUSE_SECONDS)
             finally:
                 await watch.close()
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def stop(self, session_id: str) -> None:
         """Remove a session's pod at once, and whatever its node says: a node that is lost says nothing.

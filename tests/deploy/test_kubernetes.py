@@ -1,14 +1,17 @@
 """Sessions on a real cluster: a kernel answers, what goes wrong is told apart, and others' pods are let alone."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 import pytest
 
 from binder.errors import OperatorFault, WorldFault
 from deploy import kubernetes
 from deploy.kubernetes import KubernetesEngine
+from deploy.pods import running_of
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
 from tests.cluster.given import Cluster
@@ -69,6 +72,53 @@ async def test_a_quota_that_is_used_up_is_said(
     with pytest.raises(OperatorFault, match="exceeded quota"):
         await kubernetes_engine.start(new_spec(odd_cluster_images("waits")))
     assert set(await kubernetes_engine.running()) == {first.id}
+
+
+async def test_a_watch_that_breaks_off_is_begun_anew(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    target = await kubernetes_engine.start(spec)
+    settings = kubernetes_engine.connection.configuration
+    async with _relay_to(settings.host) as relay:
+        settings.host = relay.address
+        async with asyncio.timeout(20), aclosing(kubernetes_engine._changes(spec.id)) as changes:
+            assert running_of(await anext(changes)).target == target
+            for connection in relay.connections:
+                connection.close()
+            assert running_of(await anext(changes)).target == target
+    assert len(relay.connections) == 2
+
+
+@dataclass
+class _Relay:
+    address: str
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def _relay_to(url: str) -> AsyncIterator[_Relay]:
+    """Give a way to the server of `url` whose connections can be cut."""
+    place = urlsplit(url)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay.connections.append(writer)
+        back, forth = await asyncio.open_connection(place.hostname, place.port)
+        await asyncio.gather(_pipe(reader, forth), _pipe(back, writer))
+
+    async with await asyncio.start_server(carry, "127.0.0.1", 0) as server:
+        relay = _Relay(f"{place.scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield relay
+        for connection in relay.connections:
+            connection.close()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 async def test_pods_of_others_are_let_alone(
