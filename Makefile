@@ -33,7 +33,7 @@ cluster-down: set-up ## end it
 	@$(PYTHON) -m tests.cluster down
 
 cluster-programs: # the first time, ten minutes
-	@scripts/set-up etcd-server containerd containernetworking-plugins docker-registry \
+	@scripts/set-up containerd containernetworking-plugins docker-registry \
 		nftables iptables ipset iproute2 busybox-static
 	@$(PYTHON) -m tests.cluster build
 

@@ -6,19 +6,20 @@ remembered between two calls. Where a Pod runs is the scheduler's choice; what i
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
 from aiohttp import ClientError
-from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api
+from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
 from kubernetes.aio.watch import Watch
 
 from binder.errors import BinderError, OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
-from deploy.manifests import cluster_manifest, pod_name
+from deploy.manifests import cluster_manifest, network_manifest, pod_name
 from deploy.pods import Pod, has_node, has_started, running_of, waits_for
+from templates import Json
 
 _FOUND, _CREATED, _MISSING = 200, 201, 404
 # What does not get better by trying again: a right that is missing, a quota that is used up, a namespace, a manifest.
@@ -31,8 +32,7 @@ _WATCH_SECONDS = 60
 _PAUSE_SECONDS = 1.0
 _LOG_LINES = 40
 _LONGEST_LOG = 4000
-_APPLY = "application/apply-patch+yaml"
-_MANAGER = "binder"
+_APPLY: Any = {"field_manager": "binder", "force": True, "_content_type": "application/apply-patch+yaml"}
 
 
 class KubernetesEngine:
@@ -43,6 +43,17 @@ class KubernetesEngine:
         self.namespace = namespace
         self.connection = connection
         self._pods = CoreV1Api(connection)
+
+    async def close_network(self, proxies: Sequence[Json]) -> None:
+        """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
+
+        Raises: OperatorFault; WorldFault.
+        """
+        manifest: Any = network_manifest(self.instance, proxies)
+        with _faults():
+            await NetworkingV1Api(self.connection).patch_namespaced_network_policy(
+                manifest["metadata"]["name"], self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
+            )
 
     async def start(self, spec: SessionSpec) -> str:
         """Start a session's pod and return its target.
@@ -60,11 +71,10 @@ class KubernetesEngine:
         """Create a session's pod, in place of what an earlier start left: a Pod cannot be started again."""
         manifest: Any = cluster_manifest(spec, instance=self.instance)
         name = pod_name(self.instance, spec.id)
-        fixed: Any = {"field_manager": _MANAGER, "force": True, "_content_type": _APPLY}
         for _ in range(_ATTEMPTS):
             with _faults():
                 done = await self._pods.patch_namespaced_pod_with_http_info(
-                    name, self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **fixed
+                    name, self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
                 )
             if done.status_code == _CREATED:
                 return

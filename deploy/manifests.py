@@ -3,6 +3,8 @@
 Pure. Which port it gets and where it runs is the engine's choice.
 """
 
+from collections.abc import Sequence
+
 from deploy.engine import SessionSpec
 from templates import Json, render_json
 
@@ -36,6 +38,9 @@ echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image."
 exit 127
 """
 _OF_THIS_MACHINE = "localhost/"
+# Private, shared with carriers, loopback and link-local. Source: https://www.iana.org/assignments/iana-ipv4-special-registry
+_CLOSED_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_CLOSED_V6 = ("::1/128", "fc00::/7", "fe80::/10")
 
 
 def base_path_of(session_id: str) -> str:
@@ -98,6 +103,22 @@ def cluster_manifest(spec: SessionSpec, *, instance: str) -> Json:
         "limits": {"memory": memory},
     }
     return _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, resources=resources)
+
+
+def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
+    """Return the NetworkPolicy of all sessions of a service.
+
+    `proxies` are those who may reach them (NetworkPolicyPeers). They themselves reach names and the internet, but not
+    each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
+    """
+    return render_json(
+        "manifests/sessions-network.json",
+        instance=instance,
+        proxies=[*proxies],
+        port=SERVER_PORT,
+        closed_v4=[*_CLOSED_V4],
+        closed_v6=[*_CLOSED_V6],
+    )
 
 
 def _pod(spec: SessionSpec, *, instance: str, port: Json, resources: Json) -> Json:

@@ -16,7 +16,7 @@ from kubernetes import stream
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
 from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
-from tests.cluster.layout import REGISTRY
+from tests.cluster.layout import HOST_ADDRESS, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
 from tests.cluster.running import cluster_down, cluster_up, is_up
 
@@ -41,20 +41,21 @@ def given_cluster() -> Iterator["Cluster"]:
     Raises: CannotRun.
     """
     if named := os.environ.get("KUBECONFIG"):
-        registry = os.environ.get("BINDER_TEST_REGISTRY")
-        if not registry:
+        places = [os.environ.get(name) for name in ("BINDER_TEST_REGISTRY", "BINDER_TEST_HOST", "BINDER_TEST_OUTSIDE")]
+        if not all(places):
             raise CannotRun(
-                "KUBECONFIG names a cluster: name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
-                "these tests reach by plain HTTP."
+                "KUBECONFIG names a cluster. Name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
+                "this machine reach by plain HTTP, and in BINDER_TEST_HOST and BINDER_TEST_OUTSIDE two addresses at "
+                "which pods reach this machine: a private one, from which we reach pods, and one that is not private."
             )
-        with closing(Cluster(Path(named), registry)) as cluster:
+        with closing(Cluster(Path(named), *map(str, places))) as cluster:
             yield cluster
         return
     cache = read_settings().cache_dir
     was_up = is_up(cache)
     kubeconfig = cluster_up(cache)
     try:
-        with closing(Cluster(kubeconfig, REGISTRY)) as cluster:
+        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS)) as cluster:
             yield cluster
     finally:
         if not was_up:
@@ -62,11 +63,17 @@ def given_cluster() -> Iterator["Cluster"]:
 
 
 class Cluster:
-    """A cluster, reached as its administrator. `registry` is where its images come from."""
+    """A cluster, reached as its administrator.
 
-    def __init__(self, kubeconfig: Path, registry: str) -> None:
+    `registry` is where its images come from. `host` and `outside` are addresses of this machine, as pods see it: one of
+    the cluster's neighbourhood, and one of the world outside.
+    """
+
+    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str) -> None:
         self.kubeconfig = kubeconfig
         self.registry = registry
+        self.host = host
+        self.outside = outside
         self.api = Api.as_administrator(kubeconfig)
         push_images(BUSYBOX_IMAGE, registry)
 
@@ -125,6 +132,10 @@ class Namespace:
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
 
+    def known(self, name: str) -> "Pod":
+        """Return a pod that somebody else created."""
+        return Pod(self.cluster, self.cluster.api.read(self.pod(name)))
+
     def start(self, pod: Object) -> "Pod":
         """Create a pod."""
         return Pod(self.cluster, self.cluster.api.create(pod))
@@ -137,7 +148,7 @@ class Namespace:
 
 
 class Pod:
-    """A pod that was created."""
+    """A pod that is there."""
 
     def __init__(self, cluster: Cluster, created: Object) -> None:
         self._cluster = cluster

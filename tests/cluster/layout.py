@@ -5,6 +5,8 @@ from pathlib import Path
 
 HOST_ADDRESS = "10.245.0.1"
 """This machine, as the cluster sees it."""
+OUTSIDE_ADDRESS = "203.0.113.1"
+"""This machine too, as the internet: reached like all that is not the cluster's."""
 NODE_ADDRESS = "10.245.0.2"
 PODS = "10.244.0.0/24"
 SERVICES = "10.96.0.0/16"
@@ -59,7 +61,7 @@ class Folder:
 
     @property
     def owner(self) -> Path:
-        """Which process is the first of the cluster's: `PID START_TIME`, as /proc has them."""
+        """Which process waits for the cluster: `PID START_TIME`, as /proc has them."""
         return self.root / "owner"
 
     @property

@@ -29,6 +29,7 @@ from tests.cluster.layout import (
     LINK,
     NODE,
     NODE_ADDRESS,
+    OUTSIDE_ADDRESS,
     PODS,
     REGISTRY,
     SERVICES,
@@ -124,8 +125,9 @@ class Node:
         """Lay a wire between this machine and a network namespace for the node, with a way out of it."""
         _run("ip", "netns", "add", NODE)
         _run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "host", "netns", NODE)
-        _run("ip", "address", "add", f"{HOST_ADDRESS}/30", "dev", LINK)
-        _run("ip", "link", "set", LINK, "up")
+        for address in (f"{HOST_ADDRESS}/30", f"{OUTSIDE_ADDRESS}/32"):
+            _run("ip", "address", "add", address, "dev", LINK)
+        _run("ip", "link", "set", LINK, "up", "alias", str(self._folder.root))
         for command in (["address", "add", f"{NODE_ADDRESS}/30", "dev", "host"], ["link", "set", "host", "up"]):
             _run("ip", "-n", NODE, *command)
         _run("ip", "-n", NODE, "link", "set", "lo", "up")

@@ -20,6 +20,7 @@ _MODULES = Path(__file__).parent / "binaries"
 _KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
 _PROGRAMS: Mapping[str, Mapping[str, str]] = {
     "kubernetes": {name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+    "etcd": {"etcd": "go.etcd.io/etcd/server/v3"},
     "coredns": {"coredns": "."},
     "kube-router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     "pause": {"pause": "."},

@@ -1,8 +1,8 @@
 """A cluster on this machine, from outside: started, asked for, ended.
 
-Owns its first process and its folder. That process is init of a namespace of processes; when it is killed, the kernel
-kills all that the cluster started, and with the last of them go their mounts and their network. What is left then are
-empty control groups, and files.
+Owns its folder, and one process that waits for one child: init of a namespace of processes. When init is killed, the
+kernel kills all that the cluster started, and with the last of them go their mounts. What is left then is one end of a
+wire, empty control groups, and files.
 """
 
 import fcntl
@@ -29,7 +29,6 @@ _ROOT = Path(__file__).parents[2]
 _LINK = Path("/sys/class/net", LINK)
 _CGROUPS = Path("/sys/fs/cgroup")
 _TOOLS = {
-    "etcd": "etcd-server",
     "containerd": "containerd",
     "runc": "runc",
     "docker-registry": "docker-registry",
@@ -124,13 +123,13 @@ def _start(folder: Folder, programs: str) -> None:
     with (folder.logs / "node.log").open("wb") as log:
         null = subprocess.DEVNULL
         outer = subprocess.Popen(argv, cwd=_ROOT, stdin=null, stdout=log, stderr=log, start_new_session=True)
+    folder.owner.write_text(f"{outer.pid} {_start_time_of(outer.pid)}")
+    _started.append(outer)
     try:
         _wait_until_ready(folder, outer)
     except BaseException:
-        outer.kill()  # and with it, its child
-        outer.wait()
+        _end(folder)
         raise
-    _started.append(outer)
 
 
 def _wait_until_ready(folder: Folder, outer: "subprocess.Popen[bytes]") -> None:
@@ -141,25 +140,22 @@ def _wait_until_ready(folder: Folder, outer: "subprocess.Popen[bytes]") -> None:
             raise CannotRun(f"The cluster does not run here. {last_words(said.read_bytes(), lines=12)}")
         if time.monotonic() > deadline:
             raise CannotRun(f"The cluster did not start within {_START_SECONDS} s; see the logs in {folder.logs}.")
-        if not folder.owner.exists():
-            _write_owner(folder, outer.pid)
         time.sleep(_POLL_SECONDS)
 
 
-def _write_owner(folder: Folder, outer: int) -> None:
-    """Remember the one child of `outer`, once it is there: init of the namespace."""
-    with suppress(OSError, ValueError):
-        child = int(Path(f"/proc/{outer}/task/{outer}/children").read_text(encoding="ascii"))
-        folder.owner.write_text(f"{child} {_start_time_of(child)}")
-
-
 def _owner_of(folder: Folder) -> int | None:
-    """Return the first process of a cluster, None where it is gone: another one may have its number by now."""
+    """Return the process that waits for a cluster, None where it is gone: another one may have its number by now."""
     with suppress(OSError, ValueError):
         pid, start_time = folder.owner.read_text(encoding="ascii").split()
         if _start_time_of(int(pid)) == start_time:
             return int(pid)
     return None
+
+
+def _children_of(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return []
 
 
 def _start_time_of(pid: int) -> str:
@@ -174,22 +170,30 @@ def _start_time_of(pid: int) -> str:
 
 
 def _end(folder: Folder) -> None:
-    if (pid := _owner_of(folder)) is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    if (outer := _owner_of(folder)) is not None:
+        # It ends once its child has: init of the namespace, which ends after all others.
+        for pid in _children_of(outer) or [outer]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     while _started:
         _started.pop().wait(_STOP_SECONDS)
-    _until(lambda: _owner_of(folder) is None, "its first process does not end")
-    if folder.owner.exists() and _LINK.exists():
+    _until(lambda: _owner_of(folder) is None, "its processes do not end")
+    if _LINK.exists() and _is_of(folder):
         # The kernel keeps the network for a minute or two more, until connections that broke off are given up.
         subprocess.run(("ip", "link", "delete", LINK), capture_output=True, check=False, timeout=_STOP_SECONDS)
         _until(lambda: not _LINK.exists(), f"the network link {LINK} does not go")
 
 
+def _is_of(folder: Folder) -> bool:
+    """Whether the link that is there is that of the cluster in `folder`: it is named for it (`tests.cluster.node`)."""
+    return (_LINK / "ifalias").read_text(encoding="utf-8").strip() == str(folder.root)
+
+
 def _clean_up(folder: Folder) -> None:
     """Remove what a cluster that has ended leaves: control groups without processes, and files."""
-    for hierarchy in _writable_hierarchies():
-        _until(partial(_remove_groups, hierarchy / CGROUP), f"control groups in {hierarchy} do not go")
+    if not _LINK.exists():  # else the groups are another cluster's
+        for hierarchy in _writable_hierarchies():
+            _until(partial(_remove_groups, hierarchy / CGROUP), f"control groups in {hierarchy} do not go")
     if folder.root.exists():
         shutil.rmtree(folder.root)
 

@@ -142,7 +142,7 @@ def arguments_for(folder: Folder, programs: Mapping[str, Path]) -> Mapping[str, 
 
     return {
         # It is gone with the node: nothing need be on the disk.
-        "etcd": ["etcd", "--data-dir", str(data / "etcd"), "--unsafe-no-fsync", "--log-outputs", "stderr"],
+        "etcd": [str(programs["etcd"]), "--data-dir", str(data / "etcd"), "--unsafe-no-fsync"],
         "registry": ["docker-registry", "serve", str(settings / "registry.json")],
         "containerd": ["containerd", "--config", str(settings / "containerd.toml")],
         "kube-apiserver": flagged(

@@ -20,7 +20,7 @@ def test_who_is_not_root_is_told_what_else_there_is(tmp_path: Path, monkeypatch:
 def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CannotRun, match=r"not installed: .*\bcontainerd\b.*\betcd-server\b"):
+    with pytest.raises(CannotRun, match=r"not installed: .*\bcontainerd\b.*\bnftables\b"):
         cluster_up(tmp_path)
 
 

@@ -1,9 +1,10 @@
 """Sessions on a real cluster: a kernel answers, what goes wrong is told apart, and others' pods are let alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from binder.errors import OperatorFault, WorldFault
 from deploy import kubernetes
 from deploy.kubernetes import KubernetesEngine
+from deploy.manifests import SERVER_PORT, pod_name
 from deploy.pods import running_of
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
-from tests.cluster.given import Cluster
+from tests.cluster.given import Cluster, Namespace, Pod, until
 from tests.deploy.conftest import new_spec, until_it_left
 
 pytestmark = pytest.mark.cluster
@@ -104,9 +106,10 @@ async def _relay_to(url: str) -> AsyncIterator[_Relay]:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         relay.connections.append(writer)
         back, forth = await asyncio.open_connection(place.hostname, place.port)
-        await asyncio.gather(_pipe(reader, forth), _pipe(back, writer))
+        pipes.create_task(_pipe(reader, forth))
+        pipes.create_task(_pipe(back, writer))
 
-    async with await asyncio.start_server(carry, "127.0.0.1", 0) as server:
+    async with asyncio.TaskGroup() as pipes, await asyncio.start_server(carry, "127.0.0.1", 0) as server:
         relay = _Relay(f"{place.scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         yield relay
         for connection in relay.connections:
@@ -150,3 +153,37 @@ async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_e
     kubernetes_engine.connection.configuration.host = "https://127.0.0.1:1"
     with pytest.raises(WorldFault, match="does not answer"):
         await kubernetes_engine.running()
+
+
+async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    specs = [new_spec(odd_cluster_images("serves")) for _ in range(2)]
+    first, second = [(await kubernetes_engine.start(spec)).partition(":")[0] for spec in specs]
+    namespace = Namespace(cluster, kubernetes_engine.namespace)
+    session = namespace.known(pod_name(kubernetes_engine.instance, specs[0].id))
+    (node,) = cluster.api.list("/api/v1/nodes")
+    everywhere = "0.0.0.0"  # noqa: S104 - pods reach it by two addresses
+    async with await asyncio.start_server(lambda _, writer: writer.close(), everywhere, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        closed = [
+            (second, SERVER_PORT),
+            (cluster.service_address("kubernetes", "default"), 443),
+            (node["status"]["addresses"][0]["address"], 10250),
+            (cluster.host, port),
+        ]
+        await asyncio.to_thread(_reaches_all, session, [*closed, (cluster.outside, port)])
+        await kubernetes_engine.close_network([{"ipBlock": {"cidr": f"{cluster.host}/32"}}])
+        await asyncio.to_thread(until, lambda: not session.reaches(second, SERVER_PORT), "the policy has no effect")
+        assert [place for place in closed if await asyncio.to_thread(session.reaches, *place)] == []
+        assert await asyncio.to_thread(session.reaches, cluster.outside, port)
+        neighbour = await asyncio.to_thread(namespace.run, "neighbour", "sleep", "600")
+        assert not await asyncio.to_thread(neighbour.reaches, first, SERVER_PORT)
+        # As the proxy, we may.
+        _, wire = await asyncio.wait_for(asyncio.open_connection(first, SERVER_PORT), 5)
+        wire.close()
+
+
+def _reaches_all(session: Pod, places: Sequence[tuple[str, int]]) -> None:
+    for address, port in places:
+        until(partial(session.reaches, address, port), f"{address} cannot be reached")
