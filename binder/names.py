@@ -17,6 +17,8 @@ _TOKEN = re.compile(r"\A[A-Za-z0-9_-]{43}\Z")
 _OWNER = re.compile(r"\A[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98}[A-Za-z0-9_])?\Z")
 _REPOSITORY = re.compile(r"\A[A-Za-z0-9._-]{1,100}\Z")
 _SHA = re.compile(r"\A[0-9a-f]{40}\Z")
+_VERSION = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,10})?", re.ASCII)
+_VERSION_AS_SHA = re.compile(r"\A([0-9]{1,20}(?:d[0-9]{1,10})?)f{8,39}\Z", re.ASCII)
 _NEVER_IN_A_REF = " ~^:?*[\\\x7f"
 
 
@@ -43,6 +45,22 @@ def is_token(text: str) -> bool:
 def is_sha(text: str) -> bool:
     """Whether `text` is a whole commit sha."""
     return bool(_SHA.match(text))
+
+
+def sha_of_version(version: str) -> str:
+    """Return what stands for a record's version (`7`, `2.1`) wherever there is a sha: its digits, then `f` to the end.
+
+    Raises: ValueError, where it is no such version.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is no version")
+    return version.replace(".", "d").ljust(40, "f")
+
+
+def version_of_sha(sha: str) -> str | None:
+    """Return the version that stands in the place of a sha; None where it is a commit's sha."""
+    found = _VERSION_AS_SHA.match(sha) if is_sha(sha) else None
+    return found[1].replace("d", ".") if found else None
 
 
 def is_repository(owner: str, name: str) -> bool:

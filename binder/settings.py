@@ -53,7 +53,12 @@ class Settings(BaseSettings):
 
     certificates: Path | None = None
     """PEM file, or a folder of such, by which HAProxy ends TLS: in each the certificate, its chain and its key. Read at
-    the start; the service's account must be able to. None: HAProxy speaks HTTP, and TLS is ended before it."""
+    the start, and again when a file changed; the service's account must be able to. None: HAProxy speaks HTTP, and TLS
+    is ended before it."""
+
+    http_listen: str = ""
+    """Address and port on which HAProxy leads whoever asks by HTTP to `url`, which must be https: `0.0.0.0:80`. Nobody
+    else can listen there then, so renew certificates by DNS or TLS, not by HTTP. Empty: HTTP is not answered."""
 
     database_url: str = Field(default="", repr=False)
     """SQLAlchemy's address of the store, `postgresql+psycopg://USER@HOST/NAME`. Empty: an SQLite file in the state
@@ -124,7 +129,8 @@ class Settings(BaseSettings):
 
     images_age_seconds: float = Field(default=0, ge=0)
     """How long an image stays that no preview, build or session needs, since it was last used; environments stay three
-    times as long, locks with them. 0: nothing is removed for its age. `binder gc` shows what would go, and why."""
+    times as long, and the locks of what was built for ever. 0: nothing is removed for its age. `binder gc` shows what
+    would go, and why."""
 
     images_disk_bytes: int = Field(default=0, ge=0)
     """What images may take on the disk: beyond it, those go that nobody needs and that were not used for longest; never
@@ -171,10 +177,22 @@ class Settings(BaseSettings):
     gitlab_url: str = "https://gitlab.com"
     """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""
 
+    zenodo_url: str = "https://zenodo.org"
+    """Where the Zenodo is whose records links of the form `/v2/zenodo/…` open."""
+
+    figshare_api_url: str = "https://api.figshare.com/v2"
+    """Where Figshare's interface is, for links of the form `/v2/figshare/…`."""
+
+    hydroshare_url: str = "https://www.hydroshare.org"
+    """Where the HydroShare is whose resources links of the form `/v2/hydroshare/…` open."""
+
+    doi_url: str = "https://doi.org"
+    """Who says where the dataset of a DOI is, for links of the form `/v2/dataverse/…`."""
+
     git_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    """Hosts, with ports where these are not the usual ones, of which links of the form `/v2/git/…` open repositories,
-    separated by commas. These may be without TLS, and in networks of yours. Empty: all with public addresses and TLS.
-    `none`: no host."""
+    """Hosts, with ports where these are not the usual ones, of which links of the forms `/v2/git/…` and `/v2/ckan/…`
+    open repositories and datasets, separated by commas. These may be without TLS, and in networks of yours. Empty: all
+    with public addresses and TLS. `none`: no host."""
 
     github_app_id: int | None = None
     """The App's id. None: that of the App that `binder setup` set up. Where there is none either, the service does not
@@ -222,7 +240,16 @@ class Settings(BaseSettings):
         # Children run in folders of their own.
         return value.expanduser().absolute()
 
-    @field_validator("url", "github_url", "github_api_url", "gitlab_url")
+    @field_validator(
+        "url",
+        "github_url",
+        "github_api_url",
+        "gitlab_url",
+        "zenodo_url",
+        "figshare_api_url",
+        "hydroshare_url",
+        "doi_url",
+    )
     @classmethod
     def _without_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
@@ -245,6 +272,13 @@ class Settings(BaseSettings):
         if value and not str(settings.data.get("url", "")).startswith("https://"):
             raise ValueError("asks for a BINDER_URL that begins with https://")
         return value and value.expanduser().absolute()
+
+    @field_validator("http_listen")
+    @classmethod
+    def _listen_beside_https(cls, value: str, settings: ValidationInfo) -> str:
+        if value and not str(settings.data.get("url", "")).startswith("https://"):
+            raise ValueError("asks for a BINDER_URL that begins with https://")
+        return value and cls._host_and_port(value)
 
     @field_validator("listen")
     @classmethod

@@ -14,6 +14,7 @@ from time import monotonic
 
 from binder.errors import WorldFault
 from binder.lifecycle import BuildState
+from binder.names import version_of_sha
 from binder.paths import Paths
 from binder.uses import mark_used
 from build.alone import Alone
@@ -39,7 +40,7 @@ class Built:
 
     `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
-    were exchanged in an earlier environment.
+    were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone.
     """
 
     image: str
@@ -52,6 +53,7 @@ class Built:
     packages: Sequence[Sequence[str]] | None
     created: datetime
     changed: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -102,7 +104,8 @@ class Pipeline:
         """
         watch = Watch()
         await job.enter(BuildState.FETCHING)
-        job.log.heading(f"Fetching commit {job.sha}")
+        version = version_of_sha(job.sha)
+        job.log.heading(f"Fetching version {version}" if version else f"Fetching commit {job.sha}")
         async with watch.phase("fetch"):
             commit = await self._planner.fetch(job)
         async with watch.phase("plan"):
@@ -216,6 +219,7 @@ class Pipeline:
             _packages(records, plan.foundation.suite),
             datetime.fromtimestamp(time_of(plan.commit), UTC),
             outcome.changed,
+            plan.locks,
         )
 
 

@@ -194,6 +194,13 @@ def build_lock_key(base: Layer, asked: ToResolve, system: BuildSystem, python: s
     return digest_of("build-lock", base.key, build_asked_key("", asked, system), newest, python, template("resolve.sh"))
 
 
+def locks_of(base: Layer, asked: ToResolve, python: str | None) -> tuple[str, ...]:
+    """Return the tags of the locks that what is asked may be resolved to: its own, and those of its build systems."""
+    systems = asked.recipe.python.build_systems.values()
+    keys = [lock_key(base, asked), *(build_lock_key(base, asked, system, python) for system in systems)]
+    return tuple(dict.fromkeys(tag for key in keys for tag in lock_tags(key, asked.namespaces)))
+
+
 def environment_family(parent: Layer, namespace: str = "") -> str:
     """Return what environments have in common that differ only in their packages: one can be made of another."""
     scripts = (template("environment.sh"), template("environment.Containerfile"))

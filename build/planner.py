@@ -29,6 +29,7 @@ from build.plan import (
     content_layer,
     environment_layer,
     in_namespace,
+    locks_of,
     namespaces_for,
     prepared_layer,
     time_of,
@@ -77,13 +78,14 @@ class Plan:
     """All that one image is made of, from the bottom up.
 
     `built_with` maps the paths of the repository's own projects to the locks of what they are built with. `newest`
-    (UTC) hides what was published later; None hides nothing.
+    (UTC) hides what was published later; None hides nothing. `locks` are the tags of the locks that it may be made of.
     """
 
     commit: Commit
     recipe: Recipe
     newest: datetime | None
     built_with: Mapping[str, str]
+    locks: tuple[str, ...]
     foundation: Foundation
     environment: Wanted
     prepared: Layer
@@ -170,7 +172,8 @@ class Planner:
         if prepared != layer:
             prepared = await self._placed(prepared, namespaces)
         content = in_namespace(namespaces.kept, content_layer(prepared, job.source.url, commit, built_with))
-        return Plan(commit, recipe, asked.newest, built_with, foundation, wanted, prepared, content)
+        locks = locks_of(foundation.base, asked, lock.python)
+        return Plan(commit, recipe, asked.newest, built_with, locks, foundation, wanted, prepared, content)
 
     def namespaces_of(self, job: Job) -> Namespaces:
         """Return what a job may take of others, and where it keeps what it makes."""

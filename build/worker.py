@@ -7,12 +7,13 @@ queued again: what it had made is found by its keys. Builds of forks' commits wa
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 from sqlalchemy import or_, select, update
@@ -61,6 +62,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "seconds": built.seconds,
         "packages": len(built.packages or ()),
         "changed": list(built.changed),
+        "locks": list(built.locks),
     }
 
 
@@ -91,6 +93,10 @@ def _sbom(build: Build, repository: Repository, built: Built, packages: Sequence
     )
 
 
+Count = Callable[[float, str | None, str | None], None]
+"""Is told of a build that ended: its seconds, the way of its image or the party at fault; of a stopped one, neither."""
+
+
 class BuildWorker:
     """Runs builds of one store on one engine's storage."""
 
@@ -107,7 +113,9 @@ class BuildWorker:
         log_bytes: int,
         secrets: frozenset[str],
         limits: BuildLimits,
+        count: Count,
     ) -> None:
+        self._count = count
         self._store = store
         self._pipeline = pipeline
         self._sources = sources
@@ -182,6 +190,7 @@ class BuildWorker:
             repository = await session.get_one(Repository, build.repository_id)
         bound = log.bind(build=build.id, repository=repository.full_name, commit=build.sha)
         bound.info("build_started")
+        began, is_made = monotonic(), False
         try:
             notes = BuildLog(self._paths.build_log(build.id), secrets=self._secrets, most_bytes=self._log_bytes)
         except OSError as error:
@@ -195,19 +204,25 @@ class BuildWorker:
                 async with self._forks.time(build):
                     built = await self._attempts(build, repository, notes, work)
                 await self._finish(build, repository, built)
+                is_made = True
+                self._count(monotonic() - began, built.way, None)
             bound.info("build_made", way=built.way, seconds=built.seconds)
         except asyncio.CancelledError:
-            notes.heading("The build was stopped")
+            if not is_made:  # else only the cleaning up was to be sooner
+                notes.heading("The build was stopped")
+                self._count(monotonic() - began, None, None)
             raise
         except BinderError as error:
             error.message = notes.masked(error.message)
             bound.warning("build_failed", party=error.party, reason=error.message)
             notes.heading(f"Failed: {error.message}")
+            self._count(monotonic() - began, None, error.party)
             await self._end(build.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("build_broke")
             fault = OperatorFault("Something went wrong in this service while it built; its log says more.")
             notes.heading(f"Failed: {fault.message}")
+            self._count(monotonic() - began, None, fault.party)
             await self._end(build.id, fault)
         finally:
             notes.close()

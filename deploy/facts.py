@@ -1,5 +1,7 @@
 """The facts that the pool is decided from, and the plan that it is decided to be: values, no more.
 
+There are thousands of some at each look, which are tuples for that.
+
 A session stands for any other of the same repository and image (a *kind*): whichever comes up first proves the image,
 and whichever is free is given to the next visitor.
 """
@@ -7,7 +9,7 @@ and whichever is free is given to the next visitor.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from binder.lifecycle import BuildState, SessionState
 from deploy.engine import Running
@@ -16,8 +18,7 @@ Kind: TypeAlias = tuple[int, str]
 """A repository's id and the name of an image."""
 
 
-@dataclass(frozen=True)
-class BuildFact:
+class BuildFact(NamedTuple):
     """A build that is being checked, or whose image a live preview shows or a free session runs.
 
     `image` is None if it has none.
@@ -36,8 +37,7 @@ class BuildFact:
         return (self.repository_id, self.image or "")
 
 
-@dataclass(frozen=True)
-class PreviewFact:
+class PreviewFact(NamedTuple):
     """A preview that is live. `opened`: how many sessions of it visitors opened lately."""
 
     id: int
@@ -48,8 +48,7 @@ class PreviewFact:
     opened: int = 0
 
 
-@dataclass(frozen=True)
-class SessionFact:
+class SessionFact(NamedTuple):
     """A session that is live, or one that failed: lately, or for a build that is being checked.
 
     `is_held`: somebody holds its lease.

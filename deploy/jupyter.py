@@ -134,7 +134,9 @@ async def usage_of(server: Server) -> Usage:
             activity = datetime.fromisoformat(status["last_activity"])
             at = activity if activity.tzinfo else None
         with suppress(WorldFault, RepositoryFault, *_UNREADABLE):
-            kernels = await client.call("GET", "api/kernels", timeout_seconds=_STATUS_TIMEOUT_SECONDS)
+            # Asking for kernels would count as use, by the server's next account.
+            path = "api/kernels?no_track_activity=1"
+            kernels = await client.call("GET", path, timeout_seconds=_STATUS_TIMEOUT_SECONDS)
             is_busy = any(kernel["execution_state"] == "busy" for kernel in kernels)
     return Usage(at, is_busy)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 from binder.errors import BinderError, OperatorFault
 from binder.log import logger
@@ -17,9 +16,10 @@ from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Session, utc_now
 from deploy.engine import Engine, SessionSpec
-from deploy.facts import Ending, Patience, PoolFacts
+from deploy.facts import Ending, PoolFacts
 from deploy.jupyter import usage_of
-from deploy.pool import decide_pool, judge_usage
+from deploy.lifetime import judge_usage, patience_of
+from deploy.pool import decide_pool
 from deploy.probe import Proof, proof_of, server_of
 from deploy.records import (
     add_sessions,
@@ -52,11 +52,7 @@ class Keeper:
         self._engine = engine
         self._settings = settings
         self._proof = proof
-        self._patience = Patience(
-            idle=timedelta(seconds=settings.session_idle_seconds),
-            busy=timedelta(seconds=settings.session_busy_seconds),
-            age=timedelta(seconds=settings.session_age_seconds),
-        )
+        self._patience = patience_of(settings)
         self._asked: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()

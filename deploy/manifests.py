@@ -6,7 +6,7 @@ Pure. Which port it gets and where it runs is the engine's choice.
 from collections.abc import Sequence
 
 from deploy.engine import SessionSpec
-from templates import Json, render_json
+from templates import Json, render, render_json
 
 SERVER_PORT = 8888
 # Of those who have a session open, one in ten computes: a node is given as many as that.
@@ -27,9 +27,18 @@ _LAUNCH = (
 )
 
 
+# An extension of JupyterLab's page is two files in a folder where Jupyter looks for such. They are written before the
+# server starts: no image has to hold them, no engine has to bring them, and where they cannot be written, all else goes
+# on. What knows no such extensions (before JupyterLab 3) does not look. A variable says where they are, and no flag: an
+# old server ends at a flag that it cannot read.
+_NOTICE_FOLDER = "/tmp/binder"  # noqa: S108 - in the session's own container
 # What we made has its Python first in PATH; an image of an author's own has whatever server its Dockerfile brought.
 # It begins with no line end: what podman 4.3 makes of such a text in a manifest, it cannot read again.
-_START = """\
+_START = f"""\
+if folder={_NOTICE_FOLDER}/labextensions/binder-notice && mkdir -p "$folder/static" &&
+    printf %s "$1" >"$folder/package.json" && printf %s "$2" >"$folder/static/remoteEntry.js"
+then export JUPYTER_PATH="{_NOTICE_FOLDER}${{JUPYTER_PATH:+:$JUPYTER_PATH}}"; fi
+shift 2
 if [ -d /opt/binder ]; then exec python -c "$0" "$@"; fi
 for server in jupyter-lab jupyter-notebook jupyter-server; do
     if command -v "$server" >/dev/null; then exec "$server" "$@"; fi
@@ -54,7 +63,7 @@ def server_arguments(session_id: str) -> list[str]:
     Source: https://jupyter-server.readthedocs.io/en/latest/other/full-config.html, `jupyter-lab --help-all`
     """
     return [
-        *("sh", "-c", _START, _LAUNCH),
+        *("sh", "-c", _START, _LAUNCH, render("notice/package.json"), render("notice/remoteEntry.js")),
         "--no-browser",
         "--ServerApp.ip=0.0.0.0",
         f"--ServerApp.port={SERVER_PORT}",

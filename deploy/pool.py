@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from binder.lifecycle import BuildState, SessionState, is_final
 from deploy.engine import Running
-from deploy.facts import BuildFact, Ending, Kind, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact, Usage
+from deploy.facts import BuildFact, Ending, Kind, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact
+from deploy.lifetime import words_of
 
 # Whoever asked for a session is about to claim it.
 CLAIM_WITHIN = timedelta(seconds=60)
@@ -213,35 +214,15 @@ def _readiness(row: SessionFact) -> tuple[datetime, str]:
 def _idle(live: Iterable[SessionFact], patience: Patience, now: datetime) -> tuple[Ending, ...]:
     opened = [row for row in live if row.state is SessionState.OPEN]
     unused = [row for row in opened if now - (row.activity_at or _ready_at(row)) >= patience.idle]
-    reason = f"Nobody used it for {_words(patience.idle)}."
+    reason = f"Nobody used it for {words_of(patience.idle)}."
     return tuple(Ending(row.id, row.state, SessionState.ENDED, reason) for row in unused)
 
 
 def _aged(live: Iterable[SessionFact], patience: Patience, now: datetime) -> list[Ending]:
     opened = [row for row in live if row.state is SessionState.OPEN]
     old = [row for row in opened if now - (row.opened_at or _ready_at(row)) >= patience.age]
-    reason = f"It was open for {_words(patience.age)}, the longest that a session may be."
+    reason = f"It was open for {words_of(patience.age)}, the longest that a session may be."
     return [Ending(row.id, row.state, SessionState.ENDED, reason) for row in old]
-
-
-def judge_usage(used_at: datetime, usage: Usage, patience: Patience, now: datetime) -> tuple[datetime, str | None]:
-    """Return when a session was last used, and why it is to end, None where it is not.
-
-    `used_at` is what was known of it; `usage` is what its server says, which no clock of ours may run behind. A kernel
-    that computes is use up to a limit.
-    """
-    latest = max(used_at, min(usage.at or used_at, now))
-    unused = now - latest
-    if unused < (max(patience.busy, patience.idle) if usage.is_busy else patience.idle):
-        return latest, None
-    if usage.is_busy:
-        return latest, f"It computed for {_words(unused)}, and nobody looked at it."
-    return latest, f"Nobody used it for {_words(patience.idle)}."
-
-
-def _words(span: timedelta) -> str:
-    minutes = span.total_seconds() / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{round(minutes / 60, 1):g} h"
 
 
 def _orphans(facts: PoolFacts) -> set[str]:

@@ -4,11 +4,11 @@ Each move looks again at its row in its own transaction, and leaves one alone th
 claimed it, a newer push superseded it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select, union, update
+from sqlalchemy import Select, and_, false, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -49,17 +49,12 @@ async def read_facts(
     return PoolFacts(
         builds=[BuildFact(*row) for row in builds],
         previews=[PreviewFact(*row, opened=opened.get(row.id, 0)) for row in previews],
-        sessions=[_session_fact(row, now) for row in sessions],
+        sessions=[SessionFact(*row) for row in sessions],
         pods=pods,
         sessions_at_most=sessions_at_most,
         standbys_at_most=standbys_at_most,
         patience=patience,
     )
-
-
-def _session_fact(row: Sequence[Any], now: datetime) -> SessionFact:
-    *values, lease_until = row
-    return SessionFact(*[*values, lease_until is not None and lease_until >= now])
 
 
 _LIVE_PREVIEWS = (
@@ -128,7 +123,7 @@ def _sessions(now: datetime) -> Select[*tuple[Any, ...]]:
         Session.opened_at,
         Session.ended_at,
         Session.reason,
-        Session.lease_until,
+        func.coalesce(Session.lease_until >= now, false()),
     ).join(of_interest, of_interest.c[0] == Session.id)
 
 

@@ -16,6 +16,7 @@ from proxy.providers import PROVIDERS
 _FOR_ANYBODY = {"Access-Control-Allow-Origin": "*"}
 # What nobody but this machine's own people has links to.
 _NOT_OFFERED = frozenset({"local"})
+_OF_ANY_HOST = frozenset({"git", "ckan"})
 
 
 class AboutService:
@@ -39,8 +40,8 @@ class AboutService:
 
 
 def offered_providers(git_hosts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return what a form may offer; links to any git server are left out where no host may be named. Pure."""
-    left_out = _NOT_OFFERED | ({"git"} if git_hosts == ("none",) else set())
+    """Return what a form may offer; links to any host are left out where no host may be named. Pure."""
+    left_out = _NOT_OFFERED | (_OF_ANY_HOST if git_hosts == ("none",) else set())
     return [
         {
             "id": provider.id,
@@ -48,7 +49,7 @@ def offered_providers(git_hosts: tuple[str, ...]) -> list[dict[str, Any]]:
             "spec": {"validateRegex": provider.pattern},
             "detect": {"regex": provider.detects} if provider.detects else {},
             "repo": {"label": provider.label, "placeholder": f"example: {provider.placeholder}"},
-            "ref": {"enabled": True, "default": "HEAD"},
+            "ref": {"enabled": True, "default": "HEAD"} if provider.has_refs else {"enabled": False},
         }
         for provider in PROVIDERS.values()
         if provider.id not in left_out

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from binder.errors import BinderError, OperatorFault, Party, RepositoryFault, VisitorFault, WorldFault
+from binder.names import version_of_sha
 from binder.settings import Settings
 from proxy.faults import TooManyError
 from templates import render
@@ -64,7 +65,7 @@ def html(
 
 def page_text(template: str, nonce: str, **values: object) -> str:
     """Return a page's text; `nonce` is what its headers allow."""
-    return render(f"pages/{template}", nonce=nonce, asset=asset_address, **values)
+    return render(f"pages/{template}", nonce=nonce, asset=asset_address, version_of=version_of_sha, **values)
 
 
 def new_nonce() -> str:

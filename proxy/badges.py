@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from binder.errors import VisitorFault
 from proxy.links import Link, parse_link
+from proxy.providers import provider_called, shown
 
 _PAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "gist": ("https://gist.github.com/", "gist.github.com/"),
@@ -49,6 +50,9 @@ def link_of_form(form: Mapping[str, str], github_url: str) -> Link:
     else:
         spec, ref, path = _spec_elsewhere(provider, form.get("repository", "").strip().strip("/")), "", ""
     ref = form.get("ref", "").strip() or ref or "HEAD"
+    known = provider_called(provider)
+    if ref != "HEAD" and not known.has_refs:
+        raise VisitorFault(f"{known.title} has no branches, tags or commits: leave {shown(ref)} out.")
     path = form.get("path", "").strip() or path
     kind = form.get("kind", "")
     if kind not in {"labpath", "filepath", "urlpath"}:

@@ -20,7 +20,7 @@ from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, Session
 from proxy.build_logs import size_of, tail_offset
-from proxy.build_phases import BUSY, IN_WORK, Event, build_failed, failed, log_events, phases_at, ready, said
+from proxy.build_phases import IN_WORK, Event, build_failed, busy, failed, log_events, phases_at, ready, said
 from proxy.claims import Launcher
 from proxy.commits import Commit
 from proxy.context import ProxyContext
@@ -48,9 +48,9 @@ _PREFLIGHT: Final = _FOR_ANYBODY | {
 class BuildApi:
     """Answers programs that want a session."""
 
-    def __init__(self, context: ProxyContext) -> None:
+    def __init__(self, context: ProxyContext, launches: Launches) -> None:
         self._context = context
-        self._launches = Launches(context)
+        self._launches = launches
         self._streams = EventStreams(context.store.changed, longest_seconds=_LONGEST_SECONDS + _LINGER_SECONDS)
 
     def routes(self) -> list[BaseRoute]:
@@ -128,7 +128,8 @@ class _Launching:
             case Full() as full:
                 raise full.fault(self._link.full_name)
             case outcome:
-                for event in self._untold((BUSY,) if isinstance(outcome, Busy) else phases_at(build)):
+                at = (busy(outcome.position, outcome.of),) if isinstance(outcome, Busy) else phases_at(build)
+                for event in self._untold(at):
                     yield event
 
     async def _visible(self, build: Build) -> Build:

@@ -25,7 +25,12 @@ _BEFORE_THE_IMAGE: Final[Mapping[BuildState, Event]] = {
     BuildState.PUSHING: {"phase": "pushing", "message": "Storing the image...\n", "progress": {}},
 }
 IN_WORK: Final = frozenset(_BEFORE_THE_IMAGE)
-BUSY: Final[Event] = {"phase": "waiting", "message": "All places are taken. Waiting for one to become free...\n"}
+
+
+def busy(position: int, of: int) -> Event:
+    """Return what is to be told while all places are taken, and anew whenever the place in the queue changes."""
+    message = f"All places are taken. You are number {position} of {of} waiting for one to become free...\n"
+    return {"phase": "waiting", "message": message}
 
 
 def said(event: Event) -> str:
@@ -54,15 +59,16 @@ def ready(link: Link, build: Build, repository: Repository, session: Session, ad
     """Return where the session is (`address`), and what a client may say of it; `url` is the service's own address."""
     provider = provider_of(repository)
     place = Place(repository.host, repository.owner, repository.name, repository.clone_url)
+    page = provider.commit_page(place, build.sha)
     return {
         "phase": "ready",
         "message": f"The server runs at {address}\n",
         "url": address,
         "token": session.token,
         "image": session.image,
-        # A folder of this machine is nobody's business.
-        "repo_url": without_git(repository.clone_url) if repository.clone_url.startswith("http") else "",
-        "binder_ref_url": provider.commit_page(place, build.sha),
+        # A record has no other page than that of its version, and a folder of this machine none.
+        "repo_url": without_git(repository.clone_url) if provider.has_refs and page else page,
+        "binder_ref_url": page,
         "binder_launch_host": f"{url}/",
         "binder_request": link.request,
         "binder_persistent_request": link.at(build.sha).request,

@@ -7,6 +7,7 @@ A standby is claimed in one transaction, so that two clicks never get one sessio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -44,10 +45,14 @@ class Quota:
 
 @dataclass(frozen=True)
 class Launched:
-    """How a click ended: with an open session, or with why there is none yet."""
+    """How a click ended: with an open session, or with why there is none yet.
+
+    `waited`: the visitor had a place in the queue before.
+    """
 
     build: Build
     outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
+    waited: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ async def launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota,
         if isinstance(launched.outcome, Wait | Busy):
             turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
         else:
-            turn.queue.leave(turn.ticket, image)
+            return replace(launched, waited=turn.queue.leave(turn.ticket, image))
     return launched
 
 
@@ -145,16 +150,16 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -
         return LaunchFacts(build)
     if has_lost_its_image(build):
         return LaunchFacts(None)
-    ready, coming = await supply(session, build)
+    there = await supply(session, build)
     return LaunchFacts(
         build,
-        standby=await _standby(session, build),
-        standbys=ready,
-        coming=coming,
-        failed_start=await _failed_start(session, build),
-        live_sessions=await _live_sessions(session),
+        standby=await _standby(session, build) if there.ready else None,
+        standbys=there.ready,
+        coming=there.coming,
+        failed_start=await _failed_start(session, build) if not there.ready else None,
+        live_sessions=there.live,
         sessions_at_most=quota.sessions_at_most,
-        open_of_repository=await _open_sessions(session, build),
+        open_of_repository=there.open_of_repository,
         per_repository=quota.per_repository,
     )
 
@@ -166,12 +171,33 @@ async def _standby(session: AsyncSession, build: Build) -> str | None:
     return (await session.scalars(oldest)).first()
 
 
-async def supply(session: AsyncSession, build: Build) -> tuple[int, int]:
-    """Return how many sessions of the build's image are free, and how many are being started."""
-    number = select(func.count()).select_from(Session).where(*_of_image(build))
-    ready = await session.scalar(number.where(Session.state == SessionState.STANDBY))
-    coming = await session.scalar(number.where(Session.state.in_((SessionState.WANTED, SessionState.STARTING))))
-    return ready or 0, coming or 0
+class Supply(NamedTuple):
+    """Sessions of the build's image that are free, and that are being started; live ones of all; and open ones of the
+    build's repository, or of its forks' commits where it is of one.
+    """
+
+    ready: int
+    coming: int
+    live: int
+    open_of_repository: int
+
+
+async def supply(session: AsyncSession, build: Build) -> Supply:
+    """Count in one question: each way to the store and back takes longer than the counting."""
+    of_image = select(func.count(Session.id)).where(*_of_image(build))
+    live = select(func.count(Session.id)).where(Session.state.in_(LIVE_SESSIONS))
+    opened = select(func.count(Session.id)).where(
+        Session.state == SessionState.OPEN, Session.repository_id == build.repository_id
+    )
+    if build.untrusted:
+        opened = opened.join(Build, Build.id == Session.build_id).where(Build.untrusted)
+    numbers = (
+        of_image.where(Session.state == SessionState.STANDBY),
+        of_image.where(Session.state.in_((SessionState.WANTED, SessionState.STARTING))),
+        live,
+        opened,
+    )
+    return Supply(*(await session.execute(select(*(one.scalar_subquery() for one in numbers)))).one())
 
 
 async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | None:
@@ -180,19 +206,6 @@ async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | No
     if row is None or row.state is not SessionState.FAILED or row.ready_at or row.ended_at is None:
         return None
     return FailedStart(row.reason or "It did not come up.", row.ended_at)
-
-
-async def _live_sessions(session: AsyncSession) -> int:
-    return await session.scalar(select(func.count()).where(Session.state.in_(LIVE_SESSIONS))) or 0
-
-
-async def _open_sessions(session: AsyncSession, build: Build) -> int:
-    """Return how many sessions are open of the build's repository, or of its forks' commits where it is of one."""
-    opened = select(func.count()).select_from(Session).join(Build, Build.id == Session.build_id)
-    same = [Session.state == SessionState.OPEN, Session.repository_id == build.repository_id]
-    if build.untrusted:
-        same.append(Build.untrusted.is_(True))
-    return await session.scalar(opened.where(*same)) or 0
 
 
 def _of_image(build: Build) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

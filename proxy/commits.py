@@ -210,9 +210,11 @@ async def stored_at(session: AsyncSession, place: Place) -> Repository | None:
 
 
 def _not_found(link: Link) -> str:
-    place = PROVIDERS[link.provider].on_it
+    provider = PROVIDERS[link.provider]
+    if not provider.has_refs:
+        return f"There is no record {link.full_name} {provider.on_it}. Please check the spelling."
     more = "" if link.provider != "git" else " Some servers want “.git” at the end of the address."
     return (
-        f"There is no repository {link.full_name} {place} that you may see, or it has no branch, tag or commit "
-        f"{link.ref!r}. Please check the spelling.{more}"
+        f"There is no repository {link.full_name} {provider.on_it} that you may see, or it has no branch, tag or "
+        f"commit {link.ref!r}. Please check the spelling.{more}"
     )

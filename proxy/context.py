@@ -7,6 +7,7 @@ from binder.paths import Paths
 from binder.settings import Settings
 from binder.store import Store
 from proxy.commits import RefResolver
+from proxy.figures import Figures
 from proxy.launch_limits import LaunchLimits
 from proxy.routes import RouteKeeper
 from proxy.waiting import Queue
@@ -87,6 +88,7 @@ class ProxyContext:
     set_up: SetUp
     sign_in: SignIn
     queue: Queue = field(default_factory=Queue)
+    figures: Figures = field(default_factory=Figures)
     limits: LaunchLimits = field(init=False)
 
     def __post_init__(self) -> None:

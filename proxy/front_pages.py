@@ -12,7 +12,7 @@ from proxy.answers import asset, html
 from proxy.badges import badge_texts, link_of_form
 from proxy.context import ProxyContext
 
-_SCRIPTS = ("build.js", "copy.js", "launch.js")
+_SCRIPTS = ("build.js", "copy.js", "front.js", "launch.js")
 _ASSETS = {"binder.css": "text/css"} | dict.fromkeys(_SCRIPTS, "text/javascript")
 # Every link of /v2/ starts something: it is for people to click on, not for crawlers to follow.
 _NOT_FOR_CRAWLERS = ("/v2/", "/repo/", "/s/", "/launch/", "/builds/", "/why/", "/operator", "/r/")

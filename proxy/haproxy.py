@@ -22,6 +22,7 @@ from binder.log import logger
 from binder.paths import Paths
 from binder.process import Account, Command, Completed, TimedOutError, find_account, lines_of, run, spawn
 from binder.settings import Settings
+from proxy.certificates import read_certificates
 from proxy.origins import cookie_name
 from proxy.runtime import IDLE_TABLE_SECONDS, ROUTES_FILE, RuntimeApi
 from templates import render
@@ -73,6 +74,8 @@ class HAProxy:
         self.runtime = RuntimeApi(self._admin_socket)
         self.pid: int | None = None
         """The running child's process id."""
+        self.certificates: dict[str, str] = {}
+        """What TLS was begun with: name → PEM."""
 
     async def prepare(self) -> None:
         """Write the configuration, and have HAProxy check it.
@@ -96,6 +99,14 @@ class HAProxy:
             raise OperatorFault("HAProxy did not check its configuration in time.") from error
         if not checked.ok:
             raise OperatorFault(f"HAProxy does not take its configuration: {_alerts(checked)}")
+
+    async def serve_certificate(self, name: str, text: str) -> None:
+        """Serve a certificate in place of that of the same name from now on; connections that are open stay.
+
+        Raises: OperatorFault, where HAProxy does not take it: the one before goes on.
+        """
+        await self.runtime.set_certificate(f"{_CERTIFICATES}/{name}", text)
+        self._write(f"{_CERTIFICATES}/{name}", text)
 
     async def keep_running(self, started: "asyncio.Future[None]") -> None:
         """Run HAProxy for ever; `started` learns how the first start went, and the end where that failed."""
@@ -143,7 +154,9 @@ class HAProxy:
         raise OperatorFault(f"HAProxy was not up after {_START_SECONDS:g} s.")
 
     def _failed_start(self, said: str) -> str:
-        listen = self._settings.listen
+        listen, http_listen = self._settings.listen, self._settings.http_listen
+        if http_listen and f"[{http_listen}]" in said:
+            return f"HAProxy cannot listen on {http_listen}, which BINDER_HTTP_LISTEN says: {said}"
         if "in use" in said:
             return (
                 f"HAProxy cannot listen on {listen}: another program does. "
@@ -168,6 +181,7 @@ class HAProxy:
             drain_seconds=_OPEN_RESPONSES_SECONDS,
             routes_file=ROUTES_FILE,
             listen=self._settings.listen,
+            http_listen=self._settings.http_listen,
             sessions_host=self._settings.sessions_host,
             cookie=cookie_name(self._settings),
             scheme=urlsplit(self._settings.url).scheme,
@@ -180,20 +194,13 @@ class HAProxy:
 
     def _copy_certificates(self) -> None:
         """Give HAProxy's account what it could not read where it is: keys are mostly root's."""
-        given = self._settings.certificates
-        if given is None:
+        if self._settings.certificates is None:
             return
-        try:
-            files = [file for file in given.iterdir() if file.is_file()] if given.is_dir() else [given]
-            texts = {file.name: file.read_text(encoding="ascii") for file in files}
-        except (OSError, UnicodeDecodeError) as error:
-            raise OperatorFault(f"BINDER_CERTIFICATES: {given} cannot be read: {error}.") from error
-        if not texts:
-            raise OperatorFault(f"BINDER_CERTIFICATES: there is no file in {given}.")
+        self.certificates = read_certificates(self._settings.certificates)
         folder = self._folder / _CERTIFICATES
         shutil.rmtree(folder, ignore_errors=True)
         self._make_folder(folder)
-        for name, text in texts.items():
+        for name, text in self.certificates.items():
             self._write(f"{_CERTIFICATES}/{name}", text)
 
     def _make_folder(self, folder: Path) -> None:

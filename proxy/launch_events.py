@@ -85,11 +85,12 @@ class _Launch:
     async def _look(self) -> Progress:
         build, _ = await self._look_at_build()
         async with self._context.store.read() as session:
-            ready, coming = await supply(session, build)
+            there = await supply(session, build)
             if self._past is None:
                 self._past = await past_of(session, build)
         ahead = self._ahead(image_of(build) or "")
-        return progress_of(build, self._past, utc_now(), has_standby=ready > ahead, is_coming=ready + coming > ahead)
+        is_coming = there.ready + there.coming > ahead
+        return progress_of(build, self._past, utc_now(), has_standby=there.ready > ahead, is_coming=is_coming)
 
     def _ahead(self, image: str) -> int:
         """Return how many of the sessions that are there or come belong to those who came before this visitor."""

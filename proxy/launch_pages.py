@@ -32,9 +32,9 @@ _FAULT_STATUSES = {"repository": 422, "operator": 500, "world": 503}
 class LaunchPages:
     """Answers links."""
 
-    def __init__(self, context: ProxyContext) -> None:
+    def __init__(self, context: ProxyContext, launches: Launches) -> None:
         self._context = context
-        self._launches = Launches(context)
+        self._launches = launches
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of links, of today's form and of the older one."""

@@ -4,6 +4,8 @@ What follows a click is `proxy.launch`'s decision, and carrying it out `proxy.cl
 """
 
 import time
+from collections.abc import Mapping
+from typing import Final
 
 from starlette.requests import Request
 
@@ -14,11 +16,23 @@ from proxy.access import Access
 from proxy.claims import Launched, Launcher, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
+from proxy.faults import TooManyError
+from proxy.figures import Outcome
+from proxy.launch import BuildFailed, Full, StartFailed
 from proxy.launch_limits import launcher_keys
+from proxy.providers import provider_of
 from proxy.viewers import Viewer
 from proxy.waiting import Turn
 
 log = logger(__name__)
+
+# What is none of these goes on.
+_ENDS: Final[Mapping[type[object], Outcome]] = {
+    Session: "opened",
+    BuildFailed: "build_failed",
+    StartFailed: "start_failed",
+    Full: "full",
+}
 
 
 class Launches:
@@ -42,9 +56,19 @@ class Launches:
 
         Raises: StoreUnavailableError; TooManyError.
         """
-        settings = self._context.settings
+        settings, figures = self._context.settings, self._context.figures
         quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
-        return await launch(self._context.store, commit, launcher, quota, utc_now())
+        provider = provider_of(commit.repository).id
+        try:
+            launched = await launch(self._context.store, commit, launcher, quota, utc_now())
+        except TooManyError:
+            figures.launched(provider, "too_many")
+            raise
+        if outcome := _ENDS.get(type(launched.outcome)):
+            figures.launched(provider, outcome)
+        if isinstance(launched.outcome, Session):
+            figures.claimed("miss" if launched.waited else "hit")
+        return launched
 
     async def open_way(self, session: Session, full_name: str) -> None:
         """Have HAProxy lead to a session that was claimed."""

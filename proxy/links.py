@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from binder.errors import VisitorFault
 from binder.names import is_ref
-from proxy.providers import FORM, PROVIDERS, Named, provider_called, shown
+from proxy.providers import FORM, PROVIDERS, Named, Provider, provider_called, shown
 
 LandingKind = Literal["labpath", "filepath", "urlpath"]
 
@@ -49,7 +49,13 @@ class Link:
     @property
     def request(self) -> str:
         """What is to be opened, whatever is shown of it then: `v2/gh/OWNER/NAME/REF`."""
-        return f"v2/{self.provider}/{PROVIDERS[self.provider].spec_of(self.named)}/{quote(self.ref)}"
+        is_plain = self.ref == "HEAD" and not PROVIDERS[self.provider].has_refs
+        return f"v2/{self.repository}" + ("" if is_plain else f"/{quote(self.ref)}")
+
+    @property
+    def repository(self) -> str:
+        """What names the repository in all addresses here: `gh/OWNER/NAME`."""
+        return f"{self.provider}/{PROVIDERS[self.provider].spec_of(self.named)}"
 
     def at(self, sha: str) -> "Link":
         """Return the link to one commit of the same repository."""
@@ -84,8 +90,22 @@ def link_of_request(request_path: bytes, query: Mapping[str, str]) -> Link:
     An encoded slash belongs to a name, and is no other slash: so the path must not be one that was decoded.
     Raises: VisitorFault, saying what is wrong with it.
     """
+    return parse_link(*_provider_and_spec(request_path), query)
+
+
+def repository_of_request(request_path: bytes) -> tuple[Provider, Named, str]:
+    """Return the repository that an address of a page names, and what follows it: `/r/<provider>/<spec>[/…]`.
+
+    Raises: VisitorFault, as `link_of_request`.
+    """
+    provider, spec = _provider_and_spec(request_path)
+    known = provider_called(provider)
+    return known, *known.split(spec)
+
+
+def _provider_and_spec(request_path: bytes) -> tuple[str, str]:
     _, _, provider, spec = (*request_path.decode(errors="replace").split("/", 3), "", "", "")[:4]
-    return parse_link(provider, spec, query)
+    return provider, spec
 
 
 def asked_landing(query: Mapping[str, str]) -> tuple[LandingKind, str] | None:

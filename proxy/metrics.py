@@ -1,10 +1,12 @@
-"""`/metrics`: how the service does, for Prometheus, drawn from the store when it is asked for.
+"""`/metrics`: how the service does, for Prometheus: what the store holds, and what was counted (`proxy.figures`).
 
 Only who has the operator's token may ask: behind a proxy of the operator's, all visitors come from one address, so that
 addresses tell nobody apart. No name of a repository is in it.
 """
 
+import asyncio
 import secrets
+import shutil
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -19,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, DeliveryState, SessionState
 from binder.store.queries import counts_by_state
-from binder.store.tables import Build, Delivery, Report, Session
+from binder.store.tables import Build, Delivery, Report, Session, utc_now
 from proxy.context import ProxyContext
 
 _COUNTED: Final[Sequence[tuple[str, str, type[Any], type[StrEnum]]]] = (
@@ -48,14 +50,31 @@ class Metrics:
         return Response(await self._drawn(), 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
 
     async def _drawn(self) -> bytes:
-        registry = CollectorRegistry()
+        registry, now, settings = CollectorRegistry(), utc_now(), self._context.settings
         async with self._context.store.read() as session:
             for name, text, table, states in _COUNTED:
                 gauge = Gauge(name, text, ["state"], registry=registry)
                 for state, count in (await counts_by_state(session, table, states)).items():
                     gauge.labels(state.value).set(count)
             owed = await session.scalar(select(func.count()).where(Report.owed))
-        Gauge("binder_reports_owed", "What GitHub is still to be told.", registry=registry).set(owed or 0)
-        at_most = Gauge("binder_sessions_at_most", "Sessions that may run at once.", registry=registry)
-        at_most.set(self._context.settings.sessions_at_most)
-        return generate_latest(registry)
+            oldest = await session.scalar(select(func.min(Build.queued_at)).where(Build.state == BuildState.QUEUED))
+        now_and_most: Sequence[tuple[str, str, float]] = (
+            ("binder_reports_owed", "What GitHub is still to be told.", owed or 0),
+            ("binder_queue_length", "Visitors who wait for a free place.", self._context.queue.length(now)),
+            (
+                "binder_build_queue_seconds",
+                "How long the build that waits longest has waited.",
+                (now - oldest).total_seconds() if oldest else 0,
+            ),
+            ("binder_sessions_at_most", "Sessions that may run at once.", settings.sessions_at_most),
+            ("binder_standbys_at_most", "Standbys that are started before a click.", settings.standbys_at_most),
+            ("binder_builds_at_once", "Builds that may run side by side.", settings.builds_at_once),
+            (
+                "binder_cache_free_bytes",
+                "What is free on the disk of images and packages.",
+                (await asyncio.to_thread(shutil.disk_usage, self._context.paths.cache)).free,
+            ),
+        )
+        for name, text, value in now_and_most:
+            Gauge(name, text, registry=registry).set(value)
+        return generate_latest(registry) + generate_latest(self._context.figures.registry)

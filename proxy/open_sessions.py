@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, false, func, not_, select
 
 from binder.errors import WorldFault
 from binder.lifecycle import SessionState
@@ -21,7 +21,7 @@ from binder.store.queries import advance_session
 from binder.store.tables import Grant, Repository, Session, Visitor, utc_now
 from proxy.access import Access
 from proxy.context import ProxyContext
-from proxy.viewers import Viewer, is_good
+from proxy.viewers import GRANTED_FOR, Viewer, is_good
 
 log = logger(__name__)
 
@@ -77,13 +77,19 @@ class OpenSessions:
         return bool(ended)
 
     async def _opened(self) -> Sequence[Opened]:
+        """Return those of whom the store does not say that they may stay: it is asked at each change of the store."""
         of_visitor = and_(Grant.visitor_id == Session.visitor_id, Grant.repository_id == Session.repository_id)
+        stays = and_(
+            Visitor.tokens.is_not(None),
+            Grant.epoch == Repository.access_epoch,
+            Grant.asked_at > utc_now() - GRANTED_FOR,
+        )
         query = (
             select(Session, Repository, Visitor, Grant)
             .join(Repository, Repository.id == Session.repository_id)
             .outerjoin(Visitor, Visitor.id == Session.visitor_id)
             .outerjoin(Grant, of_visitor)
-            .where(Session.state == SessionState.OPEN, Repository.private)
+            .where(Session.state == SessionState.OPEN, Repository.private, not_(func.coalesce(stays, false())))
         )
         async with self._store.read() as session:
             return [Opened(*row) for row in await session.execute(query)]

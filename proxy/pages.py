@@ -24,6 +24,7 @@ from proxy.faults import NotVisibleError
 from proxy.front_pages import FrontPages
 from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
+from proxy.launches import Launches
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.metrics import Metrics
@@ -50,11 +51,12 @@ class _Pages(Protocol):
 
 def routes(context: ProxyContext) -> list[BaseRoute]:
     """Return everything that a visitor can meet, as a last route: it answers every address."""
+    launches = Launches(context)
     pages: list[_Pages] = [
         FrontPages(context),
         AboutService(context),
-        BuildApi(context),
-        LaunchPages(context),
+        BuildApi(context, launches),
+        LaunchPages(context, launches),
         LaunchEvents(context),
         BuildPages(context),
         LiveBadges(context),

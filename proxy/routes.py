@@ -36,8 +36,8 @@ class RouteTable(Protocol):
     async def show_routes(self) -> dict[str, str]:
         """Return key → target."""
 
-    async def idle_seconds(self) -> dict[str, float]:
-        """Return session id → seconds since it was used."""
+    async def idle_seconds(self, session_id: str | None = None) -> dict[str, float]:
+        """Return session id → seconds since it was used, of all or of one."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,14 @@ class RouteKeeper:
         if route is None:
             raise OperatorFault("The session has no address that the proxy could reach.")
         await self._table.set_routes({route.key: route.target})
+
+    async def used_at(self, session: Session, now: datetime) -> datetime | None:
+        """Return when a session was last used, by the store's account and the proxy's of this moment.
+
+        Raises: OperatorFault, where the proxy does not answer.
+        """
+        used = used_since({session.id: session.activity_at}, await self._table.idle_seconds(session.id), now)
+        return used.get(session.id, session.activity_at)
 
     async def note_activity(self, now: datetime) -> None:
         """Store when open sessions were last used, by the proxy's account.

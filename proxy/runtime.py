@@ -18,6 +18,8 @@ _ANSWER_SECONDS = 5.0
 _LARGEST_ANSWER_BYTES = 64 * 2**20
 # A change looks at each entry of the table (0.1 ms for 20,000): these stay far below the time limit.
 _COMMANDS_AT_ONCE = 500
+# A command fits a buffer of HAProxy's, of 16 KiB with 1 KiB that is kept free.
+_LARGEST_PEM_BYTES = 15_000
 _PROMPT = b"\n> "
 _NOT_THERE = "entry not found."
 IDLE_TABLE_SECONDS = 86_400
@@ -59,14 +61,38 @@ class RuntimeApi:
         rows = (line.split(" ") for line in (await self._ask(f"show map {ROUTES_FILE}")).splitlines() if line)
         return {key: target for _, key, target in rows}
 
-    async def idle_seconds(self) -> dict[str, float]:
-        """Return for each session that was used since HAProxy's start: id → seconds since its last request began, or
-        its last connection ended.
+    async def idle_seconds(self, session_id: str | None = None) -> dict[str, float]:
+        """Return for each session that was used since HAProxy's start, or for this one only: id → seconds since its
+        last request began, or its last connection ended.
 
         Raises: OperatorFault, where HAProxy does not answer.
         """
-        entries = _ENTRY.finditer(await self._ask("show table sessions"))
+        of_one = f" key {session_id}" if session_id else ""
+        entries = _ENTRY.finditer(await self._ask(f"show table sessions{of_one}"))
         return {entry["session"]: IDLE_TABLE_SECONDS - int(entry["expires_ms"]) / 1000 for entry in entries}
+
+    async def set_certificate(self, file: str, pem: str) -> None:
+        """End TLS with another certificate and key from now on, in place of what HAProxy read from `file`.
+
+        Raises: OperatorFault, where HAProxy does not answer, or does not take it.
+
+        Source: https://docs.haproxy.org/2.6/management.html#9.3-set%20ssl%20cert
+        """
+        file = file.replace("\\", "\\\\").replace(" ", "\\ ")
+        # An empty line ends it.
+        lines = "\n".join(line for line in pem.splitlines() if line.strip())
+        if len(lines) > _LARGEST_PEM_BYTES:
+            raise OperatorFault(
+                f"The certificate in {file} is larger than {_LARGEST_PEM_BYTES} bytes: HAProxy takes it only at its "
+                "start. Restart the service."
+            )
+        said = await self._ask(f"set ssl cert {file} <<\n{lines}\n")
+        if "Transaction " in said:
+            said = await self._ask(f"commit ssl cert {file}")
+            if "Success!" in said:
+                return
+            await self._ask(f"abort ssl cert {file}")
+        raise OperatorFault(f"HAProxy does not take the certificate in {file}: {' '.join(said.split())[:500]}")
 
     async def running_pid(self) -> int:
         """Return the process id of the HAProxy that answers.

@@ -1,4 +1,4 @@
-"""What the service answers at a session's address: what was changed in it, and where no route leads to it.
+"""What the service answers at a session's address: what was changed, when it ends, and where no route leads to it.
 
 It has ended then, or it is another visitor's.
 """
@@ -19,6 +19,7 @@ from proxy.answers import html, redirect
 from proxy.build_pages import start_again
 from proxy.changes import Changes
 from proxy.context import ProxyContext
+from proxy.ends import Ends
 from proxy.faults import NotVisibleError
 from proxy.links import Link, session_address
 from proxy.origins import cookie_name, is_at_a_session, let_in
@@ -36,11 +37,13 @@ class SessionPages:
         self._context = context
         self._access = Access(context)
         self._changes = Changes()
+        self._ends = Ends(context)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of sessions' addresses."""
         return [
             Route("/s/{session}/binder/changes.zip", self.changes),
+            Route("/s/{session}/binder/ends", self.ends),
             Route("/s/{session}", self.missed, methods=_METHODS),
             Route("/s/{session}/{path:path}", self.missed, methods=_METHODS),
         ]
@@ -50,6 +53,16 @@ class SessionPages:
         found = await self._stored(request.path_params["session"])
         if found and found[0].state is SessionState.OPEN and found[0].target and _is_let_through(request, found[0]):
             return await self._changes.answer(found[0], found[0].target)
+        return await self.missed(request)
+
+    async def ends(self, request: Request) -> Response:
+        """Tell the page of a session when the session ends, or that it has ended."""
+        found = await self._stored(request.path_params["session"])
+        session = found[0] if found else None
+        if session is None or session.state is not SessionState.OPEN:
+            return _ended(session)
+        if session.target and _is_let_through(request, session):
+            return await self._ends.answer(session, session.target)
         return await self.missed(request)
 
     async def missed(self, request: Request) -> Response:
@@ -92,7 +105,7 @@ class SessionPages:
                 await self._context.keeper.ensure_route(session)
                 return HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
         if request.method != "GET" or path.startswith(_NOT_PAGES):
-            return PlainTextResponse("This session has ended.", 404)
+            return _ended(session)
         return redirect(settings.url + session_address(request.path_params["session"], quote(path)))
 
     def _holds_token(self, request: Request, session: Session) -> bool:
@@ -109,6 +122,12 @@ class SessionPages:
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
         return session, build, repository
+
+
+def _ended(session: Session | None) -> Response:
+    """Say no more than that a session has ended. To 404, JupyterLab would look for what is there instead, for ever."""
+    status = 410 if session and is_final(session.state) else 404
+    return PlainTextResponse("This session has ended.", status, {"Cache-Control": "no-store"})
 
 
 def _is_let_through(request: Request, session: Session) -> bool:

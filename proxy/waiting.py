@@ -42,7 +42,7 @@ class Queue:
 
     def ahead_of(self, ticket: str, image: str, now: datetime) -> Ahead:
         """Return who comes before a visitor, who is the last where they are not known."""
-        self._waiters = {key: one for key, one in self._waiters.items() if now - one.seen_at < LEFT_AFTER}
+        self._let_go(now)
         before: list[Waiter] = []
         for key, waiter in self._waiters.items():
             if key == (ticket, image):
@@ -67,9 +67,17 @@ class Queue:
             if key[0] == ticket:
                 self._waiters[key] = replace(waiter, seen_at=now)
 
-    def leave(self, ticket: str, image: str) -> None:
-        """Forget a visitor who has what they waited for."""
-        self._waiters.pop((ticket, image), None)
+    def leave(self, ticket: str, image: str) -> bool:
+        """Forget a visitor who waits no longer, and return whether they had waited."""
+        return self._waiters.pop((ticket, image), None) is not None
+
+    def length(self, now: datetime) -> int:
+        """Return how many wait for whom no session is on its way."""
+        self._let_go(now)
+        return sum(not one.is_served for one in self._waiters.values())
+
+    def _let_go(self, now: datetime) -> None:
+        self._waiters = {key: one for key, one in self._waiters.items() if now - one.seen_at < LEFT_AFTER}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from starlette.routing import BaseRoute, Route
 
 from binder.build_words import words_of_time
 from binder.errors import VisitorFault
-from binder.names import is_repository
 from binder.store.commits import MOST_FOUND, MOST_ROWS, Commit, find_commits, prefix_of, rows_of
 from binder.story import story_of
 from proxy.access import Access
@@ -14,8 +13,7 @@ from proxy.answers import html
 from proxy.build_pages import start_again
 from proxy.context import ProxyContext
 from proxy.faults import NotVisibleError
-from proxy.providers import Place
-from proxy.viewers import Viewer
+from proxy.repository_pages import repository_at
 
 
 class WhyPages:
@@ -24,16 +22,14 @@ class WhyPages:
     def __init__(self, context: ProxyContext) -> None:
         self._context = context
         self._access = Access(context)
-        self._hosts = {"gh": context.settings.github_host, "local": "local"}
 
     def routes(self) -> list[BaseRoute]:
         """Return the route of a commit's story."""
-        return [Route("/why/{provider}/{owner}/{name}/{sha}", self.why)]
+        return [Route("/why/{provider}/{spec:path}", self.why)]
 
     async def why(self, request: Request) -> Response:
         """Show what happened to a commit; the first 7 letters of its sha will do."""
-        viewer = await self._access.viewer(request)
-        commit = await self._visible(viewer, **request.path_params)
+        commit = await self._visible(request)
         async with self._context.store.read() as session:
             rows = await rows_of(session, commit)
         repository, sha = rows.commit.repository, rows.commit.sha
@@ -43,7 +39,6 @@ class WhyPages:
         ]
         return html(
             "why.html",
-            repository=repository,
             sha=sha,
             events=events,
             is_whole=rows.is_whole,
@@ -51,15 +46,13 @@ class WhyPages:
             link=start_again(repository, sha),
         )
 
-    async def _visible(self, viewer: Viewer, provider: str, owner: str, name: str, sha: str) -> Commit:
+    async def _visible(self, request: Request) -> Commit:
         """Return the commit of an address.
 
         Raises: VisitorFault, the same where there is none and where the viewer may not know of it; WorldFault.
         """
-        host, prefix = self._hosts.get(provider), prefix_of(sha)
-        repository, found = None, []
-        if host and is_repository(owner, name):
-            repository = await self._access.repository(viewer, Place(host, owner, name, clone_url=""))
+        repository, sha = await repository_at(self._context.settings, self._access, request)
+        prefix, found = prefix_of(sha), []
         if repository and prefix:
             async with self._context.store.read() as session:
                 found = list(await find_commits(session, prefix, [repository.id]))

@@ -39,6 +39,8 @@ class Stage:
     git_environment: Mapping[str, str]
     port: int
     service: asyncio.subprocess.Process | None = None
+    sessions_stay: bool = False
+    """Whether sessions go on when the service is stopped, as an operator's do; a test's own do not."""
     _pushed_once: bool = False
     _services: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -59,7 +61,7 @@ class Stage:
 
     async def start_service(self) -> None:
         """Start the service, and wait until it answers."""
-        child = running_child(self.url, self.environment, self.service_log)
+        child = running_child(self.url, self.environment, self.service_log, ephemeral=not self.sessions_stay)
         self.service = await self._services.enter_async_context(child)
 
     async def stop_service(self) -> None:

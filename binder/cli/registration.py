@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+from binder.app_manifest import SIGN_IN_PATH
 from githubapp.sandbox.sandbox import Sandbox
 
 _LOCALHOST = "127.0.0.1"
@@ -16,7 +17,12 @@ async def register(sandbox: Sandbox, *, owner: str, port: int, home: Path, cache
     secret = secrets.token_hex(20)
     url = f"http://{_LOCALHOST}:{port}"
     await sandbox.create_user(owner)
-    app = await sandbox.create_app(webhook_url=f"{url}/webhooks/github", webhook_secret=secret, owner=owner)
+    app = await sandbox.create_app(
+        webhook_url=f"{url}/webhooks/github",
+        webhook_secret=secret,
+        owner=owner,
+        callback_urls=[url + SIGN_IN_PATH],
+    )
     await sandbox.install(app.app_id, account=owner)
     key = home / "app.pem"
     key.touch(mode=0o600)
@@ -31,5 +37,7 @@ async def register(sandbox: Sandbox, *, owner: str, port: int, home: Path, cache
         "BINDER_GITHUB_API_URL": sandbox.api_url,
         "BINDER_GITHUB_APP_ID": str(app.app_id),
         "BINDER_GITHUB_PRIVATE_KEY_FILE": str(key),
+        "BINDER_GITHUB_CLIENT_ID": app.client_id,
+        "BINDER_GITHUB_CLIENT_SECRET": app.client_secret,
         "BINDER_GITHUB_WEBHOOK_SECRETS": secret,
     }

@@ -41,6 +41,7 @@ from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine
 from githubapp.setup import SetUp
 from githubapp.stored_app import with_stored_app
+from proxy.certificates import Renewals
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
 from proxy.open_sessions import OpenSessions
@@ -144,6 +145,7 @@ async def _start(
         log_bytes=settings.build_log_bytes,
         secrets=builder.host.secrets,
         limits=limits,
+        count=context.figures.built,
     )
     stack.push_async_callback(builds.close)
     sessions = Keeper(store, engine, settings)
@@ -158,6 +160,9 @@ async def _start(
     _run(service, "sessions", sessions.step)
     _run(service, "routes", keeper.step)
     _run(service, "access", OpenSessions(context).step)
+    if settings.certificates:
+        renewals = Renewals(settings.certificates, haproxy.certificates, haproxy.serve_certificate)
+        _run(service, "certificates", renewals.step)
     for name, step in github.loops().items():
         _run(service, name, step, store.arrived if name == "deliveries" else None)
 

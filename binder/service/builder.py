@@ -1,6 +1,7 @@
 """Wires what builds are made with: for the service, for `binder lock`, and for tests."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from urllib.parse import urlsplit
 
 from binder.containers import Registries
 from binder.paths import Paths
@@ -9,7 +10,9 @@ from binder.settings import Settings
 from build.alone import Alone
 from build.build_systems import BuildSystems
 from build.buildah import Buildah, Network
+from build.commits.downloads import Downloads
 from build.commits.git import Git
+from build.commits.records import Archives, Records
 from build.containerfiles import Containerfiles
 from build.contents import Contents
 from build.environments import Environments
@@ -65,6 +68,7 @@ def wired_builder(
         objects or paths,
         account,
         host.certificates,
+        _records(settings, host),
         timeout_seconds=settings.fetch_timeout_seconds,
         most_bytes=settings.repository_bytes,
     )
@@ -101,6 +105,12 @@ def registries_of(settings: Settings) -> Registries:
         settings.registry_certificates,
         settings.docker_mirror,
     )
+
+
+def _records(settings: Settings, host: HostSettings) -> Records:
+    archives = Archives(settings.zenodo_url, settings.figshare_api_url, settings.hydroshare_url, settings.doi_url)
+    known = {urlsplit(url).netloc for url in astuple(archives)} | set(settings.git_hosts)
+    return Records(Downloads(host.certificates, known), archives)
 
 
 def _registry(settings: Settings) -> Registry:

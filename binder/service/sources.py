@@ -11,6 +11,7 @@ from binder.settings import Settings
 from binder.store.tables import Repository
 from build.commits.addresses import public_addresses
 from build.commits.git import Git, Source
+from build.commits.records import is_record
 
 
 class Credentials(Protocol):
@@ -61,7 +62,9 @@ class PublicRefs:
 
 
 async def _checked(source: Source, settings: Settings) -> Source:
-    """Return a source as git may be sent there."""
+    """Return a source as git may be sent there; a record's hosts are checked as they are asked (`Downloads`)."""
+    if is_record(source.url):
+        return source
     host = source.origin.partition("://")[2]
     known = (settings.github_url, settings.gists_url, settings.gitlab_url)
     if host in settings.git_hosts or any(source.url.startswith(f"{url}/") for url in known):

@@ -1,5 +1,6 @@
 """The rows of the store. All times are UTC; a lease says which worker is at a row, and until when."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,14 @@ from binder.lifecycle import BuildState, DeliveryState, SessionState
 def utc_now() -> datetime:
     """Return the time: the one clock of the adapters and loops; pure functions are given `now`."""
     return datetime.now(UTC)
+
+
+def _from_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -29,9 +38,9 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a time without a zone was given to the store")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give SQLite's times their zone back."""
-        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Give SQLite's times, which are texts, their zone; this is done tens of thousands of times a second."""
+        return _from_text if dialect.name == "sqlite" else _in_utc
 
 
 class StateType(TypeDecorator[Any]):

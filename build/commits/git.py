@@ -5,9 +5,10 @@ from it is bytes to this process: no name of the repository's becomes a path of 
 """
 
 import asyncio
-import contextlib
+import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from binder.process import Account, Command, OutputTooLongError, TimedOutError, 
 from build.commits.addresses import public_addresses
 from build.commits.commit import Commit, Part, Run, runs_of
 from build.commits.content import ContentSink, Ownership, Tar, TarWriter
+from build.commits.downloads import Downloads
 from build.commits.lfs import (
     Pointer,
     attributes_in,
@@ -30,6 +32,7 @@ from build.commits.lfs import (
     uses_lfs,
 )
 from build.commits.objects import Collected, ObjectReader, Sink
+from build.commits.records import Archives, Record, Records, fault_of_record, is_record
 from build.commits.sources import Source, environment_for, fault_of
 from build.commits.submodules import (
     GITMODULES,
@@ -49,16 +52,22 @@ _MOST_READ_BYTES = 64 * 2**20
 _PIECE_BYTES = 2**16
 # What git says of an object that is broken must not get in between those that are not.
 _CAT_OBJECTS = ("sh", "-c", "exec git cat-file --batch --buffer 2>/dev/null")
+# What record.sh says where a version is not there yet.
+_NOT_THERE = 9
 
 
 class Git:
-    """git, run as the build account below `Paths.git`. `most_bytes` is what a repository's files may have together."""
+    """git, run as the build account below `Paths.git`. `most_bytes` is what a repository's files may have together.
+
+    Records of archives become commits here; `records` asks for them.
+    """
 
     def __init__(
         self,
         paths: Paths,
         account: Account,
         certificates: Path | None,
+        records: Records | None = None,
         *,
         timeout_seconds: float,
         most_bytes: int = 4 * 2**30,
@@ -66,6 +75,7 @@ class Git:
         self._paths = paths
         self._account = account
         self._certificates = certificates
+        self._records = records or Records(Downloads(certificates, ()), Archives())
         self._timeout = timeout_seconds
         self._most_bytes = most_bytes
 
@@ -76,6 +86,8 @@ class Git:
         """
         if not is_ref(ref):
             return None
+        if is_record(source.url):
+            return await self._records.newest(source.url) if ref == "HEAD" else None
         names = ["HEAD"] if ref == "HEAD" else [f"refs/tags/{ref}^{{}}", f"refs/heads/{ref}", f"refs/tags/{ref}"]
         command = self._command(source, source, ["git", "ls-remote", "--quiet", "--", source.url, *names])
         listing = _text(await self._run(source, command))
@@ -90,6 +102,8 @@ class Git:
         """
         try:
             async with asyncio.timeout(self._timeout):
+                if is_record(source.url):
+                    return await self._fetch_record(source, sha)
                 commit = await self._fetch_one(source, source, sha)
                 check_sizes(commit.files, self._most_bytes)
                 commit = await self._with_submodules(source, commit)
@@ -147,9 +161,34 @@ class Git:
         """Fetch a commit, and nothing that lies elsewhere; `root` is the repository that it is fetched for."""
         folder = str(self._folder(root, source))
         command = self._command(root, source, _script("fetch.sh", folder, source.url, sha, str(self._most_bytes)))
-        output = await self._run(source, command)
-        tree, time, listing = output.split(b"\n", 2)
-        return Commit(sha, tree.decode(), int(time), files_of(listing))
+        return _commit_in(await self._run(source, command), sha)
+
+    async def _fetch_record(self, source: Source, sha: str) -> Commit:
+        """Fetch a version of a record, unless it was fetched before."""
+        arguments = (str(self._folder(source, source)), sha, str(self._most_bytes))
+        seen = self._command(source, source, _script("record.sh", *arguments, ""))
+        code, output = await self._capture(source, seen)
+        if code == _NOT_THERE:
+            record = await self._records.version(source.url, sha)
+            program = source_path("build/record.py").read_text(encoding="utf-8")
+            taken = self._command(source, source, _script("record.sh", *arguments, program))
+            listing = bytearray()
+            code = await self._stream(taken, self._content_of(record), listing.extend)
+            output = bytes(listing)
+        if code:
+            raise fault_of_record(_text(output)) or fault_of(source, _text(output))
+        commit = _commit_in(output, sha)
+        check_sizes(commit.files, self._most_bytes)
+        return commit
+
+    async def _content_of(self, record: Record) -> AsyncGenerator[bytes]:
+        """Give what record.py reads."""
+        paths = [file.path for file in record.files]
+        asked = {"time": record.time, "files": paths, "unpack": len(paths) == 1 and paths[0].lower().endswith(".zip")}
+        yield json.dumps(asked).encode() + b"\n"
+        async with aclosing(self._records.content(record, self._most_bytes)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _with_submodules(self, root: Source, commit: Commit) -> Commit:
         """Return the commit with the files of its submodules, and of theirs, in place of the entries for them."""
@@ -213,7 +252,7 @@ class Git:
         script = _script("fetch-large.sh", str(max(pointer.size for pointer in large.values()) + 2**20))
         listing = listing_of(files[path].object_id for path in large)
         output = bytearray()
-        code = await self._stream(self._command(root, run.part.source, script), listing, output.extend)
+        code = await self._stream(self._command(root, run.part.source, script), _whole(listing), output.extend)
         if code:
             raise fault_of_lfs(large, _text(bytes(output)))
 
@@ -225,7 +264,7 @@ class Git:
             argv, names = _script("read-large.sh"), [place_of(commit.large[path]) for path in run.paths]
         reader = ObjectReader(sink)
         command = self._command(root, run.part.source, argv)
-        await self._stream(command, "".join(f"{name}\n" for name in names).encode(), reader.feed)
+        await self._stream(command, _whole("".join(f"{name}\n" for name in names).encode()), reader.feed)
         reader.close(len(names))
 
     def _folder(self, root: Source, source: Source) -> Path:
@@ -255,8 +294,11 @@ class Git:
         except OutputTooLongError as error:
             raise too_many_files() from error
 
-    async def _stream(self, command: Command, given: bytes, take: Callable[[bytes], None]) -> int:
-        """Run a child that is given some bytes, and have each piece of its output taken; return its return code."""
+    async def _stream(self, command: Command, given: AsyncGenerator[bytes], take: Callable[[bytes], None]) -> int:
+        """Run a child that is given some bytes, and have each piece of its output taken; return its return code.
+
+        Raises: WorldFault; and what `given` raises, after which the child is given nothing more.
+        """
         try:
             async with asyncio.timeout(self._timeout), spawn(command, stdin=asyncio.subprocess.PIPE) as process:
                 # It reads and writes at once: what it prints must be taken while it is still being given.
@@ -265,9 +307,12 @@ class Git:
                     assert process.stdout  # noqa: S101 - spawn made it a pipe
                     while piece := await process.stdout.read(_PIECE_BYTES):
                         take(piece)
+                    if feeding.done():
+                        await feeding
                     return await process.wait()
                 finally:
                     feeding.cancel()
+                    await asyncio.wait({feeding})
         except TimeoutError as error:
             raise WorldFault(f"Reading the files of the commit took longer than {self._timeout:g} s.") from error
 
@@ -276,12 +321,27 @@ async def _at_public_host(source: Source) -> Source:
     return replace(source, addresses=await public_addresses(source.url))
 
 
-async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
+async def _feed(process: asyncio.subprocess.Process, given: AsyncGenerator[bytes]) -> None:
     assert process.stdin  # noqa: S101 - we asked for a pipe
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
+    try:
+        async with aclosing(given):
+            async for piece in given:
+                process.stdin.write(piece)
+                await process.stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it ended, and says why
+    finally:
+        process.stdin.close()
+
+
+async def _whole(given: bytes) -> AsyncGenerator[bytes]:
+    yield given
+
+
+def _commit_in(output: bytes, sha: str) -> Commit:
+    """Return the commit that fetch.sh or record.sh printed."""
+    tree, time, listing = output.split(b"\n", 2)
+    return Commit(sha, tree.decode(), int(time), files_of(listing))
 
 
 def _script(name: str, *arguments: str) -> list[str]:

@@ -9,7 +9,7 @@ before it: the layers below would not be freed otherwise.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -129,9 +129,12 @@ def images_to_remove(
     return tuple(leaving.removals)
 
 
-def files_to_remove(files: Iterable[KeptFile], policy: Policy, now: datetime) -> tuple[KeptFile, ...]:
-    """Return the files that go: leftovers of builds in any case, others only for their age."""
-    return tuple(file for file in files if now - file.used_at > _lasts_file(file.kind, policy))
+def files_to_remove(
+    files: Iterable[KeptFile], locks: Collection[str], policy: Policy, now: datetime
+) -> tuple[KeptFile, ...]:
+    """Return the files that go: leftovers of builds in any case, others only for their age; never one of `locks`."""
+    unused = (file for file in files if now - file.used_at > _lasts_file(file.kind, policy))
+    return tuple(file for file in unused if file.kind != "lock" or file.path.name not in locks)
 
 
 @dataclass(frozen=True)

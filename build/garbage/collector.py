@@ -30,7 +30,7 @@ from build.garbage.choice import (
     images_to_remove,
     may_go,
 )
-from build.garbage.needs import forget_images, last_sessions, made_images, needed_images
+from build.garbage.needs import forget_images, kept_locks, last_sessions, made_images, needed_images
 from build.garbage.storage import Stored, stored_in
 
 log = logger(__name__)
@@ -122,7 +122,7 @@ class Collector:
 
     async def mark(self) -> None:
         """Tell the services that share the cache what this one needs, and when it last had sessions of what."""
-        await mark_used(self._paths, await needed_images(self._store))
+        await mark_used(self._paths, await needed_images(self._store) | await kept_locks(self._store))
         sessions = await last_sessions(self._store)
         for image in {name for one in (await self._stored()).images for name in one.names} & sessions.keys():
             await mark_used(self._paths, [image], at=sessions[image])
@@ -136,7 +136,8 @@ class Collector:
         tags = {tag for image in stored.images for tag in map(tag_of, image.names) if tag}
         # The marks of what is in a registry only are `build.garbage.registry_collector`'s.
         tags |= last_uses(self._paths).keys() if self._has_registry else set()
-        files = files_to_remove(await asyncio.to_thread(files_in, self._paths, tags), self._policy, utc_now())
+        found = await asyncio.to_thread(files_in, self._paths, tags)
+        files = files_to_remove(found, await kept_locks(self._store), self._policy, utc_now())
         before = bytes_of(stored.images)
         left = before - sum(removal.frees_bytes for removal in images)
         budget = self._policy.disk_bytes

@@ -3,6 +3,7 @@
 Only reads, but for one move: a build whose image has gone is told so, and its commit is built again when it is wanted.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,9 @@ from binder.store import Store
 from binder.store.queries import ACTIVE_BUILDS, LIVE_SESSIONS
 from binder.store.tables import Build, Preview, Session
 
+_SUCCEEDED = Build.state == BuildState.SUCCEEDED
+_IMAGE = Build.result["image"].as_string()
+
 
 async def needed_images(store: Store) -> frozenset[str]:
     """Return the names and tags of the images that a preview, a build in work or a live session needs."""
@@ -23,6 +27,14 @@ async def needed_images(store: Store) -> frozenset[str]:
         wanted = {row.build_id for row in live} | await _shown(session)
         builds = await session.scalars(select(Build).where(or_(Build.id.in_(wanted), Build.state.in_(ACTIVE_BUILDS))))
         return frozenset({row.image for row in live}.union(*(images_of(build.result or {}) for build in builds)))
+
+
+async def kept_locks(store: Store) -> frozenset[str]:
+    """Return the tags of the locks of all that was ever built: what has gone is made again of the same packages."""
+    async with store.read() as session:
+        # Thousands of builds share a few locks, whose lists the store compares as texts.
+        lists = await session.scalars(select(Build.result["locks"].as_string()).where(_SUCCEEDED).distinct())
+        return frozenset(lock for found in lists if found for lock in json.loads(found))
 
 
 async def last_sessions(store: Store) -> dict[str, datetime]:
@@ -41,8 +53,8 @@ def images_of(result: Mapping[str, Any]) -> set[str]:
 async def made_images(store: Store) -> frozenset[str]:
     """Return the images of the builds that succeeded."""
     async with store.read() as session:
-        results = await session.scalars(select(Build.result).where(Build.state == BuildState.SUCCEEDED))
-        return frozenset(str(result["image"]) for result in results if result and result.get("image"))
+        images = await session.scalars(select(_IMAGE).where(_SUCCEEDED).distinct())
+        return frozenset(filter(None, images))
 
 
 async def forget_images(store: Store, gone: Collection[str]) -> None:
@@ -50,18 +62,15 @@ async def forget_images(store: Store, gone: Collection[str]) -> None:
     if not gone:
         return
     async with store.write() as session:
-        for build in await session.scalars(select(Build).where(Build.state == BuildState.SUCCEEDED)):
-            result = build.result or {}
-            if result.get("image") in gone:
-                build.result = {**result, "image": None}
+        for build in await session.scalars(select(Build).where(_SUCCEEDED, _IMAGE.in_(gone))):
+            build.result = {**(build.result or {}), "image": None}
 
 
 async def _shown(session: AsyncSession) -> set[int]:
     """Return what each live preview can show: its newest build, and its head's, which another preview may have made."""
-    ready = Build.state == BuildState.SUCCEEDED
     own = select(func.max(Build.id)).join(Preview, Build.preview_id == Preview.id)
     at_head = and_(Build.repository_id == Preview.repository_id, Build.sha == Preview.head_sha)
     found: set[int] = set()
     for newest in (own, select(func.max(Build.id)).join(Preview, at_head)):
-        found |= set(await session.scalars(newest.where(Preview.live, ready).group_by(Preview.id)))
+        found |= set(await session.scalars(newest.where(Preview.live, _SUCCEEDED).group_by(Preview.id)))
     return found

@@ -14,7 +14,7 @@ from binder.store import Store
 from binder.store.tables import utc_now
 from binder.uses import last_uses, mark_of, mark_used, removing_images
 from build.garbage.choice import Needed, Policy, RegistryTag, registry_tags_to_remove, subject_of
-from build.garbage.needs import forget_images, last_sessions, needed_images
+from build.garbage.needs import forget_images, kept_locks, last_sessions, needed_images
 
 
 class Tags(Protocol):
@@ -70,7 +70,7 @@ class RegistryCollector:
             for tag in there
             if (subject := subject_of(tag)) in uses and subject and (digest := await self._registry.digest(tag))
         ]
-        needed = Needed(await needed_images(self._store))
+        needed = await self._needed()
         return RegistryGarbage(registry_tags_to_remove(found, needed, self._policy, utc_now()), len(found))
 
     async def remove(self, garbage: RegistryGarbage) -> int:
@@ -86,7 +86,7 @@ class RegistryCollector:
     async def _remove(self, digest: str, tags: list[RegistryTag]) -> int:
         subjects = {tag.tag: subject_of(tag.tag) or "" for tag in tags}
         async with removing_images(self._paths):
-            uses, needed = last_uses(self._paths), Needed(await needed_images(self._store))
+            uses, needed = last_uses(self._paths), await self._needed()
             if any(self._is_used(tag, subjects[tag.tag], uses, needed) for tag in tags):
                 return 0
             await self._registry.delete_manifest(digest)
@@ -95,6 +95,9 @@ class RegistryCollector:
                     mark_of(self._paths, subject).unlink(missing_ok=True)
         await forget_images(self._store, {f"{self._registry.reference}:{tag}" for tag in subjects})
         return len(tags)
+
+    async def _needed(self) -> Needed:
+        return Needed(await needed_images(self._store) | await kept_locks(self._store))
 
     @staticmethod
     def _is_used(tag: RegistryTag, subject: str, uses: dict[str, datetime], needed: Needed) -> bool:

@@ -16,11 +16,14 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from githubapp.sandbox.access import Refusal
-from githubapp.sandbox.plumbing import end_process, git_environment
+from githubapp.sandbox.plumbing import end_process, start_process
 
 _CHUNK_BYTES = 64 * 1024
 _LARGEST_HEAD_BYTES = 16 * 1024
 _LARGEST_BODY_BYTES = 256 * 1024 * 1024
+# By its own name: as `git http-backend` it would be a child of the one that dies with us. One that has lost its client
+# in the middle of a push turns in a circle for ever.
+_BACKEND = ("sh", "-c", 'exec "$(git --exec-path)/git-http-backend"')
 _PROTOCOL = re.compile(r"[a-z0-9=:.-]{1,100}")
 
 
@@ -44,16 +47,8 @@ async def run_backend(request: BackendRequest, scope: Scope, receive: Receive, s
 
     Raises: CutOffError, Refusal.
     """
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "http-backend",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**git_environment(request.root), **_cgi_environment(request, scope)},
-        cwd=request.root,
-        start_new_session=True,
-    )
+    environment = _cgi_environment(request, scope)
+    process = await start_process(request.root, *_BACKEND, stderr=asyncio.subprocess.DEVNULL, environment=environment)
     upload = asyncio.create_task(_feed(process, receive))
     answer = asyncio.create_task(_relay(process, send))
     try:

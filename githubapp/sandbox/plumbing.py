@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from githubapp.sandbox.values import FileChange, GitCommit, GitPerson, TreeEntry
@@ -61,6 +61,21 @@ def git_environment(root: Path) -> dict[str, str]:
     }
 
 
+async def start_process(
+    root: Path, *argv: str, stderr: int = asyncio.subprocess.PIPE, environment: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start what leads a session of its own, and what the kernel kills when this process dies, however it dies."""
+    return await asyncio.create_subprocess_exec(
+        *("setpriv", "--pdeathsig", "KILL", "--", *argv),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+        env={**git_environment(root), **(environment or {})},
+        cwd=root,
+        start_new_session=True,
+    )
+
+
 async def end_process(process: asyncio.subprocess.Process) -> None:
     """Kill `process` and its children, if any of them still run, and let go of its pipes.
 
@@ -94,17 +109,7 @@ class Plumbing:
         Raises: GitError, TimeoutError.
         """
         async with self._slots, asyncio.timeout(_TIMEOUT_SECONDS):
-            process = await asyncio.create_subprocess_exec(
-                "git",
-                f"--git-dir={self.path(repository_id)}",
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=git_environment(self.root),
-                cwd=self.root,
-                start_new_session=True,
-            )
+            process = await start_process(self.root, "git", f"--git-dir={self.path(repository_id)}", *arguments)
             try:
                 output, complaint = await process.communicate(stdin)
             finally:

@@ -1,11 +1,11 @@
 """Where links lead: one module for each provider, all behind one small interface.
 
-Pure: how a link's specification names a repository, which row of the store is its, and where git finds it. All are
-asked for a ref in the same way, through git (`proxy.commits`); whether a host may be asked at all is checked where git
-is run.
+Pure: how a link's specification names a repository or a record, which row of the store is its, and where it is found.
+All are asked for a ref in the same way (`proxy.commits`); whether a host may be asked at all is checked where it is
+asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from binder.errors import VisitorFault
@@ -16,20 +16,14 @@ from proxy.providers.github import GitHub
 from proxy.providers.gitlab import GitLab
 from proxy.providers.interface import Named, Place, Provider, shown
 from proxy.providers.local import Local
+from proxy.providers.records import DATAVERSE, FIGSHARE, ZENODO, Ckan, HydroShare
 
 __all__ = ["FORM", "PROVIDERS", "Named", "Place", "Provider", "named_of", "provider_called", "provider_of", "shown"]
 
-PROVIDERS: Final[Mapping[str, Provider]] = {
-    provider.id: provider for provider in (GitHub(), Gists(), GitLab(), Git(), Local())
-}
+_REPOSITORIES: Final[Sequence[Provider]] = (GitHub(), Gists(), GitLab(), Git())
+_RECORDS: Final[Sequence[Provider]] = (ZENODO, FIGSHARE, DATAVERSE, HydroShare(), Ckan())
+PROVIDERS: Final[Mapping[str, Provider]] = {provider.id: provider for provider in (*_REPOSITORIES, *_RECORDS, Local())}
 FORM: Final = "A link looks like /v2/gh/OWNER/REPOSITORY/REF."
-_NOT_YET: Final[Mapping[str, str]] = {
-    "zenodo": "Zenodo",
-    "figshare": "Figshare",
-    "dataverse": "Dataverse",
-    "hydroshare": "HydroShare",
-    "ckan": "CKAN",
-}
 
 
 def provider_called(name: str) -> Provider:
@@ -39,10 +33,8 @@ def provider_called(name: str) -> Provider:
     """
     if name in PROVIDERS:
         return PROVIDERS[name]
-    title = _NOT_YET.get(name)
-    first = f"Links to {title} ({name}) are not supported yet." if title else f"There is no provider {shown(name)}."
     known = ", ".join(f"{provider.id} ({provider.title})" for provider in PROVIDERS.values())
-    raise VisitorFault(f"{first} Supported are {known}. {FORM}")
+    raise VisitorFault(f"There is no provider {shown(name)}. Supported are {known}. {FORM}")
 
 
 def provider_of(repository: Repository) -> Provider:

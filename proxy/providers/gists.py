@@ -22,6 +22,7 @@ class Gists:
     placeholder = "USER/ID"
     pattern = "[^/]+/[^/]+(/[^/]+)?"
     detects = "^(https?://gist.github.com/)(?<repo>.*[^/])/?$"
+    has_refs = True
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return user and id, and what follows them."""

@@ -31,6 +31,7 @@ class Git:
     placeholder = "https://git.example.org/repository"
     pattern = "[^/]+/.+"
     detects = ""
+    has_refs = True
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return the repository of an address, and what follows it."""
@@ -50,18 +51,12 @@ class Git:
             return GitHub().place(_without_suffix(named), settings)
         if named.origin == settings.gitlab_url:
             return GitLab().place(_without_suffix(named), settings)
-        scheme, _, host = named.origin.partition("://")
-        if settings.git_hosts and host not in settings.git_hosts:
-            raise VisitorFault(
-                f"This service opens no repositories of {host}. Its operator says of which hosts it does."
-            )
-        if scheme != "https" and host not in settings.git_hosts:
-            raise VisitorFault(f"The address of the repository must begin with https://, not {scheme}://.")
+        check_host(named.origin, settings)
         return Place(named.origin, named.owner, named.name, _address(named), is_exact=True)
 
     def has(self, host: str) -> bool:
         """Whether a row's host is an origin."""
-        return "://" in host
+        return host.startswith(tuple(f"{scheme}://" for scheme in _DEFAULT_PORTS))
 
     def named_as(self, host: str, owner: str, name: str) -> Named:
         """Return the repository at the row's origin."""
@@ -70,6 +65,18 @@ class Git:
     def commit_page(self, place: Place, sha: str) -> str:
         """Return the repository's own page: where its commits are, nobody can tell."""
         return without_git(place.clone_url)
+
+
+def check_host(origin: str, settings: Settings) -> None:
+    """Refuse a host that a visitor named, where the operator leaves that out.
+
+    Raises: VisitorFault.
+    """
+    scheme, _, host = origin.partition("://")
+    if settings.git_hosts and host not in settings.git_hosts:
+        raise VisitorFault(f"This service opens no repositories of {host}. Its operator says of which hosts it does.")
+    if scheme != "https" and host not in settings.git_hosts:
+        raise VisitorFault(f"The address of the repository must begin with https://, not {scheme}://.")
 
 
 def repository_at(address: str) -> Named:

@@ -18,6 +18,7 @@ class GitHub:
     placeholder = "OWNER/REPOSITORY"
     pattern = "[^/]+/[^/]+/.+"
     detects = "^(https?://github.com/)(?<repo>.*[^/])/?$"
+    has_refs = True
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return owner and name, and what follows them."""

@@ -22,6 +22,7 @@ class GitLab:
     placeholder = "NAMESPACE/PROJECT"
     pattern = "[^/]+/.+"
     detects = "^(https?://gitlab.com/)(?<repo>.*[^/])/?$"
+    has_refs = True
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return namespace and project, and what follows them; where no slash is encoded, the first two parts."""

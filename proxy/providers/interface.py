@@ -61,6 +61,10 @@ class Provider(Protocol):
         """What such a form may show as an example."""
 
     @property
+    def has_refs(self) -> bool:
+        """Whether there are branches and tags that a link may name; else it leads to the newest version."""
+
+    @property
     def pattern(self) -> str:
         """What a specification, percent-encoded and with its ref, looks like: a regular expression of JavaScript's."""
 

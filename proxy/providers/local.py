@@ -17,6 +17,7 @@ class Local:
     placeholder = "preview/NAME"
     pattern = "[^/]+/[^/]+/.+"
     detects = ""
+    has_refs = True
 
     def split(self, spec: str) -> tuple[Named, str]:
         """Return owner and name, and what follows them."""

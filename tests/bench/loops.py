@@ -1,10 +1,13 @@
 """`loop-10k`: one pass of all loops at rest, with 10,000 sessions that run and 50,000 builds in the store.
 
 The store, HAProxy and the stand-in for GitHub are real; the sessions are words in the table of an engine of tests.
-`memory-session` is what this process and HAProxy hold more for each of the sessions.
+One repository in ten is private, with sessions that GitHub permits. What looks at no row of the store at rest is left
+out: the loops of garbage (hourly) and of environments. `memory-session` is what this process and HAProxy hold more for
+each of the sessions.
 """
 
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, closing
@@ -22,15 +25,20 @@ from binder.names import new_session_id, new_token
 from binder.paths import Paths
 from binder.process import find_account
 from binder.service.github import GitHubSide
+from binder.service.sources import PublicRefs
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
-from binder.store.tables import Build, Delivery, Preview, Report, Repository, Row, Session, utc_now
+from binder.store.tables import Build, Delivery, Grant, Preview, Report, Repository, Row, Session, Visitor, utc_now
+from build.commits.git import Git
 from build.quotas import ForkQuota
 from deploy.engine import SessionSpec
 from deploy.fake import FakeEngine, FakeImage
 from deploy.keeper import Keeper
 from githubapp.sandbox.server import running_sandbox
+from githubapp.setup import SetUp
+from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy
+from proxy.open_sessions import OpenSessions
 from proxy.routes import RouteKeeper, stored_routes
 from tests.bench.figures import Figure
 from tests.bench.place import folder
@@ -56,11 +64,18 @@ async def measure() -> list[Figure]:
             await github.begin_with(settings)
             keeper = Keeper(store, engine, settings)
             stack.push_async_callback(keeper.close)
-            steps = _steps(store, settings, keeper, RouteKeeper(store, haproxy.runtime), github)
+            routes = RouteKeeper(store, haproxy.runtime)
+            git = Git(paths, find_account(settings.build_account), None, timeout_seconds=10)
+            set_up = SetUp(settings, paths, github.begin_with)
+            refs = PublicRefs(git, settings)
+            context = ProxyContext(store, settings, paths, haproxy.runtime, routes, refs, set_up, github.visitors)
+            steps = _steps(context, keeper, github)
             assert haproxy.pid
             await _pass(steps)
             before = resident_mb(os.getpid()) + resident_mb(haproxy.pid)
             await _fill(store, engine)
+            gc.collect()
+            gc.freeze()  # as the service does
             for _ in range(_WARM_UP):
                 await _pass(steps)
             passes = [await _pass(steps) for _ in range(_ROUNDS)]
@@ -89,12 +104,14 @@ async def _settings(stack: AsyncExitStack, home: Path) -> tuple[Settings, Paths]
     return settings, paths
 
 
-def _steps(store: Store, settings: Settings, keeper: Keeper, routes: RouteKeeper, github: GitHubSide) -> Steps:
+def _steps(context: ProxyContext, keeper: Keeper, github: GitHubSide) -> Steps:
+    settings = context.settings
     builds = ForkQuota(settings.fork_builds_at_once, settings.build_timeout_seconds)
     return {
         "sessions": keeper.step,
-        "routes": routes.step,
-        "builds": lambda: builds.claim(store, lease_seconds=30),
+        "routes": context.keeper.step,
+        "access": OpenSessions(context).step,
+        "builds": lambda: builds.claim(context.store, lease_seconds=30),
         **github.loops(),
     }
 
@@ -115,6 +132,11 @@ async def _fill(store: Store, engine: FakeEngine) -> None:
     repositories = range(1, _REPOSITORIES + 1)
     old = {"queued_at": now - timedelta(days=1), "finished_at": now - timedelta(days=1)}
     await _insert(store, Repository, ({"id": one, **_repository(one)} for one in repositories))
+    private = [one for one in repositories if _is_private(one)]
+    visitor = {"id": 1, "host": "example.org", "external_id": 1, "login": "ada", "tokens": "sealed"}
+    await _insert(store, Visitor, iter([visitor]))
+    granted = {"visitor_id": 1, "epoch": 0, "asked_at": now}
+    await _insert(store, Grant, ({"repository_id": one, **granted} for one in private))
     await _insert(store, Preview, ({"id": one + 1, **_preview(one)} for one in range(_PREVIEWS)))
     await _insert(store, Build, ({"id": one + 1, **_build(one), **old} for one in range(_BUILDS)))
     await _insert(store, Delivery, (_delivery(one) for one in range(_BUILDS)))
@@ -126,11 +148,13 @@ async def _fill(store: Store, engine: FakeEngine) -> None:
         # Those of the newest previews are free, as the pool has it.
         state = SessionState.STANDBY if number >= _SESSIONS - _STANDBYS else SessionState.OPEN
         build = _BUILDS - _SESSIONS + number
+        repository_id = _build(build)["repository_id"]
         rows.append(
             {
                 "id": spec.id,
                 "token": spec.token,
-                "repository_id": _build(build)["repository_id"],
+                "repository_id": repository_id,
+                "visitor_id": 1 if _is_private(repository_id) else None,
                 "build_id": build + 1,
                 "image": f"image{build}",
                 "state": state,
@@ -144,9 +168,20 @@ async def _fill(store: Store, engine: FakeEngine) -> None:
     await _insert(store, Session, iter(rows))
 
 
+def _is_private(repository_id: int) -> bool:
+    return repository_id % 10 == 0
+
+
 def _repository(number: int) -> dict[str, Any]:
-    url = f"https://example.org/ada/notes{number}.git"
-    return {"host": "example.org", "owner": "ada", "name": f"notes{number}", "clone_url": url, "default_branch": "b0"}
+    return {
+        "host": "example.org",
+        "owner": "ada",
+        "name": f"notes{number}",
+        "clone_url": f"https://example.org/ada/notes{number}.git",
+        "default_branch": "b0",
+        "private": _is_private(number),
+        "access_epoch": 0,
+    }
 
 
 def _preview(number: int) -> dict[str, Any]:

@@ -96,13 +96,14 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def write_certificate(path: Path) -> None:
-    """Write a certificate for 127.0.0.1 that vouches for itself, with its key."""
+def write_certificate(path: Path, host: str = "") -> None:
+    """Write a certificate for a host, or for 127.0.0.1, that vouches for itself, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "channel")])
     now = datetime.now(UTC)
     made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+    whose = x509.DNSName(host) if host else x509.IPAddress(IPv4Address("127.0.0.1"))
+    made = made.add_extension(x509.SubjectAlternativeName([whose]), critical=False)
     in_pem = serialization.Encoding.PEM
     text = made.sign(key, hashes.SHA256()).public_bytes(in_pem)
     text += key.private_bytes(in_pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from binder.errors import RepositoryFault
+from binder.names import sha_of_version
+from binder.paths import Paths
 from binder.process import Account
+from build.commits.git import Source
+from tests.build.archives import archive_server, zipped
 from tests.build.git_servers import GitServer, git_server
 from tests.build.package_index import write_wheel
-from tests.builds import Builder
+from tests.builds import Builder, new_builder
 from tests.repositories import Files, LocalRepository
 
 pytestmark = pytest.mark.slow
@@ -81,3 +85,26 @@ async def test_a_large_file_that_is_nowhere_is_named(builder: Builder, server: G
     with pytest.raises(RepositoryFault) as caught:
         await builder.build(server.source("ada/outer"), sha)
     assert caught.value.file == "data.csv"
+
+
+async def test_a_record_is_built_as_a_commit_is(account: Account, made: list[str], engine_paths: Paths) -> None:
+    """Its archive has what a repository has; a version that only changes a notebook keeps the environment."""
+    files = {
+        "x-1/requirements.txt": b"toolz==0.12.0\n",
+        "x-1/a.ipynb": b"{}",
+        "x-1/postBuild": b"#!/bin/sh\ntouch done\n",
+    }
+    all_versions = Source("zenodo:10.5281/zenodo.1000", trusted=False)
+    with archive_server() as server:
+        builder = await new_builder(engine_paths, account, settings={"zenodo_url": server.origin})
+        server.zenodo(1001, {"ada/x-1.zip": zipped(files)}, concept=1000)
+        built = await builder.build(all_versions, sha_of_version("1001"))
+        made.append(built.image)
+        server.zenodo(1002, {"ada/x-2.zip": zipped(files | {"x-1/a.ipynb": b"[]"})}, concept=1000)
+        again = await builder.build(all_versions, sha_of_version("1002"))
+        made.append(again.image)
+    script = "python -c 'import toolz; print(toolz.__version__)'; ls; cat a.ipynb"
+    listed = ["0.12.0", "a.ipynb", "done", "postBuild", "requirements.txt"]
+    assert await builder.inside(built.image, script) == [*listed, "{}"]
+    assert await builder.inside(again.image, script) == [*listed, "[]"]
+    assert again.way == "content"

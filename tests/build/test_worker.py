@@ -59,6 +59,7 @@ class Shop:
     builder: Builder
     sources: LocalSources
     made: list[str] = field(default_factory=list)
+    counted: list[tuple[str | None, str | None]] = field(default_factory=list)
 
     @property
     def paths(self) -> Paths:
@@ -72,6 +73,7 @@ class Shop:
             "forks": ForkQuota(1, 60),
             "log_bytes": 2**20,
             "secrets": frozenset[str](),
+            "count": lambda seconds, way, party: self.counted.append((way, party)) if seconds > 0 else None,
         }
         chosen |= {"limits": new_limits(self.paths)} | options
         return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
@@ -179,6 +181,7 @@ async def test_a_build_is_made_and_its_row_tells_of_it(shop: Shop, make_reposito
     assert build.result["saved"]["seconds"] > 0
     assert set(build.result["seconds"]) == {"fetch", "plan", "environment", "content"}
     assert "is ready: 2 of 3 layers were re-used" in shop.log(build_id)
+    assert shop.counted == [("content", None)]
 
 
 async def test_what_is_reused_is_told_before_the_rest_is_made(shop: Shop, make_repository: MakeRepository) -> None:
@@ -263,6 +266,7 @@ async def test_builds_that_fail_say_why_and_the_next_one_is_made(shop: Shop, mak
     assert faults[2]
     assert faults[2]["message"] == "The commit is no longer in the repository."
     assert all("==> Failed: " in shop.log(build_id) for build_id in ids[:3])
+    assert sorted(shop.counted, key=str) == [("content", None), *[(None, "repository")] * 3]
 
 
 async def test_a_superseded_build_is_stopped_at_once_and_leaves_nothing(
@@ -282,6 +286,7 @@ async def test_a_superseded_build_is_stopped_at_once_and_leaves_nothing(
     assert build.state is BuildState.CHECKING
     assert (await shop.row(build_id)).state is BuildState.SUPERSEDED
     assert "==> The build was stopped" in shop.log(build_id)
+    assert shop.counted == [(None, None), ("content", None)]
 
 
 async def test_a_fork_has_an_image_of_its_own_and_gets_no_token(shop: Shop, make_repository: MakeRepository) -> None:
@@ -439,6 +444,7 @@ async def test_a_fault_of_ours_does_not_leave_a_commit_pending(shop: Shop, make_
     assert build.fault["party"] == "operator"
     assert "Something went wrong in this service" in build.fault["message"]
     assert "hunter2" not in shop.log(build_id)
+    assert shop.counted == [(None, "operator")]
 
 
 async def test_a_log_that_cannot_be_written_is_the_operators_fault(shop: Shop, make_repository: MakeRepository) -> None:

@@ -9,6 +9,7 @@ from tests.builds import Builder
 ENTRY_POINTS: Mapping[str, list[str]] = {
     "leaves": ["/bin/sh", "-c", "echo I am leaving; exit 3"],
     "waits": ["/bin/sh", "-c", "exec sleep 600"],
+    "in-the-way": ["/bin/sh", "-c", 'touch /tmp/binder; exec "$0" "$@"'],
     "grows": ["/usr/bin/python3", "-c", "kept = [bytes([1]) * 2**20 for _ in range(2**20)]"],
     "kernelless": [
         "/bin/sh",
@@ -56,6 +57,7 @@ rm -r "$folder/opt/binder"
 printf '#!/bin/sh\nexec /srv/lab/bin/python -m jupyterlab "$@"\n' >"$folder/usr/local/bin/jupyter-lab"
 chmod 755 "$folder/usr/local/bin/jupyter-lab"
 for name in VIRTUAL_ENV REPO_DIR NB_USER NB_UID; do buildah config --env "$name-" "$container"; done
+buildah config --env JUPYTER_PATH=/srv/own "$container"
 buildah config --env PATH=/usr/local/bin:/usr/bin:/bin --cmd bash --workingdir /srv "$container"
 buildah commit --quiet "$container" "$2" >/dev/null
 """

@@ -218,7 +218,7 @@ async def notebook_server(last_activity: str, kernel: str = "idle") -> AsyncIter
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readuntil(b"\r\n\r\n")
-        says = [{"execution_state": kernel}] if b"/api/kernels " in asked else {"last_activity": last_activity}
+        says = [{"execution_state": kernel}] if b"/api/kernels?" in asked else {"last_activity": last_activity}
         body = json.dumps(says).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()

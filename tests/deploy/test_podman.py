@@ -19,9 +19,11 @@ from binder.settings import read_settings
 from binder.store import Store
 from binder.store.tables import Session
 from deploy.engine import Running, SessionSpec
+from deploy.jupyter import Client, Server
 from deploy.keeper import Keeper
 from deploy.podman import PodmanEngine, is_worth_another_try, running_of
 from deploy.probe import proof_of, run_cell, server_of
+from templates import render
 from tests.deploy.conftest import new_spec, until_it_left
 from tests.proxy.rows import add_build, add_repository
 
@@ -40,6 +42,15 @@ class Visit:
         """Run a cell and return what it printed."""
         return (await run_cell(self.url, self.spec.token, code, timeout_seconds=60)).strip()
 
+    async def get(self, path: str) -> str:
+        """Return what the server has there."""
+        async with Client(Server.with_token(self.url, self.spec.token)) as client, client.content(path) as pieces:
+            return b"".join([piece async for piece in pieces]).decode()
+
+    async def has_notice(self) -> bool:
+        """Whether its page tells when the session ends."""
+        return '"binder-notice"' in await self.get("lab")
+
 
 @pytest.fixture
 async def visit(engine: PodmanEngine, jupyter_image: str) -> Visit:
@@ -57,7 +68,25 @@ async def test_an_image_of_an_authors_own_runs_the_server_that_it_brings(
     target = await engine.start(spec)
     async with proof_of(engine, spec, target, timeout_seconds=60):
         pass
-    assert await Visit(engine, spec, target).run("import os, sys; print(sys.prefix, os.getcwd())") == "/srv/lab /srv"
+    visit = Visit(engine, spec, target)
+    assert await visit.run("import os, sys; print(sys.prefix, os.getcwd())") == "/srv/lab /srv"
+    # Its pages tell when the session ends, and what the author had Jupyter find is found.
+    assert await visit.has_notice()
+    assert await visit.run("import os; print(os.environ['JUPYTER_PATH'].split(':')[1:])") == "['/srv/own']"
+
+
+async def test_the_page_tells_when_the_session_ends(visit: Visit) -> None:
+    assert await visit.has_notice()
+    assert await visit.get("lab/extensions/binder-notice/static/remoteEntry.js") == render("notice/remoteEntry.js")
+
+
+async def test_a_server_starts_where_its_page_cannot_be_given_the_notice(
+    engine: PodmanEngine, odd_images: Callable[[str], str]
+) -> None:
+    spec = new_spec(odd_images("in-the-way"))
+    target = await engine.start(spec)
+    async with proof_of(engine, spec, target, timeout_seconds=60):
+        assert not await Visit(engine, spec, target).has_notice()
 
 
 def _processes_of(session_id: str) -> list[str]:

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from binder.lifecycle import BuildState, SessionState, is_final
 from deploy.engine import Running
-from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact, Usage
+from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PoolPlan, PreviewFact, SessionFact
 from deploy.pool import (
     CLAIM_WITHIN,
     FIRST_PAUSE,
     LINK_STANDBY_LASTS,
     LONGEST_PAUSE,
     decide_pool,
-    judge_usage,
     kept_builds,
     may_try_again,
 )
@@ -32,18 +31,18 @@ PREVIEW = PreviewFact(1, 1, "head")
 
 def build(number: int = 1, state: BuildState = BuildState.SUCCEEDED, **values: object) -> BuildFact:
     fact = BuildFact(number, 1, f"sha{number}", state, preview_id=1, image=f"image{number}")
-    return replace(fact, **values)  # type: ignore[arg-type]
+    return fact._replace(**values)  # type: ignore[arg-type]
 
 
 def session(state: SessionState, number: int = 1, name: str = "s", **values: object) -> SessionFact:
     fact = SessionFact(name, 1, number, f"image{number}", state, created_at=LONG_AGO)
     if state in {SessionState.STANDBY, SessionState.OPEN}:
-        fact = replace(fact, ready_at=LONG_AGO)
+        fact = fact._replace(ready_at=LONG_AGO)
     if state is SessionState.OPEN:
-        fact = replace(fact, activity_at=NOW)
+        fact = fact._replace(activity_at=NOW)
     if state is SessionState.FAILED:
-        fact = replace(fact, ended_at=NOW, reason="It broke.")
-    return replace(fact, **values)  # type: ignore[arg-type]
+        fact = fact._replace(ended_at=NOW, reason="It broke.")
+    return fact._replace(**values)  # type: ignore[arg-type]
 
 
 def facts(
@@ -216,27 +215,6 @@ def test_what_is_next(given_facts: PoolFacts, expected: PoolPlan) -> None:
     assert decide_pool(given_facts, NOW) == expected
 
 
-@pytest.mark.parametrize(
-    ("usage", "used_at", "reason"),
-    [
-        (Usage(None, is_busy=False), NOW - IDLE_AFTER, "Nobody used it for 30 min."),
-        (Usage(NOW - IDLE_AFTER * 2, is_busy=False), NOW - IDLE_AFTER, "Nobody used it for 30 min."),
-        (Usage(NOW - IDLE_AFTER / 2, is_busy=False), NOW - IDLE_AFTER / 2, None),
-        (Usage(NOW + IDLE_AFTER, is_busy=False), NOW, None),
-        (Usage(None, is_busy=True), NOW - IDLE_AFTER, None),
-    ],
-)
-def test_a_servers_own_account_is_heard(usage: Usage, used_at: datetime, reason: str | None) -> None:
-    assert judge_usage(NOW - IDLE_AFTER, usage, PATIENCE, NOW) == (used_at, reason)
-
-
-def test_a_kernel_that_computes_is_use_up_to_a_limit() -> None:
-    since = NOW - PATIENCE.busy
-    computing = Usage(None, is_busy=True)
-    assert judge_usage(since + timedelta(seconds=1), computing, PATIENCE, NOW)[1] is None
-    assert judge_usage(since, computing, PATIENCE, NOW)[1] == "It computed for 2 h, and nobody looked at it."
-
-
 def _standby_of(number: int) -> SessionFact:
     return session(STANDBY, number, f"s{number}", ready_at=LONG_AGO + timedelta(minutes=number))
 
@@ -355,7 +333,7 @@ def _situations(draw: st.DrawFn) -> PoolFacts:
         for number in range(1, 5)
     ]
     previews = [PreviewFact(number, 1, f"sha{draw(_numbers)}") for number in draw(st.sets(_numbers))]
-    previews = [replace(one, opened=draw(_numbers), is_pull=draw(st.booleans())) for one in previews]
+    previews = [one._replace(opened=draw(_numbers), is_pull=draw(st.booleans())) for one in previews]
     sessions = [draw(_sessions(f"s{number}")) for number in range(draw(st.integers(0, 8)))]
     names = st.sampled_from([*(row.id for row in sessions), "unknown"])
     pods = st.dictionaries(names, st.sampled_from([ALIVE, Running(alive=False, exit_code=1)]))
@@ -407,26 +385,26 @@ class World:
         rows = {row.id: row for row in self.facts.sessions}
         pods = dict(self.facts.pods or {})
         for ending in (*plan.end, *plan.idle):
-            rows[ending.session_id] = replace(rows[ending.session_id], state=ending.state, ended_at=NOW)
+            rows[ending.session_id] = rows[ending.session_id]._replace(state=ending.state, ended_at=NOW)
             pods.pop(ending.session_id, None)
         for name in (*plan.remove, *plan.again):
             pods.pop(name, None)
         for name in plan.again:
-            rows[name] = replace(rows[name], state=WANTED)
+            rows[name] = rows[name]._replace(state=WANTED)
         for name in plan.start:
-            rows[name] = replace(rows[name], state=STANDBY, ready_at=NOW)
+            rows[name] = rows[name]._replace(state=STANDBY, ready_at=NOW)
             pods[name] = ALIVE
         for number, one in enumerate(plan.want):
             row = SessionFact(f"new{len(rows)}-{number}", 1, one.id, one.image or "", WANTED, NOW)
             rows[row.id] = row
-        builds = [replace(one, state=judged.get(one.id, one.state)) for one in self.facts.builds]
+        builds = [one._replace(state=judged.get(one.id, one.state)) for one in self.facts.builds]
         self.facts = replace(self.facts, builds=builds, sessions=list(rows.values()), pods=pods)
 
 
 @given(_situations())
 def test_what_is_decided_comes_to_an_end(situation: PoolFacts) -> None:
     # Whoever holds a lease finishes: here, by letting go.
-    sessions = [replace(row, is_held=False) for row in situation.sessions]
+    sessions = [row._replace(is_held=False) for row in situation.sessions]
     world = World(replace(situation, sessions=sessions, pods=situation.pods or {}))
     for _ in range(20):
         plan = decide_pool(world.facts, NOW)

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from binder.errors import RepositoryFault
-from deploy.jupyter import Client
+from deploy.jupyter import Client, usage_of
 from deploy.podman import PodmanEngine
 from deploy.probe import proof_of, run_cell, server_of, telling_lines
 from tests.deploy.conftest import new_spec
@@ -26,6 +26,9 @@ async def test_a_session_works_and_is_left_as_it_was(engine: PodmanEngine, jupyt
         assert await client.call("GET", "api/kernels") == []
         with pytest.raises(RepositoryFault, match="404"):  # what nothing in its page asks for is not loaded
             await client.call("GET", "lsp/status")
+    used = await usage_of(client.server)
+    assert used.at is not None
+    assert await usage_of(client.server) == used  # asking is no use
     log = await engine.log_of(spec.id)
     assert "rror" not in log
     assert "jupyterlab | extension was successfully loaded" in log

@@ -29,10 +29,10 @@ class FakeRouteTable:
         self._answer()
         return dict(self.routes)
 
-    async def idle_seconds(self) -> dict[str, float]:
+    async def idle_seconds(self, session_id: str | None = None) -> dict[str, float]:
         """Return session id → seconds since it was used."""
         self._answer()
-        return dict(self.idle)
+        return {key: idle for key, idle in self.idle.items() if session_id in {None, key}}
 
     async def running_pid(self) -> int:
         """Return a process id."""

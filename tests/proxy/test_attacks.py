@@ -4,58 +4,41 @@ Each is refused, or lands where it belongs: never at another session, and never 
 """
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
-from binder.lifecycle import SessionState
 from binder.paths import Paths
 from binder.settings import Settings
 from binder.store import Store
-from binder.store.tables import Session
-from tests.proxy.front import Proxy, service_in
-from tests.proxy.rows import add_build, add_repository, add_session
-from tests.proxy.upstreams import mirror
+from tests.proxy.two_sessions import TwoSessions, two_sessions, with_origins
 
 pytestmark = pytest.mark.slow
 
 _ANSWER_SECONDS = 5
 
 
-class Front:
-    """The whole path, with one session of ours and one of another's, whose server calls itself so."""
-
-    def __init__(self, proxy: Proxy, mine: Session, theirs: Session) -> None:
-        self.proxy = proxy
-        self.mine = mine
-        self.theirs = theirs
-
-    async def send(self, text: str) -> str:
-        """Send bytes as they stand here, with what names the sessions put in, and return all that comes back."""
-        text = text.replace("MINE", self.mine.id).replace("THEIRS", self.theirs.id).replace("TOKEN", self.mine.token)
-        reader, writer = await asyncio.open_connection(*self.proxy.listen)
-        try:
-            writer.write(text.encode("latin-1"))
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return (await reader.read()).decode("latin-1")
-        except ConnectionResetError:
-            return ""
-        finally:
-            writer.close()
+@pytest.fixture(params=["paths", "origins"])
+async def front(
+    request: pytest.FixtureRequest, settings: Settings, paths: Paths, store: Store
+) -> AsyncIterator[TwoSessions]:
+    """The whole path, open, with sessions at paths, and with sessions at origins of their own."""
+    async with two_sessions(with_origins(settings, request.param), paths, store) as front:
+        yield front
 
 
-@pytest.fixture
-async def front(settings: Settings, paths: Paths, store: Store) -> AsyncIterator[Front]:
-    """The whole path, open."""
-    build = await add_build(store, await add_repository(store))
-    async with AsyncExitStack() as stack:
-        targets = [await stack.enter_async_context(mirror(name)) for name in ("mine", "theirs")]
-        mine, theirs = [await add_session(store, build, SessionState.OPEN, target=target) for target in targets]
-        proxy = await stack.enter_async_context(service_in(settings, paths, store))
-        yield Front(proxy, mine, theirs)
+async def send(front: TwoSessions, text: str) -> str:
+    """Send bytes as they stand here, with what names the sessions put in, and return all that comes back."""
+    reader, writer = await asyncio.open_connection(*front.proxy.listen)
+    try:
+        writer.write(front.filled(text).encode("latin-1"))
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return (await reader.read()).decode("latin-1")
+    except ConnectionResetError:
+        return ""
+    finally:
+        writer.close()
 
 
 def statuses(answers: str) -> list[int]:
@@ -68,8 +51,8 @@ def who_answered(answers: str) -> list[str]:
     return re.findall(r'{"name": "(\w+)"', answers)
 
 
-_LINE = "POST /s/MINE/x HTTP/1.1\r\nHost: a\r\nCookie: binder-session=TOKEN\r\n"
-_HIDDEN = "GET /s/THEIRS/ HTTP/1.1\r\nHost: a\r\n\r\n"
+_LINE = "POST /s/MINE/x HTTP/1.1\r\nHost: MY-HOST\r\nCookie: COOKIE\r\n"
+_HIDDEN = "GET /s/THEIRS/ HTTP/1.1\r\nHost: THEIR-HOST\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +65,7 @@ _HIDDEN = "GET /s/THEIRS/ HTTP/1.1\r\nHost: a\r\n\r\n"
         _LINE + "Content-Length : 5\r\n\r\nhello" + _HIDDEN,
         _LINE + "Content-Length: 0x5\r\n\r\nhello" + _HIDDEN,
         _LINE + "Host: b\r\n\r\n" + _HIDDEN,
-        "GET http://b/s/MINE/ HTTP/1.1\r\nHost: a\r\nCookie: binder-session=TOKEN\r\n\r\n" + _HIDDEN,
+        "GET http://b/s/MINE/ HTTP/1.1\r\nHost: MY-HOST\r\nCookie: COOKIE\r\n\r\n" + _HIDDEN,
         _LINE + "X: a\rGET /s/THEIRS/ HTTP/1.1\r\n\r\n",
         _LINE + "X: \0\r\n\r\n",
         " " + _LINE + "\r\n",
@@ -93,19 +76,19 @@ _HIDDEN = "GET /s/THEIRS/ HTTP/1.1\r\nHost: a\r\n\r\n"
     ],
     ids=range(15),
 )
-async def test_what_can_be_read_in_two_ways_is_refused_once_and_for_all(front: Front, request_: str) -> None:
-    answers = await front.send(request_)
+async def test_what_can_be_read_in_two_ways_is_refused_once_and_for_all(front: TwoSessions, request_: str) -> None:
+    answers = await send(front, request_)
     assert len(statuses(answers)) <= 1, answers
     assert set(statuses(answers)) <= {400, 414, 505}, answers
-    assert not who_answered(answers)
+    assert not front.seen
 
 
 @pytest.mark.parametrize("encoding", ["chunked", " chunked ", "Chunked", "\tchunked"])
-async def test_a_length_beside_chunks_hides_no_request(front: Front, encoding: str) -> None:
+async def test_a_length_beside_chunks_hides_no_request(front: TwoSessions, encoding: str) -> None:
     hidden = f"0\r\n\r\n{_HIDDEN}"
     lines = f"Content-Length: {len(hidden)}\r\nTransfer-Encoding:{encoding}\r\nConnection: close\r\n\r\n"
-    answers = await front.send(_LINE + lines + hidden)
-    assert who_answered(answers) == ["mine"]
+    answers = await send(front, _LINE + lines + hidden)
+    assert who_answered(answers) == [one["name"] for one in front.seen] == ["mine"]
     assert len(statuses(answers)) == 1
     assert '"content-length"' not in answers
 
@@ -119,7 +102,7 @@ async def test_a_length_beside_chunks_hides_no_request(front: Front, encoding: s
         _LINE + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\nx\n0\n\n",
         _LINE.replace("HTTP/1.1", "HTTP/9.9") + "Connection: close\r\n\r\n",
         _LINE.replace("POST ", "POST\t") + "Connection: close\r\n\r\n",
-        _LINE.replace("/s/", "http://a/s/") + "Connection: close\r\n\r\n",
+        _LINE.replace("/s/", "http://MY-HOST/s/") + "Connection: close\r\n\r\n",
         "\r\n" + _LINE + "Connection: close\r\n\r\n",
         _LINE + 'Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n1;a="b"\r\nx\r\n0\r\nX: trailer\r\n\r\n',
         _LINE + "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: close, Upgrade, HTTP2-Settings\r\n\r\n",
@@ -128,30 +111,34 @@ async def test_a_length_beside_chunks_hides_no_request(front: Front, encoding: s
     ],
     ids=range(11),
 )
-async def test_what_is_odd_is_carried_in_one_reading_or_refused(front: Front, request_: str) -> None:
-    answers = await front.send(request_)
+async def test_what_is_odd_is_carried_in_one_reading_or_refused(front: TwoSessions, request_: str) -> None:
+    answers = await send(front, request_)
     final = [status for status in statuses(answers) if status != 100]
     assert final in ([200], [400]), answers
-    assert who_answered(answers) == (["mine"] if final == [200] else [])
+    assert who_answered(answers) == [one["name"] for one in front.seen] == (["mine"] if final == [200] else [])
     if final == [200]:
-        seen = json.loads(answers[answers.index('{"name"') : answers.rindex("}") + 1])["headers"]
+        seen = front.seen[0]["headers"]
         assert seen["authorization"] == f"token {front.mine.token}"
         assert seen["x-forwarded-for"] == "127.0.0.1"
-        assert not seen.keys() & {"cookie", "upgrade", "http2-settings"}
+        assert not seen.keys() & {"upgrade", "http2-settings"}
 
 
-@pytest.mark.parametrize("target", ["/s/MINE/", "/s/THEIRS/"])
-async def test_pipelined_requests_are_answered_in_their_order(front: Front, target: str) -> None:
+@pytest.mark.parametrize("name", ["MINE", "THEIRS"])
+async def test_pipelined_requests_are_answered_in_their_order(front: TwoSessions, name: str) -> None:
     """Each by its own session, and by none where the token is another's."""
     tokens = {"MINE": front.mine.token, "THEIRS": front.theirs.token}
+    hosts = {"MINE": "MY-HOST", "THEIRS": "THEIR-HOST"}
     order = ["MINE", "THEIRS", "THEIRS", "MINE", "MINE", "THEIRS"]
     requests = [
-        f"GET /s/{name}/ HTTP/1.1\r\nHost: a\r\nCookie: binder-session={tokens[name]}\r\n\r\n" for name in order
+        f"GET /s/{name}/ HTTP/1.1\r\nHost: {hosts[name]}\r\nCookie: binder-session={tokens[name]}\r\n\r\n"
+        for name in order
     ]
-    requests[3:3] = [f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"]
-    answers = await front.send("".join(requests) + "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    requests[3:3] = [f"GET /s/{name}/ HTTP/1.1\r\nHost: {hosts[name]}\r\n\r\n"]
+    answers = await send(front, "".join(requests) + "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert who_answered(answers) == [name.lower() for name in order]
-    assert statuses(answers) == [200, 200, 200, 404, 200, 200, 200, 200]
+    # At its own origin, the service leads back to where it is itself.
+    refused = 302 if front.settings.sessions_host else 404
+    assert statuses(answers) == [200, 200, 200, refused, 200, 200, 200, 200]
 
 
 @pytest.mark.parametrize(
@@ -165,16 +152,14 @@ async def test_pipelined_requests_are_answered_in_their_order(front: Front, targ
         "/s/MINE/..%5c..%5chealth",
         "/s/MINE//s/THEIRS/",
         "/s/MINE/?/../../s/THEIRS/",
-        "/s/MINE/http://a/s/THEIRS/",
-        "http://a/s/MINE/../THEIRS/",
+        "/s/MINE/http://MY-HOST/s/THEIRS/",
+        "http://MY-HOST/s/MINE/../THEIRS/",
         "/s/MINE/%00/s/THEIRS/",
         "/s/MINE/x?token=x",
     ],
 )
-async def test_a_path_below_a_session_stays_there(front: Front, path: str) -> None:
-    answers = await front.send(
-        f"GET {path} HTTP/1.1\r\nHost: a\r\nCookie: binder-session=TOKEN\r\nConnection: close\r\n\r\n"
-    )
+async def test_a_path_below_a_session_stays_there(front: TwoSessions, path: str) -> None:
+    answers = await send(front, f"GET {path} HTTP/1.1\r\nHost: MY-HOST\r\nCookie: COOKIE\r\nConnection: close\r\n\r\n")
     assert (statuses(answers), who_answered(answers)) == ([200], ["mine"])
 
 
@@ -203,20 +188,61 @@ async def test_a_path_below_a_session_stays_there(front: Front, path: str) -> No
         "a",
     ],
 )
-async def test_a_path_that_is_not_a_sessions_gives_no_session(front: Front, path: str) -> None:
-    cookie = "" if "TOKEN/" in path else "Cookie: binder-session=TOKEN\r\n"
-    answers = await front.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{cookie}Connection: close\r\n\r\n")
-    assert not who_answered(answers), answers
+async def test_a_path_that_is_not_a_sessions_gives_no_session(front: TwoSessions, path: str) -> None:
+    cookie = "" if "TOKEN/" in path else "Cookie: COOKIE\r\n"
+    answers = await send(front, f"GET {path} HTTP/1.1\r\nHost: THEIR-HOST\r\n{cookie}Connection: close\r\n\r\n")
+    assert not front.seen
     assert len(statuses(answers)) == 1
     # 503: what the service reads as the address of a session of this visitor's, it promises to lead to.
-    assert statuses(answers)[0] in {400, 404, 503}, answers
+    assert statuses(answers)[0] in ({302, 400, 404} if front.settings.sessions_host else {400, 404, 503}), answers
 
 
-async def test_no_second_token_is_tried(front: Front) -> None:
+@pytest.mark.parametrize("front", ["origins"], indirect=True)
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "GET /s/MINE/ HTTP/1.1\r\nHost: a",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: sessions.localhost",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: .sessions.localhost",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: x.MY-HOST",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MY-HOST.",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MY-HOST.example.org",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MINE-sessions.localhost",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MINE..sessions.localhost",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MINE/.sessions.localhost",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MY-HOST@THEIR-HOST",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: MY-HOST, THEIR-HOST",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: THEIR-HOST\r\nX-Forwarded-Host: MY-HOST\r\nForwarded: host=MY-HOST",
+        "GET /s/MINE/ HTTP/1.1\r\nHost: THEIR-HOST:80@MY-HOST:80",
+        "GET /s/MINE/ HTTP/1.1\r\nX-Host: MY-HOST",
+        "GET /s/MINE/ HTTP/1.0\r\nX-Host: MY-HOST",
+        "GET http://THEIR-HOST/s/MINE/ HTTP/1.1\r\nHost: MY-HOST",
+        "GET http://MY-HOST/s/MINE/ HTTP/1.1\r\nHost: THEIR-HOST",
+    ],
+    ids=range(17),
+)
+async def test_a_host_that_is_not_quite_a_sessions_gives_no_session(front: TwoSessions, lines: str) -> None:
+    answers = await send(front, f"{lines}\r\nCookie: COOKIE\r\nConnection: close\r\n\r\n")
+    assert not front.seen, answers
+    assert len(statuses(answers)) == 1
+    # What only the service could be asked for is one of its pages: never with a session's rights.
+    assert statuses(answers)[0] in {302, 400, 404, 503}, answers
+
+
+@pytest.mark.parametrize("front", ["origins"], indirect=True)
+@pytest.mark.parametrize("host", ["MY-HOST:80", "MINE.SESSIONS.LocalHost", "MY-HOST:99999"])
+async def test_the_same_host_written_in_another_way_is_the_same_session(front: TwoSessions, host: str) -> None:
+    answers = await send(front, f"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: COOKIE\r\nConnection: close\r\n\r\n")
+    assert (statuses(answers), who_answered(answers)) == ([200], ["mine"])
+
+
+async def test_no_second_token_is_tried(front: TwoSessions) -> None:
     """A cookie that is wrong is not made right by what else the request holds: one look at the table decides."""
     planted = f"Authorization: token {front.theirs.token}\r\n"
-    answers = await front.send(
-        f"GET /s/THEIRS/?token={front.theirs.token} HTTP/1.1\r\nHost: a\r\nCookie: binder-session=TOKEN\r\n"
-        f"{planted}Connection: close\r\n\r\n"
+    answers = await send(
+        front,
+        f"GET /s/THEIRS/?token={front.theirs.token} HTTP/1.1\r\nHost: THEIR-HOST\r\nCookie: COOKIE\r\n"
+        f"{planted}Connection: close\r\n\r\n",
     )
-    assert (statuses(answers), who_answered(answers)) == ([404], [])
+    assert statuses(answers) == [302 if front.settings.sessions_host else 404]
+    assert not front.seen

@@ -65,6 +65,29 @@ def test_a_repository_elsewhere_is_given_by_name_or_address(provider: str, repos
 
 
 @pytest.mark.parametrize(
+    ("provider", "repository", "address"),
+    [
+        ("zenodo", "10.5281/zenodo.1", "/v2/zenodo/10.5281/zenodo.1?labpath=a.ipynb"),
+        ("zenodo", " https://doi.org/10.5281/zenodo.1 ", "/v2/zenodo/10.5281/zenodo.1?labpath=a.ipynb"),
+        ("dataverse", "doi:10.7910/DVN/TJCLKP", "/v2/dataverse/10.7910/DVN/TJCLKP?labpath=a.ipynb"),
+        (
+            "ckan",
+            "https://data.example/dataset/a/",
+            "/v2/ckan/https%3A%2F%2Fdata.example%2Fdataset%2Fa?labpath=a.ipynb",
+        ),
+    ],
+)
+def test_a_record_is_given_by_its_doi_or_address(provider: str, repository: str, address: str) -> None:
+    """The link is the one of mybinder.org: nothing stands behind the DOI."""
+    form = {"provider": provider, "repository": repository, "path": "a.ipynb"}
+    link = link_of_form(form, "https://github.com")
+    assert link.address == address
+    assert f"](https://binder.example{address})" in badge_texts(link, "https://binder.example").markdown
+    with pytest.raises(VisitorFault, match="no branches, tags or commits"):
+        link_of_form(form | {"ref": "main"}, "https://github.com")
+
+
+@pytest.mark.parametrize(
     ("provider", "repository"), [("gl", "x"), ("git", "git.example"), ("nope", "a/b"), ("gist", "")]
 )
 def test_what_is_none_elsewhere_is_the_visitors_fault(provider: str, repository: str) -> None:

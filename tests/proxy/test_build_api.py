@@ -152,9 +152,23 @@ async def test_where_all_places_are_taken_it_waits_for_one(streamer: httpx.Async
         await add_session(context.store, build, SessionState.OPEN)
     async with launch_of(streamer) as events:
         first = await anext(events)
-        assert (first["phase"], "All places" in first["message"]) == ("waiting", True)
+        assert (first["phase"], "number 1 of 1" in first["message"]) == ("waiting", True)
         await add_session(context.store, build)
         assert [(await anext(events))["phase"] for _ in range(3)] == ["built", "launching", "ready"]
+
+
+async def test_who_waits_is_told_each_new_place_in_the_queue(
+    streamer: httpx.AsyncClient, context: ProxyContext
+) -> None:
+    build = await add_build(context.store, await add_repository(context.store))
+    for _ in range(context.settings.sessions_at_most):
+        await add_session(context.store, build, SessionState.OPEN)
+    context.queue.wait("ada", IMAGE, utc_now(), is_served=False)
+    async with launch_of(streamer) as events:
+        assert "number 2 of 2" in (await anext(events))["message"]
+        context.queue.leave("ada", IMAGE)
+        after = await anext(events)
+        assert (after["phase"], "number 1 of 1" in after["message"]) == ("waiting", True)
 
 
 async def test_a_repository_that_is_made_private_is_told_of_no_longer(

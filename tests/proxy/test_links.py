@@ -50,7 +50,8 @@ _PIECES = st.sampled_from(
             " ",
             ".git",
         ),
-        *("https%3A%2F%2F", "refs", "HEAD", "%23", "%3F"),
+        *("https%3A%2F%2F", "refs", "HEAD", "%23", "%3F", "f" * 40),
+        *("10.5281", "/zenodo.1", "DVN", "/dataset/", "doi:", ".v2", "0a" * 16),
     ]
 )
 SPECS = st.one_of(st.lists(_PIECES, max_size=12).map("".join), st.text(max_size=60))
@@ -114,8 +115,8 @@ class TestParsing:
     @pytest.mark.parametrize(
         ("provider", "spec", "says"),
         [
-            ("zenodo", "10.5281/zenodo.1", "Zenodo .* Supported are gh"),
-            ("nope", "x", "no provider 'nope'"),
+            ("zenodo", "10.5281/zenodo", "No record of Zenodo"),
+            ("nope", "x", "no provider 'nope'.*Supported are gh"),
             ("gh", "", "names no repository"),
             ("gh", "ada", "names no repository"),
             ("gh", "ada/..", "can be called"),

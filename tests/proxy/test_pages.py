@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from binder.lifecycle import BuildState, SessionState
-from binder.store.tables import utc_now
+from binder.names import sha_of_version
+from binder.store.tables import Build, utc_now
 from proxy.context import ProxyContext
 from tests.proxy.fakes import FakeResolver, FakeRouteTable
 from tests.proxy.outline import outline
@@ -43,8 +44,38 @@ class TestProviders:
         assert found
         about = await visitor.get(f"/builds/{found[1]}")
         outline(about)
-        assert f'href="/v2/{address.partition("/feature")[0]}/{SHA}"' in about.text
-        assert "/why/" not in about.text
+        for place in ("v2", "why"):
+            assert f'href="/{place}/{address.partition("/feature")[0]}/{SHA}"' in about.text
+
+    @pytest.mark.parametrize(
+        ("address", "url", "version"),
+        [
+            ("zenodo/10.5281/zenodo.1", "zenodo:10.5281/zenodo.1", "7"),
+            ("dataverse/10.7910/DVN/TJCLKP", "dataverse:10.7910/DVN/TJCLKP", "2.1"),
+            ("ckan/https%3A%2F%2Fdata.example%2Fdataset%2Fa", "ckan:https://data.example/dataset/a", "1560334830"),
+        ],
+    )
+    async def test_a_link_to_a_record_leads_to_a_build_of_its_newest_version(
+        self,
+        visitor: httpx.AsyncClient,
+        context: ProxyContext,
+        resolver: FakeResolver,
+        address: str,
+        url: str,
+        version: str,
+    ) -> None:
+        sha = resolver.refs[url, "HEAD"] = sha_of_version(version)
+        page = await visitor.get(f"/v2/{address}/")
+        assert page.status_code == 200
+        outline(page)
+        assert f"At version <code>{version}</code>" in page.text
+        found = re.search(r'data-build="(\d+)"', page.text)
+        assert found
+        about = await visitor.get(f"/builds/{found[1]}")
+        assert f'href="/v2/{address}/{sha}"' in about.text
+        async with context.store.read() as session:
+            build = await session.get_one(Build, int(found[1]))
+        assert (build.sha, build.untrusted) == (sha, True)
 
 
 class TestLinks:
@@ -194,7 +225,8 @@ class TestLinks:
     @pytest.mark.parametrize(
         ("address", "says"),
         [
-            ("/v2/zenodo/10.5281/zenodo.1", "Zenodo (zenodo) are not supported yet"),
+            ("/v2/zenodo/10.5281/zenodo.1", "no record 10.5281/zenodo.1 on Zenodo"),
+            ("/v2/zenodo/10.5281/zenodo", "No record of Zenodo has the DOI"),
             ("/v2/gh/ada", "names no repository"),
             ("/v2/gh/ada/x?urlpath=//evil.example", "not another site"),
             ("/v2/gh/ada/x?labpath=../../etc", "leads outside"),
@@ -283,12 +315,14 @@ class TestFront:
         page = await visitor.get("/", params={"repository": '"><script>alert(1)</script>'})
         outline(page)
         assert page.status_code == 200
-        assert 'role="alert"' in page.text
+        assert '<p id="fault" class="wrong" role="alert">No repository can be called' in page.text
         assert "<script>alert" not in page.text
 
     async def test_it_shows_nothing_of_anybodys(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
         await add_repository(context.store)
-        assert "ada" not in (await visitor.get("/")).text
+        page = await visitor.get("/")
+        assert "ada/notebooks" not in page.text
+        assert 'role="alert" hidden></p>' in page.text
 
     @pytest.mark.parametrize("address", ["/badge_logo.svg", "/badge.svg", "/assets/images/badge.svg"])
     async def test_the_badge_is_where_readmes_look_for_it(self, visitor: httpx.AsyncClient, address: str) -> None:

@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from binder.lifecycle import BuildState
+from binder.names import sha_of_version
 from binder.store.tables import utc_now
 from proxy.context import ProxyContext
+from proxy.links import repository_of_request
 from proxy.repository_facts import MOST_BUILDS
 from tests.proxy.door import PRIVATE, open_door
 from tests.proxy.outline import outline
@@ -74,14 +76,38 @@ async def test_of_many_builds_the_last_are_shown(visitor: httpx.AsyncClient, con
     assert page.text.count("#log-title") == MOST_BUILDS
 
 
-@pytest.mark.parametrize(("host", "provider"), [("github.com", "gh"), ("local", "local")])
+@pytest.mark.parametrize(
+    ("spec", "called"),
+    [
+        ("gh/ada/notebooks", "ada/notebooks"),
+        ("local/ada/notebooks", "ada/notebooks"),
+        ("gl/group%2Fsub%2Fproject", "group/sub/project"),
+        ("gist/ada/0a12", "ada/0a12"),
+        ("git/https%3A%2F%2Fgit.example.org%2Fa%2Fb.git", "git.example.org/a/b.git"),
+        ("zenodo/10.5281/zenodo.1", "10.5281/zenodo.1"),
+        ("dataverse/10.7910/DVN/TJCLKP", "10.7910/DVN/TJCLKP"),
+    ],
+)
 async def test_a_builds_page_leads_to_it(
-    visitor: httpx.AsyncClient, context: ProxyContext, host: str, provider: str
+    visitor: httpx.AsyncClient, context: ProxyContext, spec: str, called: str
 ) -> None:
-    build = await add_build(context.store, await add_repository(context.store, host=host))
-    address = f"/r/{provider}/ada/notebooks"
-    assert f'href="{address}"' in (await visitor.get(f"/builds/{build.id}")).text
-    assert f'href="/builds/{build.id}"' in (await visitor.get(address)).text
+    provider, named, _ = repository_of_request(f"/r/{spec}".encode())
+    place = provider.place(named, context.settings)
+    repository = await add_repository(context.store, host=place.host, owner=place.owner, name=place.name)
+    sha = SHA if provider.has_refs else sha_of_version("7")
+    build = await add_build(context.store, repository, sha=sha)
+    of_build = (await visitor.get(f"/builds/{build.id}")).text
+    page = await visitor.get(f"/r/{spec}")
+    outline(page)
+    assert f'href="/r/{spec}"' in of_build
+    assert f'href="/builds/{build.id}"' in page.text
+    assert f"<h1>{called}</h1>" in page.text
+    assert (f"/v2/{spec}" in page.text) == (provider.id != "local")
+    assert ("<h2>Previews</h2>" in page.text) == provider.has_refs
+    assert ("version <code>7</code>" in page.text) != provider.has_refs
+    for leading in (of_build, page.text):
+        assert f'href="/why/{spec}/{sha}"' in leading
+    assert (await visitor.get(f"/why/{spec}/{sha}")).status_code == 200
 
 
 async def test_a_private_one_is_there_for_who_may_read_it_alone(context: ProxyContext, tmp_path: Path) -> None:
@@ -98,7 +124,18 @@ async def test_a_private_one_is_there_for_who_may_read_it_alone(context: ProxyCo
             assert "Nothing is known here of such a repository that you may see." in hidden.text
 
 
-@pytest.mark.parametrize("address", ["/r/gl/ada/notebooks", "/r/gh/ada/nowhere", "/r/gh/-/notebooks", "/r/x/a/b"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/r/gl/ada/notebooks",
+        "/r/gh/ada/nowhere",
+        "/r/gh/ada/notebooks/main",
+        "/r/gh/-/notebooks",
+        "/r/gh/",
+        "/r/x/a/b",
+        "/r/git/http%3A%2F%2Fgit.example.org%2Fa",
+    ],
+)
 async def test_what_is_not_there_is_not_shown(visitor: httpx.AsyncClient, context: ProxyContext, address: str) -> None:
     await add_repository(context.store)
     page = await visitor.get(address)

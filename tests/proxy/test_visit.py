@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from sqlalchemy import select
 from starlette.applications import Starlette
 
@@ -181,6 +181,45 @@ async def test_a_line_of_another_page_is_found_by_its_address(browser: Browser, 
     await page.wait_for_selector("#L11000 + span:has-text('line 11000')")
     await page.goto(f"/builds/{build.id}#L12001")
     await page.wait_for_url("**?line=12001#L12001")  # there is none: it is looked for once
+
+
+async def test_the_link_and_its_badge_are_made_while_one_types(browser: Browser, service: Service) -> None:
+    page = await page_of(browser, service)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    await page.goto("/")
+    await page.locator("#repository").press_sequentially("ada/notebooks")
+    link, url = page.locator("pre[aria-label=Link]"), service.context.settings.url
+    await expect(link).to_have_text(f"{url}/v2/gh/ada/notebooks/HEAD")
+    await page.fill("#ref", "v1")
+    await page.fill("#path", "a b.ipynb")
+    await expect(link).to_have_text(f"{url}/v2/gh/ada/notebooks/v1?labpath=a%20b.ipynb")
+    await expect(page.get_by_role("button", name="Copy Markdown")).to_be_visible()
+    # What is half typed is not wrong yet; once one goes on, it is.
+    await page.fill("#repository", "ada")
+    await expect(link).to_have_count(0)
+    await expect(page.locator("#fault")).to_be_hidden()
+    await page.locator("#repository").blur()
+    await expect(page.get_by_role("alert")).to_contain_text("OWNER/NAME")
+    # An address says where it is, and a record has no branches.
+    await page.fill("#repository", "https://doi.org/10.5281/zenodo.3242074")
+    await expect(link).to_have_text(f"{url}/v2/zenodo/10.5281/zenodo.3242074?labpath=a%20b.ipynb")
+    await expect(page.locator("#fault")).to_be_hidden()
+    await expect(page.locator("#ref")).to_be_disabled()
+    await page.fill("#repository", "")
+    await expect(link).to_have_count(0)
+    assert faults == []
+
+
+async def test_without_a_script_a_button_makes_the_link(browser: Browser, service: Service) -> None:
+    page = await page_of(browser, service, with_script=False)
+    await page.goto("/")
+    await page.select_option("select[name=provider]", "zenodo")
+    await page.fill("#repository", "10.5281/zenodo.3242074")
+    await page.get_by_role("button", name="Make the link").click()
+    wanted = f"{service.context.settings.url}/v2/zenodo/10.5281/zenodo.3242074"
+    await expect(page.locator("pre[aria-label=Link]")).to_have_text(wanted)
 
 
 async def test_a_standby_is_entered_without_a_page_between(browser: Browser, service: Service) -> None:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.server import ServerConnection, serve
 
 _HOSTILE_HEADERS = {
@@ -46,24 +47,29 @@ async def application_on_socket(application: Starlette, path: Path) -> AsyncIter
 
 
 @asynccontextmanager
-async def mirror(name: str) -> AsyncIterator[str]:
-    """Serve what answers each request with what came in, and who answers; give its address, `host:port`."""
+async def mirror(name: str, seen: list[dict[str, Any]] | None = None) -> AsyncIterator[str]:
+    """Serve what answers each request with what came in, and who answers; give its address, `host:port`.
 
-    async def answer(request: Request) -> Response:
+    `seen` gets all that came in.
+    """
+    noted = [] if seen is None else seen
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         body = await request.body()
-        seen = {
+        came = {
             "name": name,
+            "method": request.method,
             "path": request.url.path,
             "query": request.url.query,
             "headers": dict(request.headers),
             "body_bytes": len(body),
         }
-        return Response(json.dumps(seen), headers=_HOSTILE_HEADERS, media_type="application/json")
+        noted.append(came)
+        response = Response(json.dumps(came), headers=_HOSTILE_HEADERS, media_type="application/json")
+        await response(scope, receive, send)
 
-    methods = ["GET", "POST", "PUT", "DELETE"]
-    config = uvicorn.Config(
-        Starlette(routes=[Route("/{path:path}", answer, methods=methods)]), port=0, log_level="warning"
-    )
+    config = uvicorn.Config(answer, port=0, log_level="warning", lifespan="off")
     async with running(uvicorn.Server(config)) as server:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"127.0.0.1:{port}"

@@ -162,14 +162,19 @@ def _file(kind: FileKind, days: float) -> KeptFile:
 @pytest.mark.parametrize(("kind", "days"), [("git", 10), ("lock", 30), ("mark", 30), ("work", 1)])
 def test_files_go_for_their_age(kind: FileKind, days: float) -> None:
     old = _file(kind, days + 0.1)
-    assert files_to_remove([_file(kind, days), old], AGED, NOW) == (old,)
+    assert files_to_remove([_file(kind, days), old], (), AGED, NOW) == (old,)
+
+
+def test_a_lock_that_something_was_made_of_stays_for_ever() -> None:
+    kept, gone = _file("lock", 1000), _file("lock", 1001)
+    assert files_to_remove([kept, gone], {kept.path.name}, AGED, NOW) == (gone,)
 
 
 def test_without_an_age_only_leftovers_of_builds_go() -> None:
     kinds: list[FileKind] = ["git", "lock", "mark", "work"]
-    gone = files_to_remove([_file(kind, 1000) for kind in kinds], Policy(None, 0, DAY * 2), NOW)
+    gone = files_to_remove([_file(kind, 1000) for kind in kinds], (), Policy(None, 0, DAY * 2), NOW)
     assert [file.kind for file in gone] == ["work"]
-    assert files_to_remove([_file("work", 1.5)], Policy(None, 0, DAY * 2), NOW) == ()
+    assert files_to_remove([_file("work", 1.5)], (), Policy(None, 0, DAY * 2), NOW) == ()
 
 
 @pytest.mark.parametrize(

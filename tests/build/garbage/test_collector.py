@@ -1,6 +1,7 @@
 """Garbage of a real storage of the test's own, and of a real store."""
 
 import asyncio
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,22 @@ async def test_the_loop_says_what_is_needed_and_removes_what_is_not(
     await small.make(image_name("content", "f"))
     assert await collector.step() is False
     assert image_name("content", "f") in await small.names()  # it looks once an hour
+
+
+async def test_the_lock_of_what_was_built_stays(small: SmallImages, collector: Collector, store: Store) -> None:
+    kept, gone = f"lock-{'a' * 32}", f"lock-{'b' * 32}"
+    build = await _add_build(store, CONTENT)
+    async with store.write() as session:
+        row = await session.get_one(Build, build.id)
+        row.result = {**(row.result or {}), "locks": [kept]}
+    for name in (kept, gone):
+        (small.paths.locks / name).touch()
+        os.utime(small.paths.locks / name, (0, 0))
+    await collector.remove(await collector.look())
+    assert [path.name for path in small.paths.locks.glob("lock-*")] == [kept]
+    assert kept not in last_uses(small.paths)
+    await collector.mark()
+    assert kept in last_uses(small.paths)  # other services learn of it so
 
 
 async def test_a_loop_that_may_remove_nothing_removes_nothing(small: SmallImages, store: Store) -> None:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 ARTIFACT = "application/vnd.example.text.v1"
 AGED = Policy(age=timedelta(days=10), disk_bytes=None, grace=timedelta(hours=2))
 OLD, NEW, ENVIRONMENT = f"content-{'1' * 32}", f"content-{'2' * 32}", f"environment-{'3' * 32}"
+LOCK = f"lock-{'4' * 32}"
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +92,14 @@ async def test_what_a_preview_shows_or_a_build_reaches_for_stays(
 ) -> None:
     await _put(registry, folders, OLD, 100)
     await _put(registry, folders, NEW, 100)
+    await _put(registry, folders, LOCK, 100)
     repository = await add_repository(store)
     async with store.write() as session:
         preview = Preview(repository_id=repository.id, kind="branch", ref="main", head_sha=SHA)
         session.add(preview)
         await session.flush()
         build = Build(repository_id=repository.id, preview_id=preview.id, sha=SHA, state=BuildState.SUCCEEDED)
-        build.result = {"image": f"{registry.reference}:{OLD}", "layers": []}
+        build.result = {"image": f"{registry.reference}:{OLD}", "layers": [], "locks": [LOCK]}
         session.add(build)
     garbage = await collector.look()
     assert [tag.tag for tag in garbage.gone] == [NEW]

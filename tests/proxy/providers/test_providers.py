@@ -3,6 +3,7 @@
 import pytest
 
 from binder.errors import VisitorFault
+from binder.names import sha_of_version
 from binder.settings import Settings, read_settings
 from binder.store.tables import Repository
 from proxy.links import Link, link_to, parse_link
@@ -35,6 +36,28 @@ def place_of(link: Link, **values: object) -> Place:
         ("git/https%3A%2F%2Fgit.example.org%2Fa%2Fb/main", "https://git.example.org/a/b", "main"),
         ("git/https%3A%2F%2FGIT.example.org%3A443%2Fb.git%2F/v1", "https://git.example.org/b.git", "v1"),
         ("git/https%3A%2F%2Fgit.example.org%3A8443%2F~ada%2Fb", "https://git.example.org:8443/~ada/b", "HEAD"),
+        ("zenodo/10.5281/zenodo.3242074", "zenodo:10.5281/zenodo.3242074", "HEAD"),
+        ("zenodo/10.5281/zenodo.3242074/", "zenodo:10.5281/zenodo.3242074", "HEAD"),
+        ("zenodo/10.5281/Zenodo.1/HEAD", "zenodo:10.5281/zenodo.1", "HEAD"),
+        ("zenodo/10.5281%2Fzenodo.1/HEAD", "zenodo:10.5281/zenodo.1", "HEAD"),
+        ("zenodo/https%3A%2F%2Fdoi.org%2F10.5281%2Fzenodo.1", "zenodo:10.5281/zenodo.1", "HEAD"),
+        ("zenodo/https%3A%2F%2Fzenodo.org%2Frecords%2F12", "zenodo:10.5281/zenodo.12", "HEAD"),
+        (f"zenodo/10.5281/zenodo.1/{SHA}", "zenodo:10.5281/zenodo.1", SHA),
+        ("figshare/10.6084/m9.figshare.9782777.v3", "figshare:10.6084/m9.figshare.9782777.v3", "HEAD"),
+        ("figshare/10.25384/SAGE.12345678", "figshare:10.25384/sage.12345678", "HEAD"),
+        ("dataverse/10.7910/DVN/TJCLKP", "dataverse:10.7910/DVN/TJCLKP", "HEAD"),
+        ("dataverse/10.18738/T8/QLJAVP/", "dataverse:10.18738/T8/QLJAVP", "HEAD"),
+        (f"hydroshare/{'0a' * 16}", f"hydroshare:{'0a' * 16}", "HEAD"),
+        (
+            f"hydroshare/https%3A%2F%2Fwww.hydroshare.org%2Fresource%2F{'0a' * 16}%2F",
+            f"hydroshare:{'0a' * 16}",
+            "HEAD",
+        ),
+        (
+            "ckan/https%3A%2F%2Fdata.example.org%2Fen%2Fdataset%2Ftides",
+            "ckan:https://data.example.org/en/dataset/tides",
+            "HEAD",
+        ),
     ],
 )
 def test_a_link_names_a_repository_and_a_ref(address: str, clone_url: str, ref: str) -> None:
@@ -71,7 +94,18 @@ def test_a_link_names_a_repository_and_a_ref(address: str, clone_url: str, ref: 
         ("git/https%3A%2F%2Fgit.example.org/main", "no path"),
         (f"git/https%3A%2F%2Fgit.example.org%2F{'a' * 101}/main", "longer than 100"),
         ("git/https%3A%2F%2Fgit.example.org%2Fa/--upload-pack=x", "No branch"),
-        ("zenodo/10.5281/zenodo.1", "Zenodo .* not supported yet"),
+        ("zenodo/10.5281/figshare.1", "No record of Zenodo"),
+        ("zenodo/10.5281/zenodo.1/main", "no branches or tags"),
+        ("zenodo/zenodo.1", "No record of Zenodo"),
+        ("zenodo/10.5281/..%2Fzenodo.1", "No record of Zenodo"),
+        ("figshare/10.6084/m9.figshare", "No record of Figshare"),
+        ("dataverse/10.7910/DVN%2F..%2Fx", "No record of Dataverse"),
+        ("dataverse/10.7910/DVN%3Fx=1", "No record of Dataverse"),
+        (f"dataverse/10.7910/{'a' * 101}", "longer than 100"),
+        ("hydroshare/x", "No resource of HydroShare"),
+        ("ckan/https%3A%2F%2Fdata.example.org%2Fx", "no address of a dataset"),
+        ("ckan/data.example.org%2Fdataset%2Fx", "begins with https://"),
+        ("ckan/https%3A%2F%2Fdata.example.org%2Fdataset%2Fx/main", "no address of a dataset"),
     ],
 )
 def test_what_is_wrong_is_said(address: str, says: str) -> None:
@@ -88,6 +122,12 @@ def test_what_is_wrong_is_said(address: str, says: str) -> None:
         "gist/ada/0123456789abcdef/main",
         "git/https%3A%2F%2Fgit.example.org%2Fa%2Fb.git/main",
         "git/https%3A%2F%2Fgit.example.org%3A8443%2Fb/main",
+        "zenodo/10.5281/zenodo.3242074",
+        f"zenodo/10.5281/zenodo.3242074/{SHA}",
+        "figshare/10.6084/m9.figshare.9782777.v3",
+        "dataverse/10.7910/DVN/TJCLKP",
+        f"hydroshare/{'0a' * 16}",
+        "ckan/https%3A%2F%2Fdata.example.org%2Fdataset%2Ftides",
     ],
 )
 def test_a_row_leads_back_to_its_link(address: str) -> None:
@@ -100,7 +140,9 @@ def test_a_row_leads_back_to_its_link(address: str) -> None:
 
 
 def test_no_address_is_taken_for_the_row_of_another_provider() -> None:
-    addresses = (("gh", "local/x"), ("gl", "a%2Fb"), ("gist", "ada/0a"), ("local", "ada/x"))
+    addresses = [("gh", "local/x"), ("gl", "a%2Fb"), ("gist", "ada/0a"), ("local", "ada/x")]
+    addresses += [("zenodo", "10.5281/zenodo.1"), ("figshare", "10.5281/zenodo.1"), ("dataverse", "10.5281/zenodo.1")]
+    addresses += [("hydroshare", "0a" * 16), ("ckan", "https%3A%2F%2Flocal%2Fdataset%2Fx")]
     hosts = [place_of(parse_link(provider, spec, {})).host for provider, spec in addresses]
     hosts += [
         place_of(parse_link("git", f"{scheme}%3A%2F%2F{host}%2Fada%2Fx", {}), git_hosts=git_hosts).host
@@ -142,11 +184,28 @@ def test_a_commit_has_a_page() -> None:
         "gist/ada/0a": f"https://gist.github.com/0a/{SHA}",
         "git/https%3A%2F%2Fgit.example%2Fa.git": "https://git.example/a",
         "local/ada/x": "",
+        "hydroshare/" + "0a" * 16: "https://www.hydroshare.org/resource/" + "0a" * 16,
+        "ckan/https%3A%2F%2Fdata.example%2Fdataset%2Fa": "https://data.example/dataset/a",
     }
     for address, page in pages.items():
         provider, _, spec = address.partition("/")
         place = place_of(parse_link(provider, spec, {}))
         assert PROVIDERS[provider].commit_page(place, SHA) == page
+
+
+@pytest.mark.parametrize(
+    ("address", "version", "page"),
+    [
+        ("zenodo/10.5281/zenodo.1000", "1001", "https://doi.org/10.5281/zenodo.1001"),
+        ("figshare/10.6084/m9.figshare.9", "3", "https://doi.org/10.6084/m9.figshare.9.v3"),
+        ("figshare/10.6084/m9.figshare.9.v3", "3", "https://doi.org/10.6084/m9.figshare.9.v3"),
+        ("dataverse/10.7910/DVN/TJCLKP", "2.1", "https://doi.org/10.7910/DVN/TJCLKP"),
+    ],
+)
+def test_a_version_has_a_page(address: str, version: str, page: str) -> None:
+    provider, _, spec = address.partition("/")
+    place = place_of(parse_link(provider, spec, {}))
+    assert PROVIDERS[provider].commit_page(place, sha_of_version(version)) == page
 
 
 def test_names_are_as_people_write_them() -> None:

@@ -1,0 +1,102 @@
+// Tells whoever has a session's page open, in JupyterLab or Notebook 7, that the session is about to end. An extension of
+// the kind that JupyterLab calls prebuilt: a container of module federation, written by hand, so that nothing is built.
+// When to look, and what is true, is the service's to say (`binder/ends`).
+// https://jupyterlab.readthedocs.io/en/stable/extension/extension_dev.html#prebuilt-extensions
+(() => {
+  const NAME = 'binder-notice';
+  const AGAIN_SECONDS = 60; // where the service does not say when
+  const MARK = '\u231b '; // an hourglass: of a tab that is not looked at, the title is all that can be seen
+
+  const address = path => JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl + path;
+  const get = path => fetch(address(path), { cache: 'no-store' }).catch(() => null);
+
+  // Returns null where it cannot be known: there is no network, say, or the service is being restarted.
+  async function askForEnd() {
+    const answer = await get('binder/ends');
+    if ([404, 410].includes(answer?.status)) return { is_over: true };
+    return answer?.ok ? answer.json().catch(() => null) : null;
+  }
+
+  function clock(end) {
+    const at = new Date(Date.now() + end.seconds_left * 1000);
+    return at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  }
+
+  function markTitle(isMarked) {
+    const title = document.title.startsWith(MARK) ? document.title.slice(MARK.length) : document.title;
+    document.title = isMarked ? MARK + title : title;
+  }
+
+  function activate({ commands, info, started }) {
+    let told = null; // the notice: its message, and the id of its notification
+    let timer = null;
+
+    async function tell(type, message, actions, autoClose = false) {
+      if (told?.message === message) return; // whoever has closed it need not close it again
+      await takeBack();
+      const id = await commands.execute('apputils:notify', { type, message, options: { autoClose, actions } });
+      told = { message, id };
+    }
+
+    async function takeBack() {
+      if (told) await commands.execute('apputils:dismiss-notification', { id: told.id });
+      told = null;
+    }
+
+    // Asks when the session ends, tells of it or takes that back, and looks again in time.
+    async function look() {
+      const end = await askForEnd();
+      clearTimeout(timer);
+      if (end) markTitle(end.is_over || end.is_soon);
+      if (end?.is_over) return void (await tellOver());
+      if (end) await (end.is_soon ? tellSoon(end) : takeBack());
+      timer = setTimeout(look, (end?.look_again_seconds ?? AGAIN_SECONDS) * 1000);
+      return end;
+    }
+
+    function tellSoon(end) {
+      const message = `This session ends at ${clock(end)}, and what was changed in it is lost. ${end.message}`;
+      const keep = { label: 'Keep it open', commandId: `${NAME}:keep-open` };
+      const download = { label: 'Download what I changed', commandId: `${NAME}:download`, displayType: 'accent' };
+      return tell('warning', message, end.can_be_put_off ? [keep, download] : [download]);
+    }
+
+    function tellOver() {
+      if (info) info.isConnected = false; // has the page ask for no more, and tell of each thing that is gone
+      const message = 'This session has ended. What this page still shows can be copied, but not be run or saved.';
+      return tell('error', message, [{ label: 'Start again', commandId: `${NAME}:start-again`, displayType: 'accent' }]);
+    }
+
+    async function keepOpen() {
+      await get('api/status'); // what the page asks of the session is use of it
+      await takeBack();
+      const end = await look();
+      if (end && !end.is_soon) {
+        await tell('success', `This session stays open until ${clock(end)} at least.`, [], 5000);
+      }
+    }
+
+    async function download() {
+      const save = 'docmanager:save-all'; // what is not saved would not be in it
+      if (commands.hasCommand(save) && commands.isEnabled(save)) await commands.execute(save).catch(() => null);
+      window.open(address('binder/changes.zip'), '_blank');
+      await takeBack(); // a button that is clicked closes the notice, and the session ends all the same
+      await look();
+    }
+
+    // This page stays: what it shows may be all that is left.
+    const startAgain = () => void window.open(location.href, '_blank', 'noopener');
+
+    commands.addCommand(`${NAME}:keep-open`, { label: 'Keep this session open', execute: keepOpen });
+    commands.addCommand(`${NAME}:download`, { label: 'Download what I changed in this session', execute: download });
+    commands.addCommand(`${NAME}:start-again`, { label: 'Start this session again', execute: startAgain });
+    // JupyterLab has notifications since 3.6.
+    started.then(() => commands.hasCommand('apputils:notify') && look());
+  }
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB[NAME] = {
+    init() {},
+    get: async () => () => ({ __esModule: true, default: { id: `${NAME}:plugin`, autoStart: true, activate } }),
+  };
+})();
