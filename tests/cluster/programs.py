@@ -39,8 +39,7 @@ def build_programs(cache: Path) -> Mapping[str, Path]:
     Raises: CannotRun.
     """
     folder = cache / "cluster"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "building"):
+    with alone(folder / "building"):
         return {name: path for module in _PROGRAMS for name, path in _build_module(module, folder).items()}
 
 
@@ -96,8 +95,9 @@ def _run(
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until nobody else builds."""
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until nobody else is in such a block with that lock."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

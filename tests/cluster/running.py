@@ -5,7 +5,6 @@ kernel kills all that the cluster started, and with the last of them go their mo
 wire, empty control groups, and files.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -13,13 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tests.cluster.layout import CGROUP, HIDDEN, LINK, Folder
-from tests.cluster.programs import build_programs
+from tests.cluster.programs import alone, build_programs
 from tests.cluster.reasons import CannotRun, last_words
 
 _START_SECONDS = 240
@@ -55,7 +54,7 @@ def cluster_up(cache: Path) -> Path:
     Raises: CannotRun.
     """
     folder = _folder_in(cache)
-    with _alone(cache):
+    with alone(cache / "cluster/starting"):
         if _owner_of(folder) and folder.ready.exists():
             return folder.kubeconfig
         _look_whether_it_can_run(cache)
@@ -80,24 +79,13 @@ def cluster_down(cache: Path) -> None:
     Raises: CannotRun, where something of it does not go.
     """
     folder = _folder_in(cache)
-    with _alone(cache):
+    with alone(cache / "cluster/starting"):
         _end(folder)
         _clean_up(folder)
 
 
 def _folder_in(cache: Path) -> Folder:
     return Folder(cache / "cluster/node")
-
-
-@contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    (cache / "cluster").mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(cache / "cluster/starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _look_whether_it_can_run(cache: Path) -> None:
