@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help set-up demo test test-fast lint format types bench docs clean lock
+.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs lint format types bench docs clean lock
 
 help: ## list the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,7 +21,21 @@ test: ## every check and every test
 	@$(PYTHON) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-fast: set-up ## the tests that start no container, proxy or browser
-	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)
+	@$(PYTHON) -m pytest -m 'not slow and not cluster' $(ARGS)
+
+test-cluster: cluster-programs ## the tests on Kubernetes: on KUBECONFIG's cluster, or one of their own
+	@$(PYTHON) -m pytest -m cluster $(ARGS)
+
+cluster-up: cluster-programs ## a Kubernetes cluster on this machine, for work by hand
+	@$(PYTHON) -m tests.cluster up
+
+cluster-down: set-up ## end it
+	@$(PYTHON) -m tests.cluster down
+
+cluster-programs: # the first time, ten minutes
+	@scripts/set-up containerd containernetworking-plugins docker-registry \
+		nftables iptables ipset iproute2 busybox-static
+	@$(PYTHON) -m tests.cluster build
 
 lint: set-up ## formatter, linter, and who may import whom
 	@.venv/bin/ruff format --check .

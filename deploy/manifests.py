@@ -3,10 +3,14 @@
 Pure. Which port it gets and where it runs is the engine's choice.
 """
 
+from collections.abc import Sequence
+
 from deploy.engine import SessionSpec
 from templates import Json, render, render_json
 
 SERVER_PORT = 8888
+# Of those who have a session open, one in ten computes: a node is given as many as that.
+_BUSY_AT_ONCE = 0.1
 
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
@@ -43,6 +47,9 @@ echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image."
 exit 127
 """
 _OF_THIS_MACHINE = "localhost/"
+# Private, shared with carriers, loopback and link-local. Source: https://www.iana.org/assignments/iana-ipv4-special-registry
+_CLOSED_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_CLOSED_V6 = ("::1/128", "fc00::/7", "fe80::/10")
 
 
 def base_path_of(session_id: str) -> str:
@@ -85,9 +92,46 @@ def is_of_this_machine(image: str) -> bool:
 
 
 def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Json:
-    """Return a session's Pod. Its server can be reached on the host's loopback at `host_port`."""
-    arguments: list[Json] = [*server_arguments(spec.id)]
+    """Return a session's Pod for podman. Its server can be reached on the host's loopback at `host_port`.
+
+    Its limits are the control groups' that podman is started in.
+    """
     port: Json = {"containerPort": SERVER_PORT, "hostIP": "127.0.0.1", "hostPort": host_port}
+    return _pod(spec, instance=instance, port=port, resources={})
+
+
+def cluster_manifest(spec: SessionSpec, *, instance: str) -> Json:
+    """Return a session's Pod for Kubernetes. Its server can be reached at the pod's own address.
+
+    How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
+    """
+    memory = str(spec.memory_bytes)
+    resources: Json = {
+        # No session is ended because another one needs memory. Processors are shared by what is asked for.
+        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory},
+        "limits": {"memory": memory},
+    }
+    return _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, resources=resources)
+
+
+def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
+    """Return the NetworkPolicy of all sessions of a service.
+
+    `proxies` are those who may reach them (NetworkPolicyPeers). They themselves reach names and the internet, but not
+    each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
+    """
+    return render_json(
+        "manifests/sessions-network.json",
+        instance=instance,
+        proxies=[*proxies],
+        port=SERVER_PORT,
+        closed_v4=[*_CLOSED_V4],
+        closed_v6=[*_CLOSED_V6],
+    )
+
+
+def _pod(spec: SessionSpec, *, instance: str, port: Json, resources: Json) -> Json:
+    arguments: list[Json] = [*server_arguments(spec.id)]
     return render_json(
         "manifests/session.json",
         pod=pod_name(instance, spec.id),
@@ -98,4 +142,5 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
         arguments=arguments,
         token=spec.token,
         ports=[port],
+        resources=resources,
     )

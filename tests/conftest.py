@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -27,6 +28,9 @@ from build.host import find_host_settings, write_host_folder
 from tests.builds import Builder, new_builder
 from tests.postgresql import PostgreSQL, running_postgresql, store_address
 from tests.repositories import Files, LocalRepository, new_repository
+
+if TYPE_CHECKING:
+    from tests.cluster.given import Cluster
 
 # How long an example takes depends on what else this machine does.
 hypothesis.settings.register_profile("binder", deadline=None)
@@ -135,6 +139,15 @@ def jupyter_image(builder: Builder, reachable_root: Path, account: Account) -> s
     repository = new_repository(reachable_root / "jupyter", account)
     sha = repository.commit({"notebook.ipynb": json.dumps(NOTEBOOK)})
     return asyncio.run(builder.build(repository.source, sha)).image
+
+
+@pytest.fixture(scope="session")
+def cluster() -> "Iterator[Cluster]":
+    """A real Kubernetes cluster."""
+    from tests.cluster.given import given_cluster  # noqa: PLC0415 - Kubernetes' client takes half a second
+
+    with given_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +14,11 @@ from binder.process import Account
 from deploy.engine import Engine, Running, SessionSpec
 from deploy.podman import PodmanEngine
 from tests.builds import Builder
-from tests.deploy.images import ENTRY_POINTS, make_image_of_an_author, make_images, name_of
+from tests.deploy.images import CLUSTER_ENTRY_POINTS, ENTRY_POINTS, make_image_of_an_author, make_images, name_of
+
+if TYPE_CHECKING:
+    from deploy.kubernetes import KubernetesEngine
+    from tests.cluster.given import Cluster
 
 
 def new_spec(image: str) -> SessionSpec:
@@ -44,6 +50,30 @@ def image_of_an_author(builder: Builder, jupyter_image: str) -> Iterator[str]:
     name = make_image_of_an_author(builder, jupyter_image)
     yield name
     asyncio.run(builder.forget([name]))
+
+
+@pytest.fixture
+async def kubernetes_engine(cluster: "Cluster") -> "AsyncIterator[KubernetesEngine]":
+    """Kubernetes, with a namespace of the test's own, in which "restricted" is enforced."""
+    from kubernetes.aio.config import new_client_from_config  # noqa: PLC0415 - takes two seconds
+
+    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415
+
+    with cluster.namespace(pod_security="restricted") as namespace:
+        connect: Any = new_client_from_config
+        async with await connect(str(cluster.kubeconfig)) as connection:
+            yield KubernetesEngine(connection, namespace=namespace.name, instance="0123abcd")
+
+
+@pytest.fixture(scope="session")
+def odd_cluster_images(cluster: "Cluster") -> Callable[[str], str]:
+    """Images like `odd_images`, of busybox alone, in the cluster's registry."""
+    from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images  # noqa: PLC0415
+
+    small = BUSYBOX_IMAGE["busybox"]
+    made = {what: replace(small, entry_point=script) for what, script in CLUSTER_ENTRY_POINTS.items()}
+    push_images(made, cluster.registry)
+    return lambda what: name_in(cluster.registry, what)
 
 
 @pytest.fixture

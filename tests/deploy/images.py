@@ -30,6 +30,14 @@ ENTRY_POINTS: Mapping[str, list[str]] = {
 }
 """What the servers of the images do: name → entry point, which is also given Jupyter's arguments."""
 
+CLUSTER_ENTRY_POINTS: Mapping[str, list[str]] = {
+    "leaves": ["/bin/sh", "-c", "echo I am leaving; exit 3"],
+    "waits": ["/bin/sh", "-c", "exec sleep 600"],
+    "grows": ["/bin/sh", "-c", "exec tail /dev/zero"],
+    "serves": ["/bin/sh", "-c", "exec httpd -f -p 8888 -h /tmp"],
+}
+"""The same, of images that have no more than busybox."""
+
 _DERIVE = """
 set -eu
 container=$(buildah from --pull-never "$1")

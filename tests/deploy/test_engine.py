@@ -1,4 +1,4 @@
-"""What holds for every engine: one suite, run against the fake and podman alike."""
+"""What holds for every engine: one suite, run against the fake, podman and Kubernetes alike."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,10 +27,18 @@ class _Place:
         self.leaves = name("leaves")
 
 
-@pytest.fixture(params=["fake", pytest.param("podman", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("podman", marks=pytest.mark.slow),
+        pytest.param("kubernetes", marks=pytest.mark.cluster),
+    ]
+)
 def place(request: pytest.FixtureRequest) -> Place:
     if request.param == "podman":
         return _Place(request.getfixturevalue("engine"), request.getfixturevalue("odd_images"))
+    if request.param == "kubernetes":
+        return _Place(request.getfixturevalue("kubernetes_engine"), request.getfixturevalue("odd_cluster_images"))
     images = {"waits": FakeImage(), "leaves": FakeImage(exit_code=3, log="I am leaving")}
     return _Place(FakeEngine(images), str)
 

@@ -1,17 +1,27 @@
-"""The session's manifest is one that Kubernetes knows, by its own client's account of a Pod."""
+"""Our manifests are such as Kubernetes knows, by its own client's account of them."""
 
 import json
 
+import pytest
 from kubernetes.client import ApiClient
 
 from deploy.engine import SessionSpec
-from deploy.manifests import session_manifest
+from deploy.manifests import cluster_manifest, network_manifest, session_manifest
+from templates import Json
+
+_SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
 
 
-def test_kubernetes_knows_every_field_of_the_pod() -> None:
-    spec = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
-    manifest = session_manifest(spec, instance="12345678", host_port=40000)
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        session_manifest(_SPEC, instance="12345678", host_port=40000),
+        cluster_manifest(_SPEC, instance="12345678"),
+        network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
+    ],
+)
+def test_kubernetes_knows_every_field_of_what_it_is_given(manifest: dict[str, Json]) -> None:
     client = ApiClient()
-    pod = client.deserialize(json.dumps(manifest), "V1Pod", "application/json")
+    known = client.deserialize(json.dumps(manifest), f"V1{manifest['kind']}", "application/json")
     # What the client does not know, it drops.
-    assert client.sanitize_for_serialization(pod) == manifest  # type: ignore[no-untyped-call]
+    assert client.sanitize_for_serialization(known) == manifest  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from binder.names import new_session_id
 from deploy.engine import SessionSpec
-from deploy.manifests import base_path_of, server_arguments, session_manifest
+from deploy.manifests import base_path_of, cluster_manifest, server_arguments, session_manifest
 from templates import render
 
 GOLDEN = Path(__file__).with_name("session.json")
@@ -69,9 +69,20 @@ def test_the_server_answers_under_the_sessions_own_path() -> None:
     assert f"--ServerApp.base_url={base_path_of(session_id)}" in server_arguments(session_id)
 
 
+def test_on_a_cluster_it_is_the_same_but_for_its_port_and_its_limits() -> None:
+    spec = SessionSpec(SPEC.id, SPEC.image, SPEC.token, memory_bytes=2**30, cpus=1.5, pids=1)
+    manifest = json.loads(json.dumps(cluster_manifest(spec, instance="0123abcd")))
+    golden = golden_manifest()
+    golden["spec"]["containers"][0] |= {
+        "ports": [{"containerPort": 8888}],
+        "resources": {"requests": {"cpu": "150m", "memory": "1073741824"}, "limits": {"memory": "1073741824"}},
+    }
+    assert manifest == golden
+
+
 def test_a_session_meets_the_restricted_standard() -> None:
     """Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
-    manifest = json.loads(json.dumps(session_manifest(SPEC, instance="0", host_port=1)))
+    manifest = json.loads(json.dumps(cluster_manifest(SPEC, instance="0")))
     pod, (container,) = manifest["spec"]["securityContext"], manifest["spec"]["containers"]
     assert pod == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False

@@ -1,0 +1,193 @@
+"""Sessions as Pods of a Kubernetes cluster.
+
+Owns the Pods of one service (`instance`) in one namespace. The API server keeps the truth about them: nothing here is
+remembered between two calls. Where a Pod runs is the scheduler's choice; what its state means is `deploy.pods`'.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from typing import Any
+
+from aiohttp import ClientError
+from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
+from kubernetes.aio.watch import Watch
+
+from binder.errors import BinderError, OperatorFault, WorldFault
+from binder.names import is_session_id
+from deploy.engine import Running, SessionSpec
+from deploy.manifests import cluster_manifest, network_manifest, pod_name
+from deploy.pods import Pod, has_node, has_started, running_of, waits_for
+from templates import Json
+
+_FOUND, _CREATED, _MISSING = 200, 201, 404
+# What does not get better by trying again: a right that is missing, a quota that is used up, a namespace, a manifest.
+_REFUSALS = frozenset({400, 401, 403, 404, 422})
+_ATTEMPTS = 3
+_REQUEST_SECONDS = 30.0
+_PLACE_SECONDS = 60.0
+_START_SECONDS = 600.0
+_WATCH_SECONDS = 60
+_PAUSE_SECONDS = 1.0
+_LOG_LINES = 40
+_LONGEST_LOG = 4000
+_APPLY: Any = {"field_manager": "binder", "force": True, "_content_type": "application/apply-patch+yaml"}
+
+
+class KubernetesEngine:
+    """Runs sessions in `namespace`, whose Pod Security may be "restricted". `connection` is its owner's to close."""
+
+    def __init__(self, connection: ApiClient, *, namespace: str, instance: str) -> None:
+        self.instance = instance
+        self.namespace = namespace
+        self.connection = connection
+        self._pods = CoreV1Api(connection)
+
+    async def close_network(self, proxies: Sequence[Json]) -> None:
+        """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
+
+        Raises: OperatorFault; WorldFault.
+        """
+        manifest: Any = network_manifest(self.instance, proxies)
+        with _faults():
+            await NetworkingV1Api(self.connection).patch_namespaced_network_policy(
+                manifest["metadata"]["name"], self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
+            )
+
+    async def start(self, spec: SessionSpec) -> str:
+        """Start a session's pod and return its target.
+
+        Raises: OperatorFault; WorldFault; then nothing of it is left.
+        """
+        try:
+            await self._apply(spec)
+            return await self._started(spec.id)
+        except BaseException:
+            await self.stop(spec.id)
+            raise
+
+    async def _apply(self, spec: SessionSpec) -> None:
+        """Create a session's pod, in place of what an earlier start left: a Pod cannot be started again."""
+        manifest: Any = cluster_manifest(spec, instance=self.instance)
+        name = pod_name(self.instance, spec.id)
+        for _ in range(_ATTEMPTS):
+            with _faults():
+                done = await self._pods.patch_namespaced_pod_with_http_info(
+                    name, self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
+                )
+            if done.status_code == _CREATED:
+                return
+            await self.stop(spec.id)
+        raise WorldFault("Somebody else starts this session at the same time.")
+
+    async def _started(self, session_id: str) -> str:
+        """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
+        waits, placed = "", False
+        try:
+            async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
+                async for pod in changes:
+                    waits = waits_for(pod)
+                    if has_node(pod) and not placed:
+                        placed = True
+                        limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
+                    running = running_of(pod)
+                    if has_started(pod) and running.target:
+                        return running.target
+                    if not running.alive:
+                        raise OperatorFault(f"The cluster did not start the session. {running.reason} {waits}".rstrip())
+        except TimeoutError as error:
+            raise OperatorFault(f"The cluster did not start the session in time. {waits}".rstrip()) from error
+        raise AssertionError("a watch goes on until it is left")
+
+    async def _changes(self, session_id: str) -> AsyncGenerator[Pod]:
+        """Give a pod as it is, and then as it changes, without end: a watch that breaks off is begun anew.
+
+        Raises: OperatorFault, where it is taken away; or may not be seen.
+        """
+        one = f"metadata.name={pod_name(self.instance, session_id)}"
+        listing = self._pods.list_namespaced_pod
+        while True:
+            watch: Any = Watch()  # type: ignore[no-untyped-call]
+            try:
+                events = watch.stream(listing, self.namespace, field_selector=one, timeout_seconds=_WATCH_SECONDS)
+                async for event in events:
+                    if event["type"] == "DELETED":
+                        raise OperatorFault("The cluster took the session away while it started.")
+                    yield event["raw_object"]
+            except (ClientError, TimeoutError):
+                pass  # nobody answers, for now
+            except ApiException as error:
+                if error.status in _REFUSALS:
+                    raise _fault_of(error) from error
+            finally:
+                await watch.close()
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def stop(self, session_id: str) -> None:
+        """Remove a session's pod at once, and whatever its node says: a node that is lost says nothing.
+
+        Raises: OperatorFault; WorldFault.
+        """
+        name = pod_name(self.instance, session_id)
+        with _faults(), _not_found_is_fine():
+            await self._pods.delete_namespaced_pod(
+                name, self.namespace, grace_period_seconds=0, _request_timeout=_REQUEST_SECONDS
+            )
+
+    async def running(self) -> Mapping[str, Running]:
+        """Return our sessions: id → what it is at.
+
+        Raises: OperatorFault; WorldFault.
+        """
+        ours = f"binder.instance={self.instance}"
+        with _faults():
+            answer = await self._pods.list_namespaced_pod_without_preload_content(
+                self.namespace, label_selector=ours, _request_timeout=_REQUEST_SECONDS
+            )
+            data = await answer.read()
+        if answer.status != _FOUND:
+            raise _fault_of(ApiException(status=answer.status, body=data.decode(errors="replace")))
+        pods: list[Pod] = json.loads(data)["items"]
+        named = ((str(pod["metadata"]["labels"].get("binder.session")), pod) for pod in pods)
+        return {session_id: running_of(pod) for session_id, pod in named if is_session_id(session_id)}
+
+    async def log_of(self, session_id: str) -> str:
+        """Return the last lines of a session's notebook server."""
+        name = pod_name(self.instance, session_id)
+        with suppress(ApiException, ClientError, TimeoutError):
+            log: Any = await self._pods.read_namespaced_pod_log(
+                name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=_REQUEST_SECONDS
+            )
+            return str(log)[-_LONGEST_LOG:]
+        return ""
+
+
+@contextmanager
+def _not_found_is_fine() -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        if error.status != _MISSING:
+            raise
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Say whose fault it is that the API server does not do what it is asked."""
+    try:
+        yield
+    except ApiException as error:
+        raise _fault_of(error) from error
+    except (ClientError, TimeoutError) as error:
+        raise WorldFault("The cluster's API server does not answer.") from error
+
+
+def _fault_of(error: ApiException) -> BinderError:
+    try:
+        message = str(json.loads(error.body or "")["message"])
+    except (ValueError, LookupError, TypeError):
+        message = str(error.reason or "it gave no reason")
+    if error.status in _REFUSALS:
+        return OperatorFault(f"The cluster refuses: {message}")
+    return WorldFault(f"The cluster's API server failed: {message}")

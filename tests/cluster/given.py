@@ -1,0 +1,221 @@
+"""The cluster that tests are given, and what they do on it: namespaces, pods, and commands in pods."""
+
+import itertools
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubernetes import stream
+
+from binder.settings import read_settings
+from tests.cluster.api import Api, Object
+from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
+from tests.cluster.layout import HOST_ADDRESS, OUTSIDE_ADDRESS, REGISTRY
+from tests.cluster.reasons import CannotRun
+from tests.cluster.running import cluster_down, cluster_up, is_up
+
+_POLL_SECONDS = 0.1
+_COMMAND_SECONDS = 20
+_numbers = itertools.count(1)
+
+RESTRICTED: Mapping[str, object] = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What Pod Security "restricted" asks of a container."""
+
+
+@contextmanager
+def given_cluster() -> Iterator["Cluster"]:
+    """Give the cluster that KUBECONFIG names, else the one that runs here, else one that is started and ended.
+
+    Raises: CannotRun.
+    """
+    if named := os.environ.get("KUBECONFIG"):
+        places = [os.environ.get(name) for name in ("BINDER_TEST_REGISTRY", "BINDER_TEST_HOST", "BINDER_TEST_OUTSIDE")]
+        if not all(places):
+            raise CannotRun(
+                "KUBECONFIG names a cluster. Name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
+                "this machine reach by plain HTTP, and in BINDER_TEST_HOST and BINDER_TEST_OUTSIDE two addresses at "
+                "which pods reach this machine: a private one, from which we reach pods, and one that is not private."
+            )
+        with closing(Cluster(Path(named), *map(str, places))) as cluster:
+            yield cluster
+        return
+    cache = read_settings().cache_dir
+    was_up = is_up(cache)
+    kubeconfig = cluster_up(cache)
+    try:
+        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS)) as cluster:
+            yield cluster
+    finally:
+        if not was_up:
+            cluster_down(cache)
+
+
+class Cluster:
+    """A cluster, reached as its administrator.
+
+    `registry` is where its images come from. `host` and `outside` are addresses of this machine, as pods see it: one of
+    the cluster's neighbourhood, and one of the world outside.
+    """
+
+    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str) -> None:
+        self.kubeconfig = kubeconfig
+        self.registry = registry
+        self.host = host
+        self.outside = outside
+        self.api = Api.as_administrator(kubeconfig)
+        push_images(BUSYBOX_IMAGE, registry)
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self.api.close()
+
+    def service_address(self, name: str, namespace: str) -> str:
+        """Return the address of a Service."""
+        service = self.api.ask("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
+        return str(service["spec"]["clusterIP"])
+
+    @contextmanager
+    def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
+        """Give a namespace that is gone, with all that is in it, soon after the block."""
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        labels = {"pod-security.kubernetes.io/enforce": pod_security}
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        self.api.create(made)
+        try:
+            namespace = Namespace(self, name)
+            until(lambda: namespace.list("serviceaccounts"), "the namespace has no service account")
+            yield namespace
+        finally:
+            self.api.delete(made)
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A namespace of a test's own."""
+
+    cluster: Cluster
+    name: str
+
+    def list(self, kind: str) -> Sequence[Object]:
+        """Return what there is of a kind of the core's: `pods`."""
+        return self.cluster.api.list(f"/api/v1/namespaces/{self.name}/{kind}")
+
+    def create(self, api_version: str, kind: str, name: str, **fields: object) -> Object:
+        """Create an object, and return what it became."""
+        metadata = {"name": name, "namespace": self.name}
+        return self.cluster.api.create({"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields})
+
+    def pod(self, name: str, *argv: str, labels: Mapping[str, str] | None = None) -> Object:
+        """Return a pod that runs a program of busybox's, as "restricted" allows it."""
+        container = {
+            "name": "main",
+            "image": name_in(self.cluster.registry, "busybox"),
+            "command": list(argv),
+            "securityContext": dict(RESTRICTED),
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": self.name, "labels": dict(labels or {})},
+            "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
+        }
+
+    def known(self, name: str) -> "Pod":
+        """Return a pod that somebody else created."""
+        return Pod(self.cluster, self.cluster.api.read(self.pod(name)))
+
+    def start(self, pod: Object) -> "Pod":
+        """Create a pod."""
+        return Pod(self.cluster, self.cluster.api.create(pod))
+
+    def run(self, name: str, *argv: str, labels: Mapping[str, str] | None = None) -> "Pod":
+        """Start a pod of busybox's, and return it once it runs."""
+        pod = self.start(self.pod(name, *argv, labels=labels))
+        until(lambda: pod.phase() == "Running", f"{name} does not run", why=pod.why)
+        return pod
+
+
+class Pod:
+    """A pod that is there."""
+
+    def __init__(self, cluster: Cluster, created: Object) -> None:
+        self._cluster = cluster
+        self._created = created
+        self.name: str = created["metadata"]["name"]
+        self.namespace: str = created["metadata"]["namespace"]
+
+    def status(self) -> Object:
+        """Return the status that the API server has of it."""
+        status: Object = self._cluster.api.read(self._created)["status"]
+        return status
+
+    def phase(self) -> str:
+        """Return its phase, as Kubernetes calls it."""
+        return str(self.status()["phase"])
+
+    def container(self) -> Object:
+        """Return the status of its container, or nothing where there is none yet."""
+        statuses: Sequence[Object] = self.status().get("containerStatuses", ())
+        return statuses[0] if statuses else {}
+
+    def address(self) -> str:
+        """Return its IP address."""
+        return str(self.status()["podIP"])
+
+    def why(self) -> str:
+        """Return what there is to say of its state."""
+        return json.dumps(self.status(), indent=1)
+
+    def log(self) -> str:
+        """Return what it has written."""
+        return str(self._cluster.api.wires.read_namespaced_pod_log(self.name, self.namespace))
+
+    def execute(self, *argv: str) -> str:
+        """Run a program in it, and return what that prints, both outputs together."""
+        start: Any = stream.stream
+        api = self._cluster.api.wires.connect_get_namespaced_pod_exec
+        outputs = {"stdin": False, "stdout": True, "stderr": True, "tty": False, "_preload_content": False}
+        said = start(api, self.name, self.namespace, command=list(argv), **outputs)
+        try:
+            said.run_forever(timeout=_COMMAND_SECONDS)
+            return str(said.read_all())
+        finally:
+            said.sock.shutdown()  # its own `close` leaves the socket open once the other side has ended
+
+    @contextmanager
+    def wire(self, port: int) -> Iterator[socket.socket]:
+        """Give a connection to one of its ports, through the API server."""
+        start: Any = stream.portforward
+        api = self._cluster.api.wires.connect_get_namespaced_pod_portforward
+        forwarded = start(api, self.name, self.namespace, ports=str(port))
+        wire: socket.socket = forwarded.socket(port)
+        try:
+            wire.setblocking(True)
+            yield wire
+        finally:
+            wire.close()
+            forwarded.websocket.shutdown()
+
+    def reaches(self, host: str, port: int) -> bool:
+        """Whether a TCP connection from it is taken within two seconds."""
+        return self.execute("sh", "-c", f"nc -w 2 {host} {port} </dev/null && echo yes || echo no").strip() == "yes"
+
+
+def until(is_so: Callable[[], object], otherwise: str, *, why: Callable[[], str] = str, seconds: float = 60.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"after {seconds:g} s {otherwise}: {why()}"
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,189 @@
+"""Sessions on a real cluster: a kernel answers, what goes wrong is told apart, and others' pods are let alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+
+from binder.errors import OperatorFault, WorldFault
+from deploy import kubernetes
+from deploy.kubernetes import KubernetesEngine
+from deploy.manifests import SERVER_PORT, pod_name
+from deploy.pods import running_of
+from deploy.probe import proof_of, run_cell, server_of
+from tests.builds import Builder
+from tests.cluster.given import Cluster, Namespace, Pod, until
+from tests.deploy.conftest import new_spec, until_it_left
+
+pytestmark = pytest.mark.cluster
+
+_PUSH = 'buildah push --quiet --tls-verify=false "$1" "docker://$2"'
+
+
+@pytest.fixture(scope="session")
+def jupyter_image_of_the_registry(builder: Builder, jupyter_image: str, cluster: Cluster) -> str:
+    """The real image, in the cluster's registry."""
+    name = f"{cluster.registry}/jupyter:1"
+    asyncio.run(builder.buildah.run_script(_PUSH, jupyter_image, name, step="push", take=None))
+    return name
+
+
+async def test_a_kernel_of_a_real_image_answers(
+    kubernetes_engine: KubernetesEngine, jupyter_image_of_the_registry: str
+) -> None:
+    spec = new_spec(jupyter_image_of_the_registry)
+    target = await kubernetes_engine.start(spec)
+    async with proof_of(kubernetes_engine, spec, target, timeout_seconds=60):
+        pass
+    url = server_of(spec.id, target, spec.token).url
+    code = "import os; print(os.getuid(), os.path.exists('/var/run/secrets/kubernetes.io'), 6 * 7)"
+    assert (await run_cell(url, spec.token, code, timeout_seconds=60)).strip() == "1000 False 42"
+
+
+async def test_a_session_that_takes_too_much_memory_says_so(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    spec = replace(new_spec(odd_cluster_images("grows")), memory_bytes=32 * 2**20)
+    await kubernetes_engine.start(spec)
+    found = await until_it_left(kubernetes_engine, spec.id)
+    assert (found.exit_code, found.reason) == (137, "It ran out of memory.")
+
+
+async def test_a_session_that_no_node_has_room_for_is_given_up(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes, "_PLACE_SECONDS", 3.0)
+    with pytest.raises(OperatorFault, match="Insufficient memory"):
+        await kubernetes_engine.start(replace(new_spec(odd_cluster_images("waits")), memory_bytes=2**50))
+    assert await kubernetes_engine.running() == {}
+
+
+async def test_a_quota_that_is_used_up_is_said(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    metadata = {"name": "one", "namespace": kubernetes_engine.namespace}
+    cluster.api.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": 1}}}
+    )
+    first = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(first)
+    with pytest.raises(OperatorFault, match="exceeded quota"):
+        await kubernetes_engine.start(new_spec(odd_cluster_images("waits")))
+    assert set(await kubernetes_engine.running()) == {first.id}
+
+
+async def test_a_watch_that_breaks_off_is_begun_anew(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    target = await kubernetes_engine.start(spec)
+    settings = kubernetes_engine.connection.configuration
+    async with _relay_to(settings.host) as relay:
+        settings.host = relay.address
+        async with asyncio.timeout(20), aclosing(kubernetes_engine._changes(spec.id)) as changes:
+            assert running_of(await anext(changes)).target == target
+            for connection in relay.connections:
+                connection.close()
+            assert running_of(await anext(changes)).target == target
+    assert len(relay.connections) == 2
+
+
+@dataclass
+class _Relay:
+    address: str
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def _relay_to(url: str) -> AsyncIterator[_Relay]:
+    """Give a way to the server of `url` whose connections can be cut."""
+    place = urlsplit(url)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay.connections.append(writer)
+        back, forth = await asyncio.open_connection(place.hostname, place.port)
+        pipes.create_task(_pipe(reader, forth))
+        pipes.create_task(_pipe(back, writer))
+
+    async with asyncio.TaskGroup() as pipes, await asyncio.start_server(carry, "127.0.0.1", 0) as server:
+        relay = _Relay(f"{place.scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        yield relay
+        for connection in relay.connections:
+            connection.close()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def test_pods_of_others_are_let_alone(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+) -> None:
+    other = KubernetesEngine(kubernetes_engine.connection, namespace=kubernetes_engine.namespace, instance="fedcba98")
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    await other.stop(spec.id)
+    assert await other.running() == {}
+    assert set(await kubernetes_engine.running()) == {spec.id}
+
+
+async def test_a_session_that_the_cluster_takes_away_is_gone(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    (pod,) = cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods")
+    cluster.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+    for _ in range(200):
+        if spec.id not in await kubernetes_engine.running():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the session is there for ever")
+
+
+async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_engine: KubernetesEngine) -> None:
+    kubernetes_engine.connection.configuration.host = "https://127.0.0.1:1"
+    with pytest.raises(WorldFault, match="does not answer"):
+        await kubernetes_engine.running()
+
+
+async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    specs = [new_spec(odd_cluster_images("serves")) for _ in range(2)]
+    first, second = [(await kubernetes_engine.start(spec)).partition(":")[0] for spec in specs]
+    namespace = Namespace(cluster, kubernetes_engine.namespace)
+    session = namespace.known(pod_name(kubernetes_engine.instance, specs[0].id))
+    (node,) = cluster.api.list("/api/v1/nodes")
+    everywhere = "0.0.0.0"  # noqa: S104 - pods reach it by two addresses
+    async with await asyncio.start_server(lambda _, writer: writer.close(), everywhere, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        closed = [
+            (second, SERVER_PORT),
+            (cluster.service_address("kubernetes", "default"), 443),
+            (node["status"]["addresses"][0]["address"], 10250),
+            (cluster.host, port),
+        ]
+        await asyncio.to_thread(_reaches_all, session, [*closed, (cluster.outside, port)])
+        await kubernetes_engine.close_network([{"ipBlock": {"cidr": f"{cluster.host}/32"}}])
+        await asyncio.to_thread(until, lambda: not session.reaches(second, SERVER_PORT), "the policy has no effect")
+        assert [place for place in closed if await asyncio.to_thread(session.reaches, *place)] == []
+        assert await asyncio.to_thread(session.reaches, cluster.outside, port)
+        neighbour = await asyncio.to_thread(namespace.run, "neighbour", "sleep", "600")
+        assert not await asyncio.to_thread(neighbour.reaches, first, SERVER_PORT)
+        # As the proxy, we may.
+        _, wire = await asyncio.wait_for(asyncio.open_connection(first, SERVER_PORT), 5)
+        wire.close()
+
+
+def _reaches_all(session: Pod, places: Sequence[tuple[str, int]]) -> None:
+    for address, port in places:
+        until(partial(session.reaches, address, port), f"{address} cannot be reached")
