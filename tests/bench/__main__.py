@@ -48,6 +48,7 @@ _OF_FIGURE = {
     "proxy-requests": "proxy",
     "proxy-p99": "proxy",
     "proxy-websocket": "proxy",
+    "proxy-websocket-busy": "proxy",
     "route-add": "proxy",
 }
 

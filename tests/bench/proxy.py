@@ -1,5 +1,7 @@
 """`proxy-requests`, `proxy-p99`, `proxy-websocket`, `route-add`: the way to sessions, beside its peer.
 
+Messages come as a notebook's do, each on its own; `proxy-websocket-busy` is of those that come without a pause.
+
 Ours checks the token of each request, the peer none; both have the same routes. Each has a core of its own, and what
 loads it and what answers behind it share another one.
 """
@@ -30,7 +32,10 @@ _ADDED_ALONE = 200
 _ROUNDS = 3
 _SECONDS = 5
 _CONNECTIONS = 64
+_SOCKETS = 32
 _MESSAGE = "x" * 200
+# A progress bar that moves.
+_NOTEBOOK_MS = 50
 _GENTLE_MS = 5
 _LONGEST_SECONDS = 600
 _SCRIPT = Path(__file__).with_name("load.lua")
@@ -58,7 +63,8 @@ async def measure() -> list[Figure]:
             async with our_proxy(home, cores, routes) as (ours, runtime), peer_proxy(cores, routes) as (peer, added):
                 return [
                     *await _requests(asked, ours, peer),
-                    await _messages(talking, ours, peer),
+                    await _messages("proxy-websocket", talking, ours, peer, pause_ms=_NOTEBOOK_MS),
+                    await _messages("proxy-websocket-busy", talking, ours, peer, pause_ms=0),
                     *await _additions(asked, ours, runtime, target, added),
                 ]
 
@@ -90,13 +96,17 @@ async def _requests(asked: Path, ours: Proxy, peer: Proxy) -> list[Figure]:
     ]
 
 
-async def _messages(key: str, ours: Proxy, peer: Proxy) -> Figure:
-    pairs = [(await _cpu_of_a_message(ours, key), await _cpu_of_a_message(peer, key)) for _ in range(_ROUNDS)]
+async def _messages(name: str, key: str, ours: Proxy, peer: Proxy, *, pause_ms: int) -> Figure:
+    pairs = [
+        (await _cpu_of_a_message(ours, key, pause_ms), await _cpu_of_a_message(peer, key, pause_ms))
+        for _ in range(_ROUNDS)
+    ]
     mine, theirs = zip(*pairs, strict=True)
+    pace = f"every {pause_ms} ms" if pause_ms else "without a pause"
     what = (
-        f"WebSocket messages of {len(_MESSAGE)} B and their echoes on {_CONNECTIONS} connections: the proxy's CPU each"
+        f"WebSocket messages of {len(_MESSAGE)} B, {pace} on {_SOCKETS} connections, and echoes: the proxy's CPU each"
     )
-    return Figure("proxy-websocket", mine, what, PEER, theirs, unit="us")
+    return Figure(name, mine, what, PEER, theirs, unit="us")
 
 
 async def _additions(
@@ -158,7 +168,7 @@ async def _load_of(process: asyncio.subprocess.Process) -> Load:
     raise AssertionError(f"wrk did not say what it saw: {said}")
 
 
-async def _cpu_of_a_message(proxy: Proxy, key: str) -> float:
+async def _cpu_of_a_message(proxy: Proxy, key: str, pause_ms: int) -> float:
     """Return the microseconds that a proxy works for each message, on connections that send one after the other."""
     session, _, token = key.partition("/")
     address = f"{proxy.url.replace('http:', 'ws:')}/s/{session}/api/kernels/1/channels"
@@ -166,14 +176,14 @@ async def _cpu_of_a_message(proxy: Proxy, key: str) -> float:
         cookie = {"Cookie": f"binder-session={token}"}
         sockets = [
             await stack.enter_async_context(connect(address, additional_headers=cookie, compression=None))
-            for _ in range(_CONNECTIONS)
+            for _ in range(_SOCKETS)
         ]
         before, until = proxy.cpu_seconds(), monotonic() + _SECONDS
-        echoes = sum(await asyncio.gather(*(_talk(socket, until) for socket in sockets)))
+        echoes = sum(await asyncio.gather(*(_talk(socket, until, pause_ms / 1e3) for socket in sockets)))
         return (proxy.cpu_seconds() - before) / (2 * echoes) * 1e6
 
 
-async def _talk(socket: ClientConnection, until: float) -> int:
+async def _talk(socket: ClientConnection, until: float, pause: float) -> int:
     """Send a message and wait for its echo, again and again; return how often."""
     echoes = 0
     while monotonic() < until:
@@ -181,6 +191,7 @@ async def _talk(socket: ClientConnection, until: float) -> int:
         if await socket.recv() != _MESSAGE:
             raise AssertionError("a message came back as another one")
         echoes += 1
+        await asyncio.sleep(pause)
     return echoes
 
 
