@@ -203,8 +203,7 @@ def _set_up_sqlite(engine: Engine) -> None:
     def _connect(connection: Any, _: object) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        # While images are written, the commit of another process can take the disk seconds.
-        for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
