@@ -77,7 +77,10 @@ class OpenSessions:
         return bool(ended)
 
     async def _opened(self) -> Sequence[Opened]:
-        """Return those of whom the store does not say that they may stay: it is asked at each change of the store."""
+        """Return those that the store does not say may stay: it is asked at each change of the store.
+
+        `stays` is what `verdict` calls "keep", and `proxy.viewers.is_good`, in the store's own words.
+        """
         of_visitor = and_(Grant.visitor_id == Session.visitor_id, Grant.repository_id == Session.repository_id)
         stays = and_(
             Visitor.tokens.is_not(None),

@@ -16,7 +16,6 @@ import hashlib
 import io
 import json
 import ssl
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from build.commits.downloads import Downloads
 from build.commits.records import Archives, Records
+from tests.served import serving
 
 PUBLISHED = "2019-06-12T10:20:30.123456+00:00"
 PUBLISHED_SECONDS = 1_560_334_830
@@ -201,14 +201,8 @@ def archive_server(tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -
     if tls:
         http.socket = tls.wrap_socket(http.socket, server_side=True)
     server.origin = f"{'https' if tls else 'http'}://{name}:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(http):
         yield server
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from binder.process import Account
 from build.commits.git import Source
 from tests.repositories import LocalRepository, new_repository
+from tests.served import serving
 
 _LFS = "application/vnd.git-lfs+json"
 
@@ -78,14 +78,8 @@ def git_server(root: Path, account: Account) -> Iterator[GitServer]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.origin = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving(http):
         yield server
-    finally:
-        http.shutdown()
-        thread.join()
-        http.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
