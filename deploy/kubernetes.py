@@ -6,33 +6,29 @@ remembered between two calls. Where a Pod runs is the scheduler's choice; what i
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
 from kubernetes.aio.watch import Watch
 
-from binder.errors import BinderError, OperatorFault, WorldFault
+from binder.cluster import APPLY, CREATED, FOUND, REFUSALS, REQUEST_SECONDS, cluster_faults, fault_of, missing_is_fine
+from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, pod_name
 from deploy.pods import Pod, has_node, has_started, running_of, waits_for
 from templates import Json
 
-_FOUND, _CREATED, _MISSING = 200, 201, 404
-# What does not get better by trying again: a right that is missing, a quota that is used up, a namespace, a manifest.
-_REFUSALS = frozenset({400, 401, 403, 404, 422})
 _ATTEMPTS = 3
-_REQUEST_SECONDS = 30.0
 _PLACE_SECONDS = 60.0
 _START_SECONDS = 600.0
 _WATCH_SECONDS = 60
 _PAUSE_SECONDS = 1.0
 _LOG_LINES = 40
 _LONGEST_LOG = 4000
-_APPLY: Any = {"field_manager": "binder", "force": True, "_content_type": "application/apply-patch+yaml"}
 
 
 class KubernetesEngine:
@@ -50,9 +46,9 @@ class KubernetesEngine:
         Raises: OperatorFault; WorldFault.
         """
         manifest: Any = network_manifest(self.instance, proxies)
-        with _faults():
+        with cluster_faults():
             await NetworkingV1Api(self.connection).patch_namespaced_network_policy(
-                manifest["metadata"]["name"], self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
+                manifest["metadata"]["name"], self.namespace, manifest, **APPLY
             )
 
     async def start(self, spec: SessionSpec) -> str:
@@ -72,11 +68,9 @@ class KubernetesEngine:
         manifest: Any = cluster_manifest(spec, instance=self.instance)
         name = pod_name(self.instance, spec.id)
         for _ in range(_ATTEMPTS):
-            with _faults():
-                done = await self._pods.patch_namespaced_pod_with_http_info(
-                    name, self.namespace, manifest, _request_timeout=_REQUEST_SECONDS, **_APPLY
-                )
-            if done.status_code == _CREATED:
+            with cluster_faults():
+                done = await self._pods.patch_namespaced_pod_with_http_info(name, self.namespace, manifest, **APPLY)
+            if done.status_code == CREATED:
                 return
             await self.stop(spec.id)
         raise WorldFault("Somebody else starts this session at the same time.")
@@ -118,8 +112,8 @@ class KubernetesEngine:
             except (ClientError, TimeoutError):
                 pass  # nobody answers, for now
             except ApiException as error:
-                if error.status in _REFUSALS:
-                    raise _fault_of(error) from error
+                if error.status in REFUSALS:
+                    raise fault_of(error) from error
             finally:
                 await watch.close()
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -130,9 +124,9 @@ class KubernetesEngine:
         Raises: OperatorFault; WorldFault.
         """
         name = pod_name(self.instance, session_id)
-        with _faults(), _not_found_is_fine():
+        with cluster_faults(), missing_is_fine():
             await self._pods.delete_namespaced_pod(
-                name, self.namespace, grace_period_seconds=0, _request_timeout=_REQUEST_SECONDS
+                name, self.namespace, grace_period_seconds=0, _request_timeout=REQUEST_SECONDS
             )
 
     async def running(self) -> Mapping[str, Running]:
@@ -141,13 +135,13 @@ class KubernetesEngine:
         Raises: OperatorFault; WorldFault.
         """
         ours = f"binder.instance={self.instance}"
-        with _faults():
+        with cluster_faults():
             answer = await self._pods.list_namespaced_pod_without_preload_content(
-                self.namespace, label_selector=ours, _request_timeout=_REQUEST_SECONDS
+                self.namespace, label_selector=ours, _request_timeout=REQUEST_SECONDS
             )
             data = await answer.read()
-        if answer.status != _FOUND:
-            raise _fault_of(ApiException(status=answer.status, body=data.decode(errors="replace")))
+        if answer.status != FOUND:
+            raise fault_of(ApiException(status=answer.status, body=data.decode(errors="replace")))
         pods: list[Pod] = json.loads(data)["items"]
         named = ((str(pod["metadata"]["labels"].get("binder.session")), pod) for pod in pods)
         return {session_id: running_of(pod) for session_id, pod in named if is_session_id(session_id)}
@@ -157,37 +151,7 @@ class KubernetesEngine:
         name = pod_name(self.instance, session_id)
         with suppress(ApiException, ClientError, TimeoutError):
             log: Any = await self._pods.read_namespaced_pod_log(
-                name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=_REQUEST_SECONDS
+                name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=REQUEST_SECONDS
             )
             return str(log)[-_LONGEST_LOG:]
         return ""
-
-
-@contextmanager
-def _not_found_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except ApiException as error:
-        if error.status != _MISSING:
-            raise
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Say whose fault it is that the API server does not do what it is asked."""
-    try:
-        yield
-    except ApiException as error:
-        raise _fault_of(error) from error
-    except (ClientError, TimeoutError) as error:
-        raise WorldFault("The cluster's API server does not answer.") from error
-
-
-def _fault_of(error: ApiException) -> BinderError:
-    try:
-        message = str(json.loads(error.body or "")["message"])
-    except (ValueError, LookupError, TypeError):
-        message = str(error.reason or "it gave no reason")
-    if error.status in _REFUSALS:
-        return OperatorFault(f"The cluster refuses: {message}")
-    return WorldFault(f"The cluster's API server failed: {message}")
