@@ -84,9 +84,9 @@ class SessionPages:
             # The proxy's table is behind the store, as it is for a moment after a restart, or where another replica has
             # just opened the session.
             await self._context.keeper.ensure_route(session)
-            if address := way_back(request.scope["raw_path"], request.url.query, session, utc_now()):
-                return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
-            return html("soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1)
+            return self._led_back(request, session) or html(
+                "soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1
+            )
         path = request.path_params.get("path", "")
         link = _link_back(repository, build.sha, path)
         if not is_final(session.state):  # another visitor's: to this one it is not there
@@ -111,12 +111,18 @@ class SessionPages:
                 return answer
             if self._holds_token(request, session):
                 await self._context.keeper.ensure_route(session)
-                if address := way_back(request.scope["raw_path"], request.url.query, session, utc_now()):
-                    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
-                return HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
+                waits = HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
+                return self._led_back(request, session) or waits
         if request.method != "GET" or path.startswith(_NOT_PAGES):
             return _ended(session)
         return redirect(settings.url + session_address(request.path_params["session"], quote(path)))
+
+    def _led_back(self, request: Request, session: Session) -> Response | None:
+        settings = self._context.settings
+        if settings.sessions_host and not is_at_a_session(request, settings):
+            return None  # no way of a session's begins at the service's origin then
+        address = way_back(request.scope["raw_path"], request.url.query, session, utc_now())
+        return RedirectResponse(address, 307, {"Cache-Control": "no-store"}) if address else None
 
     def _holds_token(self, request: Request, session: Session) -> bool:
         held = request.cookies.get(cookie_name(self._context.settings), "")
