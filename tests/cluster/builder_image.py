@@ -25,13 +25,8 @@ buildah push --quiet --tls-verify=false --compression-format gzip --compression-
 
 async def push_builder_image(builder: Builder, base: str, context: Path, name: str) -> None:
     """Make the image of the files that git has, and push it as `name`; `context` is an empty folder for them."""
-    files = subprocess.run(
-        ["git", "-C", str(_ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    for file in filter(None, files.split("\0")):
+    files = _files_of_git()
+    for file in files:
         if not file.startswith("tests/") and (_ROOT / file).is_file():
             (context / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_ROOT / file, context / file)
@@ -49,3 +44,8 @@ async def _say(line: str) -> None:
 def base_name() -> str:
     """Return the name of the Debian that everything lies on."""
     return f"localhost/binder:{base_layer(read_settings().debian_suite).tag}"
+
+
+def _files_of_git() -> list[str]:
+    argv = ["git", "-C", str(_ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(argv, capture_output=True, check=True, text=True).stdout.split("\0")[:-1]
