@@ -64,6 +64,14 @@ class Settings(BaseSettings):
     """SQLAlchemy's address of the store, `postgresql+psycopg://USER@HOST/NAME`. Empty: an SQLite file in the state
     folder."""
 
+    engine: Literal["podman", "kubernetes"] = "podman"
+    """Where sessions run. `podman`: on this machine, beside the service, which is one process. `kubernetes`: on the
+    cluster that this process runs in, else on the one that KUBECONFIG names; it asks for a registry, and parts of the
+    service can run apart (`binder serve --part`)."""
+
+    namespace: str = "binder-sessions"
+    """Namespace of the cluster in which sessions run, and nothing else. It must be there."""
+
     build_account: str = "binder-build"
     """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""
 

@@ -228,12 +228,21 @@ def shell_text(variables: Mapping[str, str]) -> str:
 
 async def find_host_settings(*, cran: str = "", cran_snapshot: str = "") -> HostSettings:
     """Look at this host; the operator may say where R's packages are."""
-    pip = pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
+    pip = await _pip()
     apt = await _said(Command(["apt-config", "dump"]))
     environ = dict(os.environ)
     folders = [folder for folder in map(_folder_of, _links(pip, environ)) if folder.is_dir()]
     sources = apt_source_texts()
     return settings_for(HostFacts(pip, apt, environ, _bundle_of(pip), folders, sources, cran, cran_snapshot))
+
+
+async def find_certificates() -> Path | None:
+    """Return the file with the authorities that this host trusts, None where none is to be found."""
+    return _bundle_of(await _pip())
+
+
+async def _pip() -> dict[str, str]:
+    return pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
 
 
 def apt_source_texts() -> dict[str, str]:

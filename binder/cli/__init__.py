@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,11 +37,15 @@ def _binder(
 @app.command()
 def serve(
     ephemeral: Annotated[bool, typer.Option(help="End all sessions when the service stops.")] = False,
+    part: Annotated[
+        Literal["all", "proxy", "controller"],
+        typer.Option(help="Only what visitors and GitHub meet, or only what builds and runs: with Kubernetes."),
+    ] = "all",
 ) -> None:
     """Run the service: deliveries in, builds, sessions, pages and reports out. Settings: `BINDER_…` variables."""
     from binder.cli.serve import serve_until_stopped  # noqa: PLC0415
 
-    serve_until_stopped(ephemeral=ephemeral)
+    serve_until_stopped(part=part, ephemeral=ephemeral)
 
 
 @app.command()

@@ -28,6 +28,7 @@ async def register(sandbox: Sandbox, *, owner: str, port: int, home: Path, cache
     key.touch(mode=0o600)
     key.write_text(app.private_key_pem, encoding="utf-8")
     return {
+        "BINDER_ENGINE": "podman",
         "BINDER_STATE_DIR": str(home / "service"),
         "BINDER_CACHE_DIR": str(cache),
         "BINDER_BUILD_ACCOUNT": account,

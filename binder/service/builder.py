@@ -1,11 +1,17 @@
 """Wires what builds are made with: for the service, for `binder lock`, and for tests."""
 
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from binder.containers import Registries
+from binder.containers import Registries, prepare_engine, release_engine
 from binder.paths import Paths
 from binder.process import Account
+from binder.service.folders import open_lock, try_lock
 from binder.settings import Settings
 from build.alone import Alone
 from build.build_systems import BuildSystems
@@ -17,7 +23,7 @@ from build.containerfiles import Containerfiles
 from build.contents import Contents
 from build.environments import Environments
 from build.foundations import Foundations
-from build.host import HostSettings
+from build.host import HostSettings, find_host_settings, write_host_folder
 from build.images import Images, LocalImages, LocalTexts, RegistryImages, RegistryTexts, Texts
 from build.pipeline import Pipeline
 from build.planner import Planner
@@ -64,14 +70,7 @@ def wired_builder(
     git keeps what it fetches below `objects`, or else where everything is.
     """
     buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
-    git = Git(
-        objects or paths,
-        account,
-        host.certificates,
-        _records(settings, host),
-        timeout_seconds=settings.fetch_timeout_seconds,
-        most_bytes=settings.repository_bytes,
-    )
+    git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
     images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
     texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
@@ -95,6 +94,41 @@ def wired_builder(
     return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
 
 
+def wired_git(
+    settings: Settings, paths: Paths, account: Account, certificates: Path | None, *, sandboxed: bool = True
+) -> Git:
+    """Return git, which keeps what it fetches below `paths`."""
+    return Git(
+        paths,
+        account,
+        certificates,
+        _records(settings, certificates),
+        timeout_seconds=settings.fetch_timeout_seconds,
+        most_bytes=settings.repository_bytes,
+        sandboxed=sandboxed,
+    )
+
+
+@asynccontextmanager
+async def running_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+    """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
+    await prepare_engine(paths, account, registries_of(settings))
+    host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
+    await asyncio.to_thread(write_host_folder, host, paths)
+    builder = wired_builder(settings, paths, account, host)
+    with open_lock(paths.cache / "in-use") as descriptor:
+        if try_lock(descriptor):
+            await builder.buildah.remove_leftovers()
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
+        await builder.prepare()
+        try:
+            yield builder
+        finally:
+            await builder.close()
+        if try_lock(descriptor):
+            await release_engine(paths, account)
+
+
 def registries_of(settings: Settings) -> Registries:
     """Return what Buildah and podman are told of registries."""
     return Registries(
@@ -107,10 +141,10 @@ def registries_of(settings: Settings) -> Registries:
     )
 
 
-def _records(settings: Settings, host: HostSettings) -> Records:
+def _records(settings: Settings, certificates: Path | None) -> Records:
     archives = Archives(settings.zenodo_url, settings.figshare_api_url, settings.hydroshare_url, settings.doi_url)
     known = {urlsplit(url).netloc for url in astuple(archives)} | set(settings.git_hosts)
-    return Records(Downloads(host.certificates, known), archives)
+    return Records(Downloads(certificates, known), archives)
 
 
 def _registry(settings: Settings) -> Registry:
