@@ -5,8 +5,7 @@ remembered between two calls. Where a Pod runs is the scheduler's choice; what i
 """
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -14,12 +13,21 @@ from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
 from kubernetes.aio.watch import Watch
 
-from binder.cluster import APPLY, CREATED, FOUND, REFUSALS, REQUEST_SECONDS, cluster_faults, fault_of, missing_is_fine
+from binder.cluster import (
+    APPLY,
+    CREATED,
+    REFUSALS,
+    REQUEST_SECONDS,
+    cluster_faults,
+    fault_of,
+    missing_is_fine,
+    read_answer,
+)
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
-from deploy.manifests import cluster_manifest, network_manifest, pod_name
-from deploy.pods import Pod, has_node, has_started, running_of, waits_for
+from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
+from deploy.pods import GONE, Pod, has_node, has_started, running_of, waits_for
 from templates import Json
 
 _ATTEMPTS = 3
@@ -29,6 +37,8 @@ _WATCH_SECONDS = 60
 _PAUSE_SECONDS = 1.0
 _LOG_LINES = 40
 _LONGEST_LOG = 4000
+# Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+_LABELS_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class KubernetesEngine:
@@ -38,7 +48,7 @@ class KubernetesEngine:
         self.instance = instance
         self.namespace = namespace
         self.connection = connection
-        self._pods = CoreV1Api(connection)
+        self._core = CoreV1Api(connection)
 
     async def close_network(self, proxies: Sequence[Json]) -> None:
         """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
@@ -64,13 +74,21 @@ class KubernetesEngine:
             raise
 
     async def _apply(self, spec: SessionSpec) -> None:
-        """Create a session's pod, in place of what an earlier start left: a Pod cannot be started again."""
-        manifest: Any = cluster_manifest(spec, instance=self.instance)
+        """Create a session's Secret and the pod that it owns, in place of what an earlier start left.
+
+        Neither can be used again: a Pod is started once, and what it was started with is not known any more.
+        """
         name = pod_name(self.instance, spec.id)
         for _ in range(_ATTEMPTS):
             with cluster_faults():
-                done = await self._pods.patch_namespaced_pod_with_http_info(name, self.namespace, manifest, **APPLY)
-            if done.status_code == CREATED:
+                secret: Any = secret_manifest(spec, instance=self.instance)
+                made = self._core.patch_namespaced_secret_without_preload_content(name, self.namespace, secret, **APPLY)
+                status, owner = await read_answer(await made)
+                if status == CREATED:
+                    pod: Any = cluster_manifest(spec, instance=self.instance, owner_uid=owner["metadata"]["uid"])
+                    made = self._core.patch_namespaced_pod_without_preload_content(name, self.namespace, pod, **APPLY)
+                    status, _ = await read_answer(await made)
+            if status == CREATED:
                 return
             await self.stop(spec.id)
         raise WorldFault("Somebody else starts this session at the same time.")
@@ -100,7 +118,7 @@ class KubernetesEngine:
         Raises: OperatorFault, where it is taken away; or may not be seen.
         """
         one = f"metadata.name={pod_name(self.instance, session_id)}"
-        listing = self._pods.list_namespaced_pod
+        listing = self._core.list_namespaced_pod
         while True:
             watch: Any = Watch()  # type: ignore[no-untyped-call]
             try:
@@ -119,39 +137,57 @@ class KubernetesEngine:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def stop(self, session_id: str) -> None:
-        """Remove a session's pod at once, and whatever its node says: a node that is lost says nothing.
+        """Remove a session's Secret, and with it all that it owns: the cluster sees to that, whoever dies meanwhile.
+
+        Its pod goes at once, and whatever its node says: somebody may wait for its place, and a node that is lost says
+        nothing.
 
         Raises: OperatorFault; WorldFault.
         """
         name = pod_name(self.instance, session_id)
-        with cluster_faults(), missing_is_fine():
-            await self._pods.delete_namespaced_pod(
-                name, self.namespace, grace_period_seconds=0, _request_timeout=REQUEST_SECONDS
-            )
+        at_once: Any = {"propagation_policy": "Background", "_request_timeout": REQUEST_SECONDS}
+        with cluster_faults():
+            with missing_is_fine():
+                await self._core.delete_namespaced_secret(name, self.namespace, **at_once)
+            with missing_is_fine():
+                await self._core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0, **at_once)
 
     async def running(self) -> Mapping[str, Running]:
         """Return our sessions: id → what it is at.
 
         Raises: OperatorFault; WorldFault.
         """
-        ours = f"binder.instance={self.instance}"
         with cluster_faults():
-            answer = await self._pods.list_namespaced_pod_without_preload_content(
-                self.namespace, label_selector=ours, _request_timeout=REQUEST_SECONDS
+            secrets, pods = await asyncio.gather(
+                self._listed(self._core.list_namespaced_secret_without_preload_content),
+                self._listed(self._core.list_namespaced_pod_without_preload_content),
             )
-            data = await answer.read()
-        if answer.status != FOUND:
-            raise fault_of(ApiException(status=answer.status, body=data.decode(errors="replace")))
-        pods: list[Pod] = json.loads(data)["items"]
-        named = ((str(pod["metadata"]["labels"].get("binder.session")), pod) for pod in pods)
-        return {session_id: running_of(pod) for session_id, pod in named if is_session_id(session_id)}
+        # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
+        begun = dict.fromkeys(map(_session_of, secrets), GONE)
+        found = begun | {_session_of(pod): running_of(pod) for pod in pods}
+        return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
+
+    async def _listed(self, listing: Callable[..., Any]) -> list[Pod]:
+        answer = await listing(
+            self.namespace,
+            label_selector=f"binder.instance={self.instance}",
+            _headers={"Accept": _LABELS_ALONE} if "secret" in listing.__name__ else None,
+            _request_timeout=REQUEST_SECONDS,
+        )
+        _, found = await read_answer(answer)
+        items: list[Pod] = found["items"] or []  # of none, some lists have a null
+        return items
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
         name = pod_name(self.instance, session_id)
         with suppress(ApiException, ClientError, TimeoutError):
-            log: Any = await self._pods.read_namespaced_pod_log(
+            log: Any = await self._core.read_namespaced_pod_log(
                 name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=REQUEST_SECONDS
             )
             return str(log)[-_LONGEST_LOG:]
         return ""
+
+
+def _session_of(known: Pod) -> str:
+    return str(known["metadata"]["labels"].get("binder.session"))

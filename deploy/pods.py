@@ -11,6 +11,8 @@ from deploy.manifests import SERVER_PORT
 
 Pod = Mapping[str, Any]
 
+GONE = Running(alive=False, reason="Its container is gone.")
+"""What a session is at of which there is no pod: not yet, or not any more."""
 _NOT_STARTED = "The container could not be started."
 # What a container that waits for these waits for in vain. `ErrImagePull` becomes `ImagePullBackOff` if it stays.
 _IN_VAIN = {

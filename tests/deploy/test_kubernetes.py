@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from binder.errors import OperatorFault, WorldFault
 from deploy import kubernetes
+from deploy.engine import Running
 from deploy.kubernetes import KubernetesEngine
-from deploy.manifests import SERVER_PORT, pod_name
-from deploy.pods import running_of
+from deploy.manifests import SERVER_PORT, pod_name, secret_manifest
+from deploy.pods import GONE, running_of
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
+from tests.cluster.api import Object
 from tests.cluster.given import Cluster, Namespace, Pod, until
 from tests.deploy.conftest import new_spec, until_it_left
 
@@ -135,18 +138,45 @@ async def test_pods_of_others_are_let_alone(
     assert set(await kubernetes_engine.running()) == {spec.id}
 
 
-async def test_a_session_that_the_cluster_takes_away_is_gone(
+async def test_a_session_whose_pod_is_taken_away_is_there_until_it_is_stopped(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
     spec = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(spec)
-    (pod,) = cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods")
-    cluster.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
-    for _ in range(200):
-        if spec.id not in await kubernetes_engine.running():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("the session is there for ever")
+    cluster.api.delete(_known(kubernetes_engine, "Pod", spec.id))
+    assert (await until_it_left(kubernetes_engine, spec.id)).reason == "Its container is gone."
+    await kubernetes_engine.stop(spec.id)
+    assert await kubernetes_engine.running() == {}
+
+
+async def test_all_of_a_session_goes_with_its_secret(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    cluster.api.delete(_known(kubernetes_engine, "Secret", spec.id))
+    pods = f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods"
+    await asyncio.to_thread(until, lambda: not cluster.api.list(pods), "its pod is left")
+
+
+async def test_whoever_dies_while_it_starts_a_session_leaves_nothing_that_is_not_seen(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    secret: Any = secret_manifest(spec, instance=kubernetes_engine.instance)
+    secret["metadata"]["namespace"] = kubernetes_engine.namespace
+    cluster.api.create(secret)
+    assert await kubernetes_engine.running() == {spec.id: GONE}
+    target = await kubernetes_engine.start(spec)
+    assert await kubernetes_engine.running() == {spec.id: Running(alive=True, target=target)}
+    await kubernetes_engine.stop(spec.id)
+    for kind in ("pods", "secrets"):
+        assert cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/{kind}") == []
+
+
+def _known(engine: KubernetesEngine, kind: str, session_id: str) -> Object:
+    metadata = {"name": pod_name(engine.instance, session_id), "namespace": engine.namespace}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
 async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_engine: KubernetesEngine) -> None:
