@@ -157,8 +157,9 @@ async def _start(
     _run(service, "builds", builds.step)
     _run(service, "environments", rebuilder.step)
     _run(service, "garbage", collector.step)
-    _run(service, "sessions", sessions.step)
-    _run(service, "routes", keeper.step)
+    _run(service, "starts", sessions.start_wanted)
+    _run(service, "sessions", sessions.step, always_rests=True)
+    _run(service, "routes", keeper.step, always_rests=True)
     _run(service, "access", OpenSessions(context).step)
     if settings.certificates:
         renewals = Renewals(settings.certificates, haproxy.certificates, haproxy.serve_certificate)
@@ -172,8 +173,16 @@ def _forks_at_once(settings: Settings) -> int:
     return min(settings.fork_builds_at_once, max(1, settings.builds_at_once - 1))
 
 
-def _run(service: Service, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None) -> None:
-    loop = run_loop(name, step, hint or service.store.changed, poll_seconds=_POLL_SECONDS)
+def _run(
+    service: Service,
+    name: str,
+    step: Callable[[], Awaitable[bool]],
+    hint: Hint | None = None,
+    *,
+    always_rests: bool = False,
+) -> None:
+    hint = hint or service.store.changed
+    loop = run_loop(name, step, hint, poll_seconds=_POLL_SECONDS, always_rests=always_rests)
     service.loops.append(asyncio.create_task(loop, name=name))
 
 
