@@ -132,6 +132,18 @@ class Namespace:
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
 
+    def account(self, rules: Sequence[Mapping[str, Sequence[str]]]) -> str:
+        """Return the token of an account that may do what these rules of RBAC allow in here, and nothing else."""
+        api, name = "rbac.authorization.k8s.io", f"account-{next(_numbers)}"
+        self.create("v1", "ServiceAccount", name)
+        self.create(f"{api}/v1", "Role", name, rules=[dict(rule) for rule in rules])
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": self.name}
+        role = {"apiGroup": api, "kind": "Role", "name": name}
+        self.create(f"{api}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
+        given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
+        return str(given["status"]["token"])
+
     def known(self, name: str) -> "Pod":
         """Return a pod that somebody else created."""
         return Pod(self.cluster, self.cluster.api.read(self.pod(name)))

@@ -23,6 +23,7 @@ _PROGRAMS: Mapping[str, Mapping[str, str]] = {
     "etcd": {"etcd": "go.etcd.io/etcd/server/v3"},
     "coredns": {"coredns": "."},
     "kube-router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    "helm": {"helm": "helm.sh/helm/v4/cmd/helm"},
     "pause": {"pause": "."},
 }
 """Folder of a module → program → package of Go's that it is made of."""

@@ -6,7 +6,7 @@ import pytest
 from kubernetes.client import ApiClient
 
 from deploy.engine import SessionSpec
-from deploy.manifests import cluster_manifest, network_manifest, session_manifest
+from deploy.manifests import cluster_manifest, network_manifest, secret_manifest, session_manifest
 from templates import Json
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
@@ -16,7 +16,8 @@ _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**3
     "manifest",
     [
         session_manifest(_SPEC, instance="12345678", host_port=40000),
-        cluster_manifest(_SPEC, instance="12345678"),
+        cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
+        secret_manifest(_SPEC, instance="12345678"),
         network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
     ],
 )
