@@ -20,7 +20,11 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
         return
     # Who has no cluster does not wait two seconds for its client.
     from binder.cluster import cluster_connection  # noqa: PLC0415
-    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415
+    from deploy.kubernetes import kubernetes_engine  # noqa: PLC0415
 
-    async with cluster_connection() as connection:
-        yield KubernetesEngine(connection, namespace=common.settings.namespace, instance=common.paths.instance)
+    namespace, instance = common.settings.namespace, await common.store.instance()
+    async with (
+        cluster_connection() as connection,
+        kubernetes_engine(connection, namespace=namespace, instance=instance) as engine,
+    ):
+        yield engine
