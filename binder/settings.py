@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BINDER_", frozen=True, extra="ignore", validate_default=True)
 
     state_dir: Path = Field(default_factory=lambda: _default_home("state"))
-    """Folder for the store, the logs of builds and the sockets. To be backed up. One service at a time uses it."""
+    """Folder for the store and the sockets. To be backed up. One service at a time uses it."""
 
     cache_dir: Path = Field(default_factory=lambda: _default_home("cache"))
     """Folder for images, locks, git objects and downloaded packages. Several services may share it; all in it can be
