@@ -1,44 +1,33 @@
 """Sessions as Pods of a Kubernetes cluster.
 
-Owns the Pods of one service (`instance`) in one namespace. The API server keeps the truth about them: nothing here is
-remembered between two calls. Where a Pod runs is the scheduler's choice; what its state means is `deploy.pods`'.
+Owns the objects of one service (`instance`) in one namespace. The API server keeps the truth about them; what it says
+is known here by watches, which run while the engine is open: `async with kubernetes_engine(…)`. Where a Pod runs is the
+scheduler's choice; what its state means is `deploy.pods`', and how a watch is kept up `binder.cluster_watch`'s.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
-from kubernetes.aio.watch import Watch
 
-from binder.cluster import (
-    APPLY,
-    CREATED,
-    REFUSALS,
-    REQUEST_SECONDS,
-    cluster_faults,
-    fault_of,
-    missing_is_fine,
-    read_answer,
-)
+from binder.cluster import APPLY, CREATED, REQUEST_SECONDS, cluster_faults, missing_is_fine, read_answer
+from binder.cluster_watch import ClusterWatch
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
-from deploy.pods import GONE, Pod, has_node, has_started, running_of, waits_for
+from deploy.pods import GONE, Seen, seen, session_of
 from templates import Json
 
 _ATTEMPTS = 3
 _PLACE_SECONDS = 60.0
 _START_SECONDS = 600.0
-_WATCH_SECONDS = 60
-_PAUSE_SECONDS = 1.0
 _LOG_LINES = 40
 _LONGEST_LOG = 4000
-# Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
-_LABELS_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_AT_ONCE: Any = {"grace_period_seconds": 0, "propagation_policy": "Background", "_request_timeout": REQUEST_SECONDS}
 
 
 class KubernetesEngine:
@@ -49,6 +38,15 @@ class KubernetesEngine:
         self.namespace = namespace
         self.connection = connection
         self._core = CoreV1Api(connection)
+        path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
+        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours)
+        self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
+
+    async def watch(self) -> None:
+        """Keep to what the cluster says, until it is cancelled; nothing can be asked or started meanwhile without."""
+        async with asyncio.TaskGroup() as watches:
+            for watch in (self._pods, self._secrets):
+                watches.create_task(watch.run())
 
     async def close_network(self, proxies: Sequence[Json]) -> None:
         """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
@@ -79,19 +77,27 @@ class KubernetesEngine:
         Neither can be used again: a Pod is started once, and what it was started with is not known any more.
         """
         name = pod_name(self.instance, spec.id)
+        if name in self._pods or name in self._secrets:
+            await self.stop(spec.id)
         for _ in range(_ATTEMPTS):
-            with cluster_faults():
-                secret: Any = secret_manifest(spec, instance=self.instance)
-                made = self._core.patch_namespaced_secret_without_preload_content(name, self.namespace, secret, **APPLY)
-                status, owner = await read_answer(await made)
-                if status == CREATED:
-                    pod: Any = cluster_manifest(spec, instance=self.instance, owner_uid=owner["metadata"]["uid"])
-                    made = self._core.patch_namespaced_pod_without_preload_content(name, self.namespace, pod, **APPLY)
-                    status, _ = await read_answer(await made)
-            if status == CREATED:
+            secret = secret_manifest(spec, instance=self.instance)
+            owner, is_new = await self._make(self._core.patch_namespaced_secret_without_preload_content, secret)
+            self._secrets.made(owner)
+            if is_new:
+                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=owner["metadata"]["uid"])
+                pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                self._pods.made(pod)
+            if is_new:
                 return
             await self.stop(spec.id)
         raise WorldFault("Somebody else starts this session at the same time.")
+
+    async def _make(self, apply: Callable[..., Any], manifest: Any) -> tuple[Any, bool]:
+        """Apply a manifest; give what it became, and whether it is new."""
+        with cluster_faults():
+            answer = await apply(manifest["metadata"]["name"], self.namespace, manifest, **APPLY)
+            status, made = await read_answer(answer)
+        return made, status == CREATED
 
     async def _started(self, session_id: str) -> str:
         """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
@@ -99,42 +105,30 @@ class KubernetesEngine:
         try:
             async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
                 async for pod in changes:
-                    waits = waits_for(pod)
-                    if has_node(pod) and not placed:
+                    waits = pod.waits_for
+                    if pod.has_node and not placed:
                         placed = True
                         limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
-                    running = running_of(pod)
-                    if has_started(pod) and running.target:
-                        return running.target
-                    if not running.alive:
-                        raise OperatorFault(f"The cluster did not start the session. {running.reason} {waits}".rstrip())
+                    if pod.has_started and pod.running.target:
+                        return pod.running.target
+                    if not pod.running.alive:
+                        reason = f"The cluster did not start the session. {pod.running.reason} {waits}"
+                        raise OperatorFault(reason.rstrip())
         except TimeoutError as error:
+            self._pods.check()
             raise OperatorFault(f"The cluster did not start the session in time. {waits}".rstrip()) from error
-        raise AssertionError("a watch goes on until it is left")
+        raise AssertionError("changes come without end")
 
-    async def _changes(self, session_id: str) -> AsyncGenerator[Pod]:
-        """Give a pod as it is, and then as it changes, without end: a watch that breaks off is begun anew.
+    async def _changes(self, session_id: str) -> AsyncGenerator[Seen]:
+        """Give a pod as it is, and as it changes, without end.
 
-        Raises: OperatorFault, where it is taken away; or may not be seen.
+        Raises: OperatorFault, where it is taken away.
         """
-        one = f"metadata.name={pod_name(self.instance, session_id)}"
-        listing = self._core.list_namespaced_pod
-        while True:
-            watch: Any = Watch()  # type: ignore[no-untyped-call]
-            try:
-                events = watch.stream(listing, self.namespace, field_selector=one, timeout_seconds=_WATCH_SECONDS)
-                async for event in events:
-                    if event["type"] == "DELETED":
-                        raise OperatorFault("The cluster took the session away while it started.")
-                    yield event["raw_object"]
-            except (ClientError, TimeoutError):
-                pass  # nobody answers, for now
-            except ApiException as error:
-                if error.status in REFUSALS:
-                    raise fault_of(error) from error
-            finally:
-                await watch.close()
-            await asyncio.sleep(_PAUSE_SECONDS)
+        async with aclosing(self._pods.changes(pod_name(self.instance, session_id))) as changes:
+            async for pod in changes:
+                if pod is None:
+                    raise OperatorFault("The cluster took the session away while it started.")
+                yield pod
 
     async def stop(self, session_id: str) -> None:
         """Remove a session's Secret, and with it all that it owns: the cluster sees to that, whoever dies meanwhile.
@@ -144,39 +138,31 @@ class KubernetesEngine:
 
         Raises: OperatorFault; WorldFault.
         """
+        await asyncio.gather(
+            self._remove(self._core.delete_namespaced_secret_without_preload_content, self._secrets, session_id),
+            self._remove(self._core.delete_namespaced_pod_without_preload_content, self._pods, session_id),
+        )
+
+    async def _remove(self, delete: Callable[..., Any], watch: ClusterWatch[Any], session_id: str) -> None:
         name = pod_name(self.instance, session_id)
-        at_once: Any = {"propagation_policy": "Background", "_request_timeout": REQUEST_SECONDS}
-        with cluster_faults():
-            with missing_is_fine():
-                await self._core.delete_namespaced_secret(name, self.namespace, **at_once)
-            with missing_is_fine():
-                await self._core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0, **at_once)
+        known = watch.uid_of(name)
+        with cluster_faults(), missing_is_fine():
+            answer = await delete(name, self.namespace, **_AT_ONCE)
+            _, gone = await read_answer(answer)
+            # A Status tells what it is about, an object is itself.
+            known = gone.get("details", gone["metadata"]).get("uid", known)
+        if known:
+            watch.removed(name, known)
 
     async def running(self) -> Mapping[str, Running]:
         """Return our sessions: id → what it is at.
 
         Raises: OperatorFault; WorldFault.
         """
-        with cluster_faults():
-            secrets, pods = await asyncio.gather(
-                self._listed(self._core.list_namespaced_secret_without_preload_content),
-                self._listed(self._core.list_namespaced_pod_without_preload_content),
-            )
         # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
-        begun = dict.fromkeys(map(_session_of, secrets), GONE)
-        found = begun | {_session_of(pod): running_of(pod) for pod in pods}
+        found = dict.fromkeys((await self._secrets.known()).values(), GONE)
+        found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
         return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
-
-    async def _listed(self, listing: Callable[..., Any]) -> list[Pod]:
-        answer = await listing(
-            self.namespace,
-            label_selector=f"binder.instance={self.instance}",
-            _headers={"Accept": _LABELS_ALONE} if "secret" in listing.__name__ else None,
-            _request_timeout=REQUEST_SECONDS,
-        )
-        _, found = await read_answer(answer)
-        items: list[Pod] = found["items"] or []  # of none, some lists have a null
-        return items
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
@@ -189,5 +175,13 @@ class KubernetesEngine:
         return ""
 
 
-def _session_of(known: Pod) -> str:
-    return str(known["metadata"]["labels"].get("binder.session"))
+@asynccontextmanager
+async def kubernetes_engine(connection: ApiClient, *, namespace: str, instance: str) -> AsyncIterator[KubernetesEngine]:
+    """Give an engine that knows what the cluster says, as long as the block runs."""
+    engine = KubernetesEngine(connection, namespace=namespace, instance=instance)
+    watching = asyncio.create_task(engine.watch(), name="cluster-watch")
+    try:
+        yield engine
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

@@ -4,12 +4,23 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.engine import Running
 from deploy.manifests import SERVER_PORT
 
 Pod = Mapping[str, Any]
+
+
+class Seen(NamedTuple):
+    """What is kept of a pod: there may be thousands. `waits_for`: see there."""
+
+    session_id: str
+    running: Running
+    has_node: bool
+    has_started: bool
+    waits_for: str
+
 
 GONE = Running(alive=False, reason="Its container is gone.")
 """What a session is at of which there is no pod: not yet, or not any more."""
@@ -34,6 +45,16 @@ _ENDED_WITH_ITS_NODE = {
     "Shutdown": "The node that it ran on was shut down.",
     "Terminated": "The node that it ran on was shut down.",
 }
+
+
+def session_of(known: Pod) -> str:
+    """Return the session that a pod, or another object of ours, belongs to."""
+    return str(known["metadata"]["labels"].get("binder.session"))
+
+
+def seen(pod: Pod) -> Seen:
+    """Return what is kept of a pod."""
+    return Seen(session_of(pod), running_of(pod), has_node(pod), has_started(pod), waits_for(pod))
 
 
 def running_of(pod: Pod) -> Running:

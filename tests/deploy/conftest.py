@@ -60,12 +60,16 @@ async def kubernetes_engine(cluster: "Cluster") -> "AsyncIterator[KubernetesEngi
 
     What it may do there is what it says that it needs, and nothing else.
     """
-    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415 - takes two seconds
+    from deploy.kubernetes import kubernetes_engine as open_engine  # noqa: PLC0415 - takes two seconds
     from deploy.rights import SESSIONS_RULES  # noqa: PLC0415
 
     with cluster.namespace(pod_security="restricted") as namespace:
-        async with connection_of(cluster, namespace.account(SESSIONS_RULES)) as connection:
-            yield KubernetesEngine(connection, namespace=namespace.name, instance="0123abcd")
+        token = namespace.account(SESSIONS_RULES)
+        async with (
+            connection_of(cluster, token) as connection,
+            open_engine(connection, namespace=namespace.name, instance="0123abcd") as engine,
+        ):
+            yield engine
 
 
 def connection_of(cluster: "Cluster", token: str) -> "ApiClient":

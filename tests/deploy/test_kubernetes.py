@@ -2,25 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from kubernetes.aio.client import ApiClient, Configuration
 
 from binder.errors import OperatorFault, WorldFault
 from deploy import kubernetes
 from deploy.engine import Running
 from deploy.kubernetes import KubernetesEngine
+from deploy.kubernetes import kubernetes_engine as open_engine
 from deploy.manifests import SERVER_PORT, pod_name, secret_manifest
-from deploy.pods import GONE, running_of
+from deploy.pods import GONE
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
 from tests.cluster.api import Object
 from tests.cluster.given import Cluster, Namespace, Pod, until
-from tests.deploy.conftest import new_spec, until_it_left
+from tests.deploy.conftest import connection_of, new_spec, until_it_left
 
 pytestmark = pytest.mark.cluster
 
@@ -79,20 +81,47 @@ async def test_a_quota_that_is_used_up_is_said(
     assert set(await kubernetes_engine.running()) == {first.id}
 
 
-async def test_a_watch_that_breaks_off_is_begun_anew(
-    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+async def test_a_connection_that_drops_is_made_anew_and_nothing_is_missed(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
-    spec = new_spec(odd_cluster_images("waits"))
-    target = await kubernetes_engine.start(spec)
     settings = kubernetes_engine.connection.configuration
-    async with _relay_to(settings.host) as relay:
-        settings.host = relay.address
-        async with asyncio.timeout(20), aclosing(kubernetes_engine._changes(spec.id)) as changes:
-            assert running_of(await anext(changes)).target == target
-            for connection in relay.connections:
-                connection.close()
-            assert running_of(await anext(changes)).target == target
-    assert len(relay.connections) == 2
+    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+        spec = new_spec(odd_cluster_images("waits"))
+        await engine.start(spec)
+        assert (await engine.running())[spec.id].alive
+        for connection in relay.connections:
+            connection.close()
+        cluster.api.delete(_known(engine, "Pod", spec.id))
+        assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
+
+
+async def test_where_the_api_server_has_forgotten_the_place_nothing_is_missed(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    settings = kubernetes_engine.connection.configuration
+    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+        spec = new_spec(odd_cluster_images("waits"))
+        await engine.start(spec)
+        engine._pods._version = "1"
+        for connection in relay.connections:
+            connection.close()
+        cluster.api.delete(_known(engine, "Pod", spec.id))
+        assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
+        assert engine._pods._round == 2, "it was listed again"
+
+
+@asynccontextmanager
+async def _at(engine: KubernetesEngine, address: str) -> AsyncIterator[KubernetesEngine]:
+    """Give the same engine, with a connection of its own to an address that leads to the same API server."""
+    known = engine.connection.configuration
+    configuration: Any = Configuration(host=address, ssl_ca_cert=known.ssl_ca_cert)
+    configuration.api_key = known.api_key
+    configuration.verify_ssl = False
+    async with (
+        ApiClient(configuration) as connection,
+        open_engine(connection, namespace=engine.namespace, instance=engine.instance) as other,
+    ):
+        yield other
 
 
 @dataclass
@@ -130,11 +159,12 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def test_pods_of_others_are_let_alone(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
 ) -> None:
-    other = KubernetesEngine(kubernetes_engine.connection, namespace=kubernetes_engine.namespace, instance="fedcba98")
     spec = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(spec)
-    await other.stop(spec.id)
-    assert await other.running() == {}
+    connection, namespace = kubernetes_engine.connection, kubernetes_engine.namespace
+    async with open_engine(connection, namespace=namespace, instance="fedcba98") as other:
+        await other.stop(spec.id)
+        assert await other.running() == {}
     assert set(await kubernetes_engine.running()) == {spec.id}
 
 
@@ -180,9 +210,21 @@ def _known(engine: KubernetesEngine, kind: str, session_id: str) -> Object:
 
 
 async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_engine: KubernetesEngine) -> None:
-    kubernetes_engine.connection.configuration.host = "https://127.0.0.1:1"
-    with pytest.raises(WorldFault, match="does not answer"):
-        await kubernetes_engine.running()
+    async with _at(kubernetes_engine, "https://127.0.0.1:1") as engine:
+        with pytest.raises(WorldFault, match="does not answer"):
+            await engine.running()
+
+
+async def test_an_account_that_may_not_look_is_the_operators_to_set_up(
+    kubernetes_engine: KubernetesEngine, cluster: Cluster
+) -> None:
+    namespace = Namespace(cluster, kubernetes_engine.namespace)
+    async with (
+        connection_of(cluster, namespace.account([])) as connection,
+        open_engine(connection, namespace=namespace.name, instance="0123abcd") as engine,
+    ):
+        with pytest.raises(OperatorFault, match="forbidden"):
+            await engine.running()
 
 
 async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(
