@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cluster.api import Object
-from tests.cluster.helm import CHART, Helm, HelmRefused
+from tests.cluster.helm import CHART, Helm, HelmRefused, main
 from tests.kubernetes_schema import objections_to
 
 pytestmark = pytest.mark.cluster
@@ -156,3 +156,9 @@ def test_two_releases_have_nothing_in_common(helm: Helm) -> None:
         for manifests in (one, other)
     ]
     assert not places[0] & places[1]
+
+
+def test_plain_manifests_are_not_made_where_each_time_they_would_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["helm", "--values", str(_VALUES / "smallest.yaml")])
+    with pytest.raises(SystemExit, match=r"database\.embedded\.password"):
+        main()
