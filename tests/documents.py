@@ -15,7 +15,8 @@ _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
 _CHART = ROOT / "deploy" / "chart"
 _SAID_BY_CHART = re.compile(
     r"\A(?:state_dir|cache_dir|url|sessions_host|listen|http_listen|certificates|database_url|engine|.*namespace|build_account|"
-    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|metrics_token)\Z"
+    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|metrics_token|"
+    r"session_priority_class)\Z"
 )
 _HOMES = {
     "state_dir": "`/var/lib/binder` for root, `~/.local/state/binder` for others",
@@ -87,6 +88,10 @@ def chart_schema(current: str) -> str:
 
 
 def _value_schema(field: Mapping[str, object]) -> dict[str, object]:
+    if field.get("type") == "array" and field.get("items") == {"type": "string"}:
+        return {"type": ["array", "string"], "items": {"type": "string"}}
+    if field.get("type") in {"array", "object"}:
+        return {"type": "string"}
     return {name: value for name, value in field.items() if name not in {"title", "default"}}
 
 

@@ -21,6 +21,12 @@ BINDER_NAMESPACE: {{ include "binder.sessions" . }}
 BINDER_BUILDS_NAMESPACE: {{ include "binder.builds" . }}
 BINDER_BUILDER_IMAGE: {{ required "`images.builder` is missing: `binder images --push` makes it" .Values.images.builder | quote }}
 BINDER_REGISTRY: {{ required "`registry.repository` is missing: where the images of builds are kept" .Values.registry.repository | quote }}
+{{- if .Values.priorities.enabled }}
+BINDER_SESSION_PRIORITY_CLASS: {{ include "binder.name" . }}-sessions
+{{- end }}
+{{- if .Values.registry.certificates }}
+BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
+{{- end }}
 BINDER_REGISTRY_USERNAME: {{ .Values.registry.username | quote }}
 BINDER_REGISTRY_PLAIN_HTTP: {{ .Values.registry.plainHttp | quote }}
 {{- range $name, $value := .Values.settings }}
@@ -49,6 +55,12 @@ env:
         key: {{ . }}
         optional: true
   {{- end }}
+  {{- if $root.Values.mirrors.certificates }}
+  {{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" }}
+  - name: {{ . }}
+    value: /run/mirrors/certificates.pem
+  {{- end }}
+  {{- end }}
   {{- if eq (index . 1) "controller" }}
   - name: BINDER_GITHUB_PRIVATE_KEY_FILE
     value: /run/app/private-key.pem
@@ -68,7 +80,9 @@ env:
   {{- end }}
 {{- end -}}
 
+{{/* A list of the root and the part: what says where packages come from is the controller's, which passes it on. */}}
 {{- define "binder.mounts" -}}
+{{- $mirrors := (index . 0).Values.mirrors -}}
 volumeMounts:
   - name: state
     mountPath: /var/lib/binder
@@ -76,23 +90,68 @@ volumeMounts:
     mountPath: /var/cache/binder
   - name: temporary
     mountPath: /tmp
+  - name: mirrors
+    mountPath: /run/mirrors
+    readOnly: true
+  {{- if eq (index . 1) "controller" }}
+  - name: app
+    mountPath: /run/app
+    readOnly: true
+  {{- if $mirrors.apt }}
+  - name: apt
+    mountPath: /etc/apt/sources.list.d
+    readOnly: true
+  {{- end }}
+  {{- if $mirrors.pip }}
+  - name: pip
+    mountPath: /etc/pip.conf
+    subPath: pip.conf
+    readOnly: true
+  {{- end }}
+  {{- end }}
 {{- end -}}
 
 {{- define "binder.volumes" -}}
+{{- $root := index . 0 -}}
+{{- $secret := printf "%s-mirrors" (include "binder.name" $root) -}}
 volumes:
   - name: state
     emptyDir:
       sizeLimit: 1Gi
   - name: cache
     emptyDir:
-      sizeLimit: {{ .cacheSize }}
+      sizeLimit: {{ (index $root.Values (index . 1)).cacheSize }}
   - name: temporary
     emptyDir:
       sizeLimit: 1Gi
+  - name: mirrors
+    configMap:
+      name: {{ $secret }}
+  {{- if eq (index . 1) "controller" }}
+  - name: app
+    secret:
+      secretName: {{ include "binder.appSecret" $root }}
+      defaultMode: 0440
+      items:
+        - key: private-key.pem
+          path: private-key.pem
+  {{- range $what, $file := dict "apt" "mirrors.sources" "pip" "pip.conf" }}
+  {{- if get $root.Values.mirrors $what }}
+  - name: {{ $what }}
+    secret:
+      secretName: {{ $secret }}
+      defaultMode: 0444
+      items:
+        - key: {{ $file }}
+          path: {{ $file }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
 {{- end -}}
 
 {{/* Pods begin anew where anything changed that they read at their start. */}}
 {{- define "binder.checksums" -}}
 binder/settings: {{ include "binder.settings" . | sha256sum }}
-binder/secrets: {{ printf "%s %s %s" (.Values.github | toJson) .Values.registry.password .Values.metricsToken | sha256sum }}
+binder/mirrors: {{ .Values.mirrors | toJson | sha256sum }}
+binder/secrets: {{ list .Values.github .Values.registry .Values.metricsToken .Values.database.existingSecret .Values.database.url .Values.database.embedded.password | toJson | sha256sum }}
 {{- end -}}
