@@ -1,15 +1,19 @@
 """Our manifests are such as Kubernetes knows, by its own client's account of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from kubernetes.client import ApiClient
 
 from deploy.engine import SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, secret_manifest, session_manifest
+from deploy.placement import Placement, Toleration
 from templates import Json
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
+
+_PLACEMENT = Placement({"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu")
 
 
 @pytest.mark.parametrize(
@@ -17,6 +21,7 @@ _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**3
     [
         session_manifest(_SPEC, instance="12345678", host_port=40000),
         cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
+        cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
         secret_manifest(_SPEC, instance="12345678"),
         network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
     ],
