@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import pytest
 import templates
 from deploy.engine import SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, secret_manifest, session_manifest
+from deploy.placement import Placement, Toleration
 from tests.kubernetes_schema import objections_to
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
+
+_PLACEMENT = Placement({"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu")
 
 
 def _manifests() -> Sequence[Any]:
     return [
         session_manifest(_SPEC, instance="12345678", host_port=40000),
         cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
+        cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
         secret_manifest(_SPEC, instance="12345678"),
         network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
     ]
