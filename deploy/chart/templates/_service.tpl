@@ -80,6 +80,25 @@ env:
   {{- end }}
 {{- end -}}
 
+{{/* Where the chart runs the database itself, others begin once it answers, and do not fail meanwhile. */}}
+{{- define "binder.waiting" -}}
+{{- if not (or .Values.database.existingSecret .Values.database.url) }}
+initContainers:
+  - name: wait
+    image: {{ .Values.images.database | quote }}
+    imagePullPolicy: {{ .Values.images.pullPolicy }}
+    command:
+      - sh
+      - -c
+      - for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    securityContext:
+      {{- include "binder.containerSecurity" . | nindent 6 }}
+{{- end }}
+{{- end -}}
+
 {{/* A list of the root and the part: what says where packages come from is the controller's, which passes it on. */}}
 {{- define "binder.mounts" -}}
 {{- $mirrors := (index . 0).Values.mirrors -}}
