@@ -64,6 +64,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "packages": len(built.packages or ()),
         "changed": list(built.changed),
         "locks": list(built.locks),
+        "resources": built.resources.as_json(),
     }
 
 

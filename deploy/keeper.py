@@ -35,6 +35,7 @@ from deploy.records import (
     read_facts,
     read_waiting,
     renew_lease,
+    resources_of,
     session_of,
     take_session,
     want_again,
@@ -170,7 +171,7 @@ class Keeper:
 
     async def _bring_up(self, row: Session) -> bool:
         """Start a session and make it a standby, or say what was wrong; return whether it is one."""
-        spec = self._spec(row)
+        spec = await self._spec(row)
         bound = log.bind(session=spec.id, build=row.build_id)
         began = time.monotonic()
         try:
@@ -181,7 +182,7 @@ class Keeper:
                     bound.info("session_started", seconds=round(time.monotonic() - began, 3))
                     return True
         except BinderError as error:
-            bound.warning("session_failed", party=error.party, reason=error.message)
+            bound.warning("session_failed", party=error.party, reason=error.message, cause=str(error.__cause__ or ""))
             await mark_failed(self._store, spec.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("session_broke")
@@ -189,14 +190,17 @@ class Keeper:
             await mark_failed(self._store, spec.id, fault)
         return False
 
-    def _spec(self, row: Session) -> SessionSpec:
+    async def _spec(self, row: Session) -> SessionSpec:
+        asked, settings = await resources_of(self._store, row.build_id), self._settings
+        given = asked.within(settings.session_resources, settings.session_resources_at_most)
         return SessionSpec(
             id=row.id,
             image=row.image,
             token=row.token,
-            memory_bytes=self._settings.session_memory_bytes,
-            cpus=self._settings.session_cpus,
-            pids=self._settings.session_pids,
+            memory_bytes=given.memory_bytes or settings.session_memory_bytes,
+            cpus=given.cpus or settings.session_cpus,
+            pids=settings.session_pids,
+            gpus=given.gpus or 0,
         )
 
     @asynccontextmanager

@@ -14,12 +14,14 @@ from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
 
 from binder.cluster import APPLY, CREATED, REQUEST_SECONDS, cluster_faults, missing_is_fine, read_answer
-from binder.cluster_watch import ClusterWatch
+from binder.cluster_watch import ClusterWatch, Object
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
-from deploy.pods import GONE, Seen, seen, session_of
+from deploy.placement import ANYWHERE, Placement
+from deploy.pods import GONE, Seen, seen, session_of, why_taken
+from deploy.reasons import why_refused
 from templates import Json
 
 _ATTEMPTS = 3
@@ -33,13 +35,17 @@ _AT_ONCE: Any = {"grace_period_seconds": 0, "propagation_policy": "Background", 
 class KubernetesEngine:
     """Runs sessions in `namespace`, whose Pod Security may be "restricted". `connection` is its owner's to close."""
 
-    def __init__(self, connection: ApiClient, *, namespace: str, instance: str) -> None:
+    def __init__(
+        self, connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+    ) -> None:
         self.instance = instance
         self.namespace = namespace
         self.connection = connection
+        self._placement = placement
+        self._last_words: dict[str, str] = {}
         self._core = CoreV1Api(connection)
         path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
-        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours)
+        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours, taken=self._bury)
         self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
 
     async def watch(self) -> None:
@@ -77,6 +83,7 @@ class KubernetesEngine:
         Neither can be used again: a Pod is started once, and what it was started with is not known any more.
         """
         name = pod_name(self.instance, spec.id)
+        self._last_words.pop(spec.id, None)
         if name in self._pods or name in self._secrets:
             await self.stop(spec.id)
         for _ in range(_ATTEMPTS):
@@ -84,8 +91,12 @@ class KubernetesEngine:
             owner, is_new = await self._make(self._core.patch_namespaced_secret_without_preload_content, secret)
             self._secrets.made(owner)
             if is_new:
-                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=owner["metadata"]["uid"])
-                pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                uid, placement = owner["metadata"]["uid"], self._placement
+                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=uid, placement=placement)
+                try:
+                    pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                except OperatorFault as fault:
+                    raise OperatorFault(why_refused(fault.message)) from fault
                 self._pods.made(pod)
             if is_new:
                 return
@@ -101,22 +112,21 @@ class KubernetesEngine:
 
     async def _started(self, session_id: str) -> str:
         """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
-        waits, placed = "", False
+        last, placed = None, False
         try:
             async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
                 async for pod in changes:
-                    waits = pod.waits_for
+                    last = pod
                     if pod.has_node and not placed:
                         placed = True
                         limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
                     if pod.has_started and pod.running.target:
                         return pod.running.target
                     if not pod.running.alive:
-                        reason = f"The cluster did not start the session. {pod.running.reason} {waits}"
-                        raise OperatorFault(reason.rstrip())
+                        raise _not_started(pod.running.reason) from _said_of(pod)
         except TimeoutError as error:
             self._pods.check()
-            raise OperatorFault(f"The cluster did not start the session in time. {waits}".rstrip()) from error
+            raise _not_started((last and last.why) or "It takes too long.") from (_said_of(last) or error)
         raise AssertionError("changes come without end")
 
     async def _changes(self, session_id: str) -> AsyncGenerator[Seen]:
@@ -127,7 +137,7 @@ class KubernetesEngine:
         async with aclosing(self._pods.changes(pod_name(self.instance, session_id))) as changes:
             async for pod in changes:
                 if pod is None:
-                    raise OperatorFault("The cluster took the session away while it started.")
+                    raise _not_started(self._last_words.get(session_id))
                 yield pod
 
     async def stop(self, session_id: str) -> None:
@@ -159,10 +169,18 @@ class KubernetesEngine:
 
         Raises: OperatorFault; WorldFault.
         """
+        secrets = set((await self._secrets.known()).values())
         # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
-        found = dict.fromkeys((await self._secrets.known()).values(), GONE)
+        self._last_words = {one: reason for one, reason in self._last_words.items() if one in secrets}
+        found = {
+            one: Running(False, reason=self._last_words[one]) if one in self._last_words else GONE for one in secrets
+        }
         found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
         return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
+
+    def _bury(self, pod: Object) -> None:
+        """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
+        self._last_words[session_of(pod)] = why_taken(pod)
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
@@ -175,10 +193,21 @@ class KubernetesEngine:
         return ""
 
 
+def _not_started(reason: str | None) -> OperatorFault:
+    return OperatorFault(f"The cluster did not start the session. {reason or GONE.reason}")
+
+
+def _said_of(pod: Seen | None) -> OperatorFault | None:
+    """Return what the cluster itself says of a pod: the operator's log has it as the cause."""
+    return OperatorFault(pod.waits_for) if pod and pod.waits_for else None
+
+
 @asynccontextmanager
-async def kubernetes_engine(connection: ApiClient, *, namespace: str, instance: str) -> AsyncIterator[KubernetesEngine]:
+async def kubernetes_engine(
+    connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+) -> AsyncIterator[KubernetesEngine]:
     """Give an engine that knows what the cluster says, as long as the block runs."""
-    engine = KubernetesEngine(connection, namespace=namespace, instance=instance)
+    engine = KubernetesEngine(connection, namespace=namespace, instance=instance, placement=placement)
     watching = asyncio.create_task(engine.watch(), name="cluster-watch")
     try:
         yield engine

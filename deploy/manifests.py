@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deploy.engine import SessionSpec
+from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import Json, render, render_json
 
 SERVER_PORT = 8888
@@ -115,7 +116,7 @@ def secret_manifest(spec: SessionSpec, *, instance: str) -> Json:
     )
 
 
-def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str) -> Json:
+def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placement: Placement = ANYWHERE) -> Json:
     """Return a session's Pod for Kubernetes. Its server can be reached at the pod's own address.
 
     `owner_uid` is that of the session's Secret: the pod goes when it goes. The root file system can be written to: a
@@ -125,15 +126,17 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str) -> Jso
     How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
     """
     memory = str(spec.memory_bytes)
+    gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
     resources: Json = {
         # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory},
-        "limits": {"memory": memory},
+        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory, **gpus},
+        "limits": {"memory": memory, **gpus},
     }
     name = pod_name(instance, spec.id)
     token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}
     pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
     pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
+    pod["spec"] |= pod_fields(placement, spec.gpus)
     manifest: Json = pod
     return manifest
 

@@ -44,6 +44,16 @@ def build_programs(cache: Path) -> Mapping[str, Path]:
         return {name: path for module in _PROGRAMS for name, path in _build_module(module, folder).items()}
 
 
+def build_program(cache: Path, name: str) -> Path:
+    """Return where one program is that needs no others; it is built where it is not in the cache folder yet.
+
+    Raises: CannotRun.
+    """
+    folder = cache / "cluster"
+    with alone(folder / "building"):
+        return _build_module(name, folder)[name]
+
+
 def _build_module(module: str, folder: Path) -> dict[str, Path]:
     place = folder / f"{module}-{_key_of(module)}"
     if not place.is_dir():
