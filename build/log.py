@@ -45,6 +45,9 @@ class BuildLog:
         self._left -= len(text.encode(errors="replace")) + 1
         if self._left <= 0:
             text = "==> The log is full: what came after this is not kept."
+        self._keep(text)
+
+    def _keep(self, text: str) -> None:
         self._file.write(text + "\n")
         self._file.flush()
 
