@@ -6,6 +6,7 @@ reported all together, each with the name of its setting. Secrets are masked whe
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -77,6 +78,31 @@ class Settings(BaseSettings):
 
     build_account: str = "binder-build"
     """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""
+
+    builds_namespace: str = ""
+    """Namespace of a cluster in which builds run as Jobs, and nothing else; its Pod Security must be "privileged". It
+    asks for a registry and for `builder_image`. Empty: builds run beside the service."""
+
+    builder_image: str = ""
+    """Image of the pods in which builds run, as the cluster's nodes pull it; of the same version as the service."""
+
+    builder_cache: str = ""
+    """Where such a pod keeps layers and packages for later builds: `host:/FOLDER` of its node (a repository's builds
+    then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
+    Empty: nowhere, so that each build pulls what it lies on."""
+
+    builder_node_selector: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """Labels of the nodes on which builds may run, `KEY=VALUE,KEY=VALUE`. Empty: all nodes."""
+
+    builder_tolerations: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """Taints of nodes on which builds may run all the same, `KEY=VALUE,KEY`; without a value, whatever it is."""
+
+    builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
+    separated by commas, such as those of the registry and of mirrors of package indexes."""
+
+    builder_seconds: int = Field(default=7200, ge=60)
+    """How long a build on a cluster may take as a whole, with the time in which it waits for a node."""
 
     debian_suite: str = "bookworm"
     """The Debian release of the base image. Changing it rebuilds every environment."""
@@ -354,6 +380,26 @@ class Settings(BaseSettings):
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("builder_cache")
+    @classmethod
+    def _kind_of_cache(cls, value: str) -> str:
+        if value and not re.fullmatch(r"host:/.+|claim:[a-z0-9.-]+", value):
+            raise ValueError("must be host:/FOLDER or claim:NAME")
+        return value
+
+    @field_validator("builder_node_selector", "builder_tolerations", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = (one.strip().partition("=") for one in value.split(",") if one.strip())
+        return {key: value for key, _, value in pairs}
+
+    @field_validator("builder_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("operators", mode="before")

@@ -23,7 +23,9 @@ _DISK_FULL = "no space left on device"
 
 _COMPRESSION = ("--compression-format", "gzip", "--compression-level", "1")
 _ISOLATION = ("--isolation", "oci", "--runtime", "runc")
-_WITHOUT_OWN_PROC = ("--pid", "host")
+# Without control groups, runc warns of each thing that it would do with them: among what a step prints, whose last
+# lines may be an answer. What it fails by it says all the same.
+_IN_CONTAINER = ("--pid", "host", "--runtime-flag", "log=/dev/null")
 # Removing the container is the last word of a shell that lives on: what `exec` would be handed to could not do it.
 _THROWN_AWAY = """
 set -eu
@@ -74,7 +76,7 @@ class Buildah:
     @property
     def isolation(self) -> Sequence[str]:
         """The arguments that close in what runs in a build: in a container, it has the /proc that there is."""
-        return _ISOLATION if self._account.sandbox == "whole" else (*_ISOLATION, *_WITHOUT_OWN_PROC)
+        return _ISOLATION if self._account.sandbox == "whole" else (*_ISOLATION, *_IN_CONTAINER)
 
     async def remove(self, folder: Path) -> None:
         """Remove a folder that a build worked in."""

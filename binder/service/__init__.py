@@ -29,6 +29,7 @@ from binder.service.parts import Part, complaints_about_parts
 from binder.service.proxy_part import running_proxy
 from binder.settings import Settings
 from binder.store import Store, open_store
+from binder.store.hints import heard_hints
 from build.commits.git import Git
 from build.host import find_certificates
 from githubapp.stored_app import with_stored_app
@@ -81,6 +82,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
         if part != "proxy":
             builder = await stack.enter_async_context(running_builder(settings, paths, account))
         store = await stack.enter_async_context(open_store(settings.store_url))
+        await stack.enter_async_context(heard_hints(store))
         await store.release_leases(of_host=socket.gethostname())
         github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))

@@ -43,7 +43,8 @@ async def working_controller(
         loops.run("builds", builds.step)
         loops.run("environments", rebuilder.step)
         loops.run("garbage", collector.step)
-        loops.run("sessions", sessions.step)
+        loops.run("starts", sessions.start_wanted)
+        loops.run("sessions", sessions.step, always_rests=True)
         for name, step in common.github.loops().items():
             loops.run(name, step, store.arrived if name == "deliveries" else None)
         yield
@@ -70,7 +71,6 @@ def _builds(common: Common, builder: Builder, limits: BuildLimits) -> BuildWorke
         builder.pipeline,
         RepositorySources(common.github, settings),
         builder.buildah,
-        builder.account,
         at_once=settings.builds_at_once,
         forks=ForkQuota(_forks_at_once(settings), settings.build_timeout_seconds),
         log_bytes=settings.build_log_bytes,

@@ -48,7 +48,7 @@ async def running_proxy(common: Common, git: Git, loops: Loops) -> AsyncIterator
         )
         app = Starlette(routes=[github.route(), *routes(context)])
         async with serving(app, service_socket(paths)):
-            loops.run("routes", keeper.step)
+            loops.run("routes", keeper.step, always_rests=True)
             loops.run("access", OpenSessions(context).step)
             if settings.certificates:
                 renewals = Renewals(settings.certificates, haproxy.certificates, haproxy.serve_certificate)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, make_url, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
@@ -30,6 +30,10 @@ from binder.store.tables import Build, Delivery, Report, Row, Session
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
 
+NOTIFIED = "binder"
+"""The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
+
+_CHANGED, _ARRIVED = "changed", "arrived"
 _LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
 
 
@@ -44,6 +48,7 @@ class Store:
         self.url = url
         self.changed = Hint()
         self.arrived = Hint()
+        self.is_shared = url.startswith("postgresql")
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
@@ -72,6 +77,10 @@ class Store:
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
+                if tells and self.is_shared:
+                    # Told at the commit, and not at all where there is none.
+                    said = f"{_ARRIVED if only_arrivals else _CHANGED} {self.owner}"
+                    await session.execute(select(func.pg_notify(NOTIFIED, said)))
         if tells:
             self._tell(only_arrivals=only_arrivals)
 
@@ -94,6 +103,12 @@ class Store:
         if tells:
             self._tell(only_arrivals=only_arrivals)
         return result
+
+    def take_hint(self, said: str) -> None:
+        """Give the hint that another process gave; an empty one may have been any."""
+        kind, _, owner = said.partition(" ")
+        if owner != self.owner:
+            self._tell(only_arrivals=kind == _ARRIVED)
 
     def _tell(self, *, only_arrivals: bool) -> None:
         self.arrived.give()
