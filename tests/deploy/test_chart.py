@@ -114,6 +114,7 @@ def test_settings_become_what_the_service_reads(helm: Helm) -> None:
     assert data["BINDER_LOG_JSON"] == "false"
     assert data["BINDER_OPERATORS"] == "ada,bob"
     assert data["BINDER_NAMESPACE"] == "notebooks"
+    assert data["BINDER_SESSION_PULL_SECRETS"] == "binder-registry"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ BINDER_REGISTRY: {{ required "`registry.repository` is missing: where the images
 {{- if .Values.priorities.enabled }}
 BINDER_SESSION_PRIORITY_CLASS: {{ include "binder.name" . }}-sessions
 {{- end }}
+{{- if and .Values.registry.password (not (hasKey .Values.settings "session_pull_secrets")) }}
+BINDER_SESSION_PULL_SECRETS: {{ include "binder.name" . }}-registry
+{{- end }}
 {{- if .Values.registry.certificates }}
 BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
 {{- end }}
