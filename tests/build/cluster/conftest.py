@@ -61,6 +61,11 @@ class Service:
         """The file with the log of all builds."""
         return self.folder / "log"
 
+    def pods_made(self) -> int:
+        """Return how many pods were made so far, whether or not they are there."""
+        events = self.namespace.list("events")
+        return len([one for one in events if one["reason"] == "SuccessfulCreate"])
+
     def left(self) -> dict[str, list[str]]:
         """Return what there is in the namespace that could be a build's: kind → names."""
         jobs = self.namespace.cluster.api.list(f"/apis/batch/v1/namespaces/{self.namespace.name}/jobs")
@@ -73,7 +78,7 @@ def builder_image(builder: Builder, jupyter_image: str, cluster: "Cluster", reac
     """The image of builders, made of this project as it is, in the cluster's registry."""
     context = reachable_root / "builder-image"
     context.mkdir()
-    name = f"{cluster.registry}/builder:1"
+    name = f"{cluster.registry}/builder:{new_session_id()}"  # no node has it from an earlier run
     asyncio.run(push_builder_image(builder, base_name(), context, name))
     return name
 
