@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientResponse
 from kubernetes.aio.client import ApiClient, ApiException, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
@@ -49,6 +49,17 @@ async def cluster_connection() -> AsyncIterator[ApiClient]:
         ) from error
     async with ApiClient(configuration) as connection:
         yield connection
+
+
+async def read_answer(answer: ClientResponse) -> tuple[int, Any]:
+    """Return the status and the JSON of an answer; the client's typed models cost more than they tell.
+
+    Raises: ApiException, where it is a refusal.
+    """
+    data = await answer.read()
+    if not FOUND <= answer.status < 300:
+        raise ApiException(status=answer.status, reason=answer.reason, body=data.decode(errors="replace"))
+    return answer.status, json.loads(data)
 
 
 @contextmanager

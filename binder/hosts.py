@@ -14,6 +14,9 @@ DOCKER_HUB = _host("docker", "io")
 CONDA = _host("conda", "anaconda", "org")
 """Where Conda's channels are that are named by a word."""
 
+DEBIAN = _host("deb", "debian", "org")
+"""Where Debian's packages are, for who has no mirror."""
+
 PYPI = _host("pypi", "org")
 """The index of Python's packages that other tools' locks name."""
 

@@ -16,8 +16,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from binder.errors import OperatorFault
 from binder.hosts import CONDA
+from binder.session_resources import Resources
 
 _HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+
+_TAINT = re.compile(r"\A([^=:,]+)(?:=([^=:,]+))?(?::(NoSchedule|NoExecute|PreferNoSchedule))?\Z")
 
 
 def _default_home(kind: Literal["state", "cache"]) -> Path:
@@ -34,7 +37,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BINDER_", frozen=True, extra="ignore", validate_default=True)
 
     state_dir: Path = Field(default_factory=lambda: _default_home("state"))
-    """Folder for the store, the logs of builds and the sockets. To be backed up. One service at a time uses it."""
+    """Folder for the store and the sockets. To be backed up. One service at a time uses it."""
 
     cache_dir: Path = Field(default_factory=lambda: _default_home("cache"))
     """Folder for images, locks, git objects and downloaded packages. Several services may share it; all in it can be
@@ -178,6 +181,31 @@ class Settings(BaseSettings):
 
     session_cpus: float = Field(default=1.0, gt=0)
     """Processors that a session may use when others want them too."""
+
+    session_memory_at_most_bytes: int = Field(default=0, ge=0)
+    """Memory that a repository may ask for in `binder.yml` for its sessions. 0: no more than all others have."""
+
+    session_cpus_at_most: float = Field(default=0, ge=0)
+    """Processors that a repository may ask for in `binder.yml`. 0: no more than all others have."""
+
+    session_gpus_at_most: int = Field(default=0, ge=0)
+    """GPUs that a repository may ask for in `binder.yml` for each of its sessions, on a cluster. 0: none."""
+
+    session_gpu_resource: str = "nvidia.com/gpu"
+    """What the cluster calls a GPU; a taint of this name on its nodes is tolerated by who asked for one."""
+
+    session_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Labels of the cluster's nodes on which sessions may run, all of them, `KEY=VALUE` separated by commas. Empty: any
+    node."""
+
+    session_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
+    """Taints of the cluster's nodes that sessions tolerate, `KEY=VALUE:EFFECT` separated by commas; without a value any
+    of the key's, without an effect all of them. Keeps nodes for sessions alone. Empty: none."""
+
+    session_priority_class: str = ""
+    """PriorityClass of sessions on the cluster. Pods with a lower one, such as placeholders, give way to them where
+    there is no room; to a higher one sessions give way themselves, and who works in one loses it. Empty: the cluster's
+    default."""
 
     session_pids: int = Field(default=1024, ge=64)
     """Processes and threads that a session may have."""
@@ -329,6 +357,26 @@ class Settings(BaseSettings):
             raise ValueError("must hold no user name or password: what repositories run would see it")
         return value
 
+    @field_validator("session_node_selector", mode="before")
+    @classmethod
+    def _split_labels(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        labels = [tuple(part.strip().partition("=")[::2]) for part in value.split(",") if part.strip()]
+        if not all(key and label for key, label in labels):
+            raise ValueError("must be labels of nodes, like pool=sessions")
+        return tuple(labels)
+
+    @field_validator("session_tolerations", mode="before")
+    @classmethod
+    def _split_tolerations(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = [_TAINT.match(part.strip()) for part in value.split(",") if part.strip()]
+        if not all(found):
+            raise ValueError("must be taints like KEY=VALUE:NoSchedule (or NoExecute, PreferNoSchedule)")
+        return tuple(match.groups("") for match in found if match)
+
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
@@ -368,6 +416,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
+
+    @property
+    def session_resources(self) -> Resources:
+        """What a session is given whose repository asks for nothing else."""
+        return Resources(self.session_memory_bytes, self.session_cpus, 0)
+
+    @property
+    def session_resources_at_most(self) -> Resources:
+        """What a repository may ask for."""
+        return Resources(
+            max(self.session_memory_bytes, self.session_memory_at_most_bytes),
+            max(self.session_cpus, self.session_cpus_at_most),
+            self.session_gpus_at_most,
+        )
 
     @property
     def gists_url(self) -> str:

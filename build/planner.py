@@ -10,6 +10,7 @@ from pathlib import Path
 from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
 from binder.paths import Paths
+from binder.session_resources import Resources, check_resources
 from binder.uses import mark_used
 from build.commits.content import Tar
 from build.commits.git import Commit, Git, Source
@@ -103,13 +104,22 @@ class Planner:
     """Plans builds."""
 
     def __init__(
-        self, paths: Paths, git: Git, resolution: Resolution, images: Images, *, suite: str, has_credentials: bool
+        self,
+        paths: Paths,
+        git: Git,
+        resolution: Resolution,
+        images: Images,
+        *,
+        suite: str,
+        has_credentials: bool,
+        most: Resources,
     ) -> None:
         self._paths = paths
         self._git = git
         self._resolution = resolution
         self._images = images
         self._has_credentials = has_credentials
+        self._most = most
         self._suite = suite
         self._pythons = tuple(dict.fromkeys([PYTHON_OF_SUITE[suite], *PYTHON_OF_SUITE.values()]))
 
@@ -121,7 +131,7 @@ class Planner:
         return await self._git.fetch(job.source, job.sha)
 
     async def recipe_of(self, job: Job, commit: Commit) -> Recipe:
-        """Return what a commit that was fetched asks for.
+        """Return what a commit that was fetched asks for; its sessions are given no more than the operator allows.
 
         Raises: RepositoryFault.
         """
@@ -129,7 +139,10 @@ class Planner:
         while missing := [path for path in paths_to_read(commit.files, texts) if path not in texts]:
             read = await self._git.read_many(job.source, commit, missing)
             texts |= {path: text_of(content) for path, content in read.items()}
-        return recipe_for(commit.files, texts, self._pythons)
+        recipe = recipe_for(commit.files, texts, self._pythons)
+        if recipe.options.resources:
+            check_resources(recipe.options.resources, self._most)
+        return recipe
 
     @asynccontextmanager
     async def archiving(self, job: Job, commit: Commit, recipe: Recipe) -> AsyncIterator[Archiving]:

@@ -22,8 +22,9 @@ from binder.lifecycle import BuildState, is_final
 from binder.log import logger
 from binder.paths import Paths
 from binder.store import Store
+from binder.store.build_logs import StoredLog
 from binder.store.queries import advance_build, fail_build
-from binder.store.tables import Build, Repository, utc_now
+from binder.store.tables import Build, BuildBill, Repository, utc_now
 from build.buildah import Buildah
 from build.commits.git import Source
 from build.limits import BuildLimits
@@ -72,6 +73,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "packages": len(built.packages or ()),
         "changed": list(built.changed),
         "locks": list(built.locks),
+        "resources": built.resources.as_json(),
     }
 
 
@@ -198,18 +200,14 @@ class BuildWorker:
         bound = log.bind(build=build.id, repository=repository.full_name, commit=build.sha)
         bound.info("build_started")
         began, is_made = monotonic(), False
-        try:
-            notes = BuildLog(self._paths.build_log(build.id), secrets=self._secrets, most_bytes=self._log_bytes)
-        except OSError as error:
-            bound.exception("build_log_not_opened")
-            fault = OperatorFault(f"This service cannot write the build's log: {error.strerror}.")
-            await self._end(build.id, fault)
-            return
+        kept = StoredLog(self._store, build.id)
+        notes = BuildLog(kept, secrets=self._secrets, most_bytes=self._log_bytes)
         try:
             limits = self._limits.within(str(build.id), untrusted=build.untrusted)
             async with self._lease(build.id), self._folder(build.id) as work, limits:
                 async with self._forks.time(build):
                     built = await self._attempts(build, repository, notes, work)
+                await notes.flush()  # before whoever follows it is told that this was all
                 await self._finish(build, repository, built)
                 is_made = True
                 self._count(monotonic() - began, built.way, None)
@@ -223,16 +221,18 @@ class BuildWorker:
             error.message = notes.masked(error.message)
             bound.warning("build_failed", party=error.party, reason=error.message)
             notes.heading(f"Failed: {error.message}")
+            await notes.flush()
             self._count(monotonic() - began, None, error.party)
             await self._end(build.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("build_broke")
             fault = OperatorFault("Something went wrong in this service while it built; its log says more.")
             notes.heading(f"Failed: {fault.message}")
+            await notes.flush()
             self._count(monotonic() - began, None, fault.party)
             await self._end(build.id, fault)
         finally:
-            notes.close()
+            await notes.close()
 
     async def _attempts(self, build: Build, repository: Repository, notes: BuildLog, work: Path) -> Built:
         """Build, and try again where the world, not the repository, was at fault."""
@@ -283,14 +283,13 @@ class BuildWorker:
         return not is_final(build.state) and build.lease_owner == self._store.owner
 
     async def _finish(self, build: Build, repository: Repository, built: Built) -> None:
-        build_id = build.id
-        if built.packages is not None:
-            bill = _sbom(build, repository, built, built.packages)
-            await asyncio.to_thread(self._paths.build_sbom(build_id).write_bytes, bill)
+        bill = None if built.packages is None else _sbom(build, repository, built, built.packages)
         async with self._store.write() as session:
-            build = await session.get_one(Build, build_id)
+            build = await session.get_one(Build, build.id)
             if not self._is_ours(build):
                 return
+            if bill is not None:
+                await session.merge(BuildBill(build_id=build.id, data=bill))
             build.result = result_of(built)
             advance_build(build, BuildState.CHECKING, utc_now())
             build.lease_owner = build.lease_until = None

@@ -18,6 +18,7 @@ class SessionSpec:
     memory_bytes: int
     cpus: float
     pids: int
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from deploy.records import (
     note_activity,
     read_facts,
     renew_lease,
+    resources_of,
     session_of,
     take_session,
     want_again,
@@ -138,7 +139,7 @@ class Keeper:
 
     async def _bring_up(self, row: Session) -> None:
         """Start a session and make it a standby, or say what was wrong."""
-        spec = self._spec(row)
+        spec = await self._spec(row)
         bound = log.bind(session=spec.id, build=row.build_id)
         began = time.monotonic()
         try:
@@ -148,21 +149,24 @@ class Keeper:
                 if await mark_ready(self._store, spec.id, target):
                     bound.info("session_started", seconds=round(time.monotonic() - began, 3))
         except BinderError as error:
-            bound.warning("session_failed", party=error.party, reason=error.message)
+            bound.warning("session_failed", party=error.party, reason=error.message, cause=str(error.__cause__ or ""))
             await mark_failed(self._store, spec.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("session_broke")
             fault = OperatorFault("Something went wrong in this service while it started the session.")
             await mark_failed(self._store, spec.id, fault)
 
-    def _spec(self, row: Session) -> SessionSpec:
+    async def _spec(self, row: Session) -> SessionSpec:
+        asked, settings = await resources_of(self._store, row.build_id), self._settings
+        given = asked.within(settings.session_resources, settings.session_resources_at_most)
         return SessionSpec(
             id=row.id,
             image=row.image,
             token=row.token,
-            memory_bytes=self._settings.session_memory_bytes,
-            cpus=self._settings.session_cpus,
-            pids=self._settings.session_pids,
+            memory_bytes=given.memory_bytes or settings.session_memory_bytes,
+            cpus=given.cpus or settings.session_cpus,
+            pids=settings.session_pids,
+            gpus=given.gpus or 0,
         )
 
     @asynccontextmanager

@@ -1,44 +1,58 @@
 """Sessions as Pods of a Kubernetes cluster.
 
-Owns the Pods of one service (`instance`) in one namespace. The API server keeps the truth about them: nothing here is
-remembered between two calls. Where a Pod runs is the scheduler's choice; what its state means is `deploy.pods`'.
+Owns the objects of one service (`instance`) in one namespace. The API server keeps the truth about them; what it says
+is known here by watches, which run while the engine is open: `async with kubernetes_engine(…)`. Where a Pod runs is the
+scheduler's choice; what its state means is `deploy.pods`', and how a watch is kept up `binder.cluster_watch`'s.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
-from kubernetes.aio.watch import Watch
 
-from binder.cluster import APPLY, CREATED, FOUND, REFUSALS, REQUEST_SECONDS, cluster_faults, fault_of, missing_is_fine
+from binder.cluster import APPLY, CREATED, REQUEST_SECONDS, cluster_faults, missing_is_fine, read_answer
+from binder.cluster_watch import ClusterWatch, Object
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
-from deploy.manifests import cluster_manifest, network_manifest, pod_name
-from deploy.pods import Pod, has_node, has_started, running_of, waits_for
+from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
+from deploy.placement import ANYWHERE, Placement
+from deploy.pods import GONE, Seen, seen, session_of, why_taken
+from deploy.reasons import why_refused
 from templates import Json
 
 _ATTEMPTS = 3
 _PLACE_SECONDS = 60.0
 _START_SECONDS = 600.0
-_WATCH_SECONDS = 60
-_PAUSE_SECONDS = 1.0
 _LOG_LINES = 40
 _LONGEST_LOG = 4000
+_AT_ONCE: Any = {"grace_period_seconds": 0, "propagation_policy": "Background", "_request_timeout": REQUEST_SECONDS}
 
 
 class KubernetesEngine:
     """Runs sessions in `namespace`, whose Pod Security may be "restricted". `connection` is its owner's to close."""
 
-    def __init__(self, connection: ApiClient, *, namespace: str, instance: str) -> None:
+    def __init__(
+        self, connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+    ) -> None:
         self.instance = instance
         self.namespace = namespace
         self.connection = connection
-        self._pods = CoreV1Api(connection)
+        self._placement = placement
+        self._last_words: dict[str, str] = {}
+        self._core = CoreV1Api(connection)
+        path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
+        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours, taken=self._bury)
+        self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
+
+    async def watch(self) -> None:
+        """Keep to what the cluster says, until it is cancelled; nothing can be asked or started meanwhile without."""
+        async with asyncio.TaskGroup() as watches:
+            for watch in (self._pods, self._secrets):
+                watches.create_task(watch.run())
 
     async def close_network(self, proxies: Sequence[Json]) -> None:
         """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
@@ -64,94 +78,139 @@ class KubernetesEngine:
             raise
 
     async def _apply(self, spec: SessionSpec) -> None:
-        """Create a session's pod, in place of what an earlier start left: a Pod cannot be started again."""
-        manifest: Any = cluster_manifest(spec, instance=self.instance)
+        """Create a session's Secret and the pod that it owns, in place of what an earlier start left.
+
+        Neither can be used again: a Pod is started once, and what it was started with is not known any more.
+        """
         name = pod_name(self.instance, spec.id)
+        self._last_words.pop(spec.id, None)
+        if name in self._pods or name in self._secrets:
+            await self.stop(spec.id)
         for _ in range(_ATTEMPTS):
-            with cluster_faults():
-                done = await self._pods.patch_namespaced_pod_with_http_info(name, self.namespace, manifest, **APPLY)
-            if done.status_code == CREATED:
+            secret = secret_manifest(spec, instance=self.instance)
+            owner, is_new = await self._make(self._core.patch_namespaced_secret_without_preload_content, secret)
+            self._secrets.made(owner)
+            if is_new:
+                uid, placement = owner["metadata"]["uid"], self._placement
+                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=uid, placement=placement)
+                try:
+                    pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                except OperatorFault as fault:
+                    raise OperatorFault(why_refused(fault.message)) from fault
+                self._pods.made(pod)
+            if is_new:
                 return
             await self.stop(spec.id)
         raise WorldFault("Somebody else starts this session at the same time.")
 
+    async def _make(self, apply: Callable[..., Any], manifest: Any) -> tuple[Any, bool]:
+        """Apply a manifest; give what it became, and whether it is new."""
+        with cluster_faults():
+            answer = await apply(manifest["metadata"]["name"], self.namespace, manifest, **APPLY)
+            status, made = await read_answer(answer)
+        return made, status == CREATED
+
     async def _started(self, session_id: str) -> str:
         """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
-        waits, placed = "", False
+        last, placed = None, False
         try:
             async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
                 async for pod in changes:
-                    waits = waits_for(pod)
-                    if has_node(pod) and not placed:
+                    last = pod
+                    if pod.has_node and not placed:
                         placed = True
                         limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
-                    running = running_of(pod)
-                    if has_started(pod) and running.target:
-                        return running.target
-                    if not running.alive:
-                        raise OperatorFault(f"The cluster did not start the session. {running.reason} {waits}".rstrip())
+                    if pod.has_started and pod.running.target:
+                        return pod.running.target
+                    if not pod.running.alive:
+                        raise _not_started(pod.running.reason) from _said_of(pod)
         except TimeoutError as error:
-            raise OperatorFault(f"The cluster did not start the session in time. {waits}".rstrip()) from error
-        raise AssertionError("a watch goes on until it is left")
+            self._pods.check()
+            raise _not_started((last and last.why) or "It takes too long.") from (_said_of(last) or error)
+        raise AssertionError("changes come without end")
 
-    async def _changes(self, session_id: str) -> AsyncGenerator[Pod]:
-        """Give a pod as it is, and then as it changes, without end: a watch that breaks off is begun anew.
+    async def _changes(self, session_id: str) -> AsyncGenerator[Seen]:
+        """Give a pod as it is, and as it changes, without end.
 
-        Raises: OperatorFault, where it is taken away; or may not be seen.
+        Raises: OperatorFault, where it is taken away.
         """
-        one = f"metadata.name={pod_name(self.instance, session_id)}"
-        listing = self._pods.list_namespaced_pod
-        while True:
-            watch: Any = Watch()  # type: ignore[no-untyped-call]
-            try:
-                events = watch.stream(listing, self.namespace, field_selector=one, timeout_seconds=_WATCH_SECONDS)
-                async for event in events:
-                    if event["type"] == "DELETED":
-                        raise OperatorFault("The cluster took the session away while it started.")
-                    yield event["raw_object"]
-            except (ClientError, TimeoutError):
-                pass  # nobody answers, for now
-            except ApiException as error:
-                if error.status in REFUSALS:
-                    raise fault_of(error) from error
-            finally:
-                await watch.close()
-            await asyncio.sleep(_PAUSE_SECONDS)
+        async with aclosing(self._pods.changes(pod_name(self.instance, session_id))) as changes:
+            async for pod in changes:
+                if pod is None:
+                    raise _not_started(self._last_words.get(session_id))
+                yield pod
 
     async def stop(self, session_id: str) -> None:
-        """Remove a session's pod at once, and whatever its node says: a node that is lost says nothing.
+        """Remove a session's Secret, and with it all that it owns: the cluster sees to that, whoever dies meanwhile.
+
+        Its pod goes at once, and whatever its node says: somebody may wait for its place, and a node that is lost says
+        nothing.
 
         Raises: OperatorFault; WorldFault.
         """
+        await asyncio.gather(
+            self._remove(self._core.delete_namespaced_secret_without_preload_content, self._secrets, session_id),
+            self._remove(self._core.delete_namespaced_pod_without_preload_content, self._pods, session_id),
+        )
+
+    async def _remove(self, delete: Callable[..., Any], watch: ClusterWatch[Any], session_id: str) -> None:
         name = pod_name(self.instance, session_id)
+        known = watch.uid_of(name)
         with cluster_faults(), missing_is_fine():
-            await self._pods.delete_namespaced_pod(
-                name, self.namespace, grace_period_seconds=0, _request_timeout=REQUEST_SECONDS
-            )
+            answer = await delete(name, self.namespace, **_AT_ONCE)
+            _, gone = await read_answer(answer)
+            # A Status tells what it is about, an object is itself.
+            known = gone.get("details", gone["metadata"]).get("uid", known)
+        if known:
+            watch.removed(name, known)
 
     async def running(self) -> Mapping[str, Running]:
         """Return our sessions: id → what it is at.
 
         Raises: OperatorFault; WorldFault.
         """
-        ours = f"binder.instance={self.instance}"
-        with cluster_faults():
-            answer = await self._pods.list_namespaced_pod_without_preload_content(
-                self.namespace, label_selector=ours, _request_timeout=REQUEST_SECONDS
-            )
-            data = await answer.read()
-        if answer.status != FOUND:
-            raise fault_of(ApiException(status=answer.status, body=data.decode(errors="replace")))
-        pods: list[Pod] = json.loads(data)["items"]
-        named = ((str(pod["metadata"]["labels"].get("binder.session")), pod) for pod in pods)
-        return {session_id: running_of(pod) for session_id, pod in named if is_session_id(session_id)}
+        secrets = set((await self._secrets.known()).values())
+        # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
+        self._last_words = {one: reason for one, reason in self._last_words.items() if one in secrets}
+        found = {
+            one: Running(False, reason=self._last_words[one]) if one in self._last_words else GONE for one in secrets
+        }
+        found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
+        return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
+
+    def _bury(self, pod: Object) -> None:
+        """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
+        self._last_words[session_of(pod)] = why_taken(pod)
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
         name = pod_name(self.instance, session_id)
         with suppress(ApiException, ClientError, TimeoutError):
-            log: Any = await self._pods.read_namespaced_pod_log(
+            log: Any = await self._core.read_namespaced_pod_log(
                 name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=REQUEST_SECONDS
             )
             return str(log)[-_LONGEST_LOG:]
         return ""
+
+
+def _not_started(reason: str | None) -> OperatorFault:
+    return OperatorFault(f"The cluster did not start the session. {reason or GONE.reason}")
+
+
+def _said_of(pod: Seen | None) -> OperatorFault | None:
+    """Return what the cluster itself says of a pod: the operator's log has it as the cause."""
+    return OperatorFault(pod.waits_for) if pod and pod.waits_for else None
+
+
+@asynccontextmanager
+async def kubernetes_engine(
+    connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+) -> AsyncIterator[KubernetesEngine]:
+    """Give an engine that knows what the cluster says, as long as the block runs."""
+    engine = KubernetesEngine(connection, namespace=namespace, instance=instance, placement=placement)
+    watching = asyncio.create_task(engine.watch(), name="cluster-watch")
+    try:
+        yield engine
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

@@ -3,12 +3,16 @@
 Pure. Which port it gets and where it runs is the engine's choice.
 """
 
+from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 
 from deploy.engine import SessionSpec
+from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import Json, render, render_json
 
 SERVER_PORT = 8888
+_TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
 # Of those who have a session open, one in ten computes: a node is given as many as that.
 _BUSY_AT_ONCE = 0.1
 
@@ -97,21 +101,44 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
     Its limits are the control groups' that podman is started in.
     """
     port: Json = {"containerPort": SERVER_PORT, "hostIP": "127.0.0.1", "hostPort": host_port}
-    return _pod(spec, instance=instance, port=port, resources={})
+    token: Json = {"name": _TOKEN_VARIABLE, "value": spec.token}
+    return _pod(spec, instance=instance, port=port, token=token, resources={})
 
 
-def cluster_manifest(spec: SessionSpec, *, instance: str) -> Json:
+def secret_manifest(spec: SessionSpec, *, instance: str) -> Json:
+    """Return the Secret of a session on Kubernetes: it holds the token, and owns all else that the session has."""
+    return render_json(
+        "manifests/session-secret.json",
+        pod=pod_name(instance, spec.id),
+        instance=instance,
+        session=spec.id,
+        token=b64encode(spec.token.encode()).decode(),
+    )
+
+
+def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placement: Placement = ANYWHERE) -> Json:
     """Return a session's Pod for Kubernetes. Its server can be reached at the pod's own address.
+
+    `owner_uid` is that of the session's Secret: the pod goes when it goes. The root file system can be written to: a
+    visitor changes the notebooks where the image has them, and a Dockerfile may have put them, and all that its server
+    writes, anywhere.
 
     How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
     """
     memory = str(spec.memory_bytes)
+    gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
     resources: Json = {
         # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory},
-        "limits": {"memory": memory},
+        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory, **gpus},
+        "limits": {"memory": memory, **gpus},
     }
-    return _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, resources=resources)
+    name = pod_name(instance, spec.id)
+    token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}
+    pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
+    pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
+    pod["spec"] |= pod_fields(placement, spec.gpus)
+    manifest: Json = pod
+    return manifest
 
 
 def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
@@ -130,7 +157,7 @@ def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
     )
 
 
-def _pod(spec: SessionSpec, *, instance: str, port: Json, resources: Json) -> Json:
+def _pod(spec: SessionSpec, *, instance: str, port: Json, token: Json, resources: Json) -> Json:
     arguments: list[Json] = [*server_arguments(spec.id)]
     return render_json(
         "manifests/session.json",
@@ -140,7 +167,7 @@ def _pod(spec: SessionSpec, *, instance: str, port: Json, resources: Json) -> Js
         image=spec.image,
         pull_policy="Never" if is_of_this_machine(spec.image) else "IfNotPresent",
         arguments=arguments,
-        token=spec.token,
+        token=token,
         ports=[port],
         resources=resources,
     )

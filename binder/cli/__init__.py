@@ -155,6 +155,22 @@ def why(
     tell_why(commit, repository=repository, as_json=as_json)
 
 
+@app.command()
+def images(
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="HOST/PATH", help="Push them to a registry: `HOST/PATH/service` and so on."),
+    ] = None,
+) -> None:
+    """Make the images that a cluster runs this service from, and print their names as values of the chart.
+
+    Example: `binder images --push registry.example.org/binder > images.yaml`. `BINDER_REGISTRY_…` says how to sign in.
+    """
+    from binder.cli.images import make_images  # noqa: PLC0415
+
+    make_images(push)
+
+
 def main() -> None:
     """Run the command line; a fault is one sentence, and an exit code that says whose it is."""
     from binder.errors import BinderError  # noqa: PLC0415

@@ -93,7 +93,15 @@ def wired_builder(
     channels = CondaChannels(settings.conda_channel_alias)
     resolution = Resolution(paths, front, images, texts, foundations, host, alone, channels)
     has_credentials = host.has_credentials
-    planner = Planner(paths, git, resolution, images, suite=settings.debian_suite, has_credentials=has_credentials)
+    planner = Planner(
+        paths,
+        git,
+        resolution,
+        images,
+        suite=settings.debian_suite,
+        has_credentials=has_credentials,
+        most=settings.session_resources_at_most,
+    )
     network: Network = "host" if settings.build_network == "always" else "none"
     contents = Contents(paths, front, images, texts, host, network)
     containerfiles = Containerfiles(front, images, texts, host, network)

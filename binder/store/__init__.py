@@ -64,30 +64,35 @@ class Store:
                 yield session
 
     @asynccontextmanager
-    async def write(self, *, only_arrivals: bool = False) -> AsyncIterator[AsyncSession]:
-        """Give a transaction that may write, and hint at the change once it is committed.
+    async def write(self, *, only_arrivals: bool = False, tells: bool = True) -> AsyncIterator[AsyncSession]:
+        """Give a transaction that may write, and hint at the change once it is committed, if it `tells` of it.
 
         Raises: StoreUnavailableError.
         """
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        self._tell(only_arrivals=only_arrivals)
+        if tells:
+            self._tell(only_arrivals=only_arrivals)
 
-    async def write_at_once(self, work: Callable[[OrmSession], Result], *, only_arrivals: bool = False) -> Result:
+    async def write_at_once(
+        self, work: Callable[[OrmSession], Result], *, only_arrivals: bool = False, tells: bool = True
+    ) -> Result:
         """Run `work` in a transaction that may write, with nothing of ours in between: for what comes in bursts.
 
         SQLite's driver hands each statement to a thread and back; here all go together, and wait for the loop once.
+        Where it `tells` nobody, no hint is given.
 
         Raises: StoreUnavailableError.
         """
         if self._at_once is None:
-            async with self.write(only_arrivals=only_arrivals) as session:
+            async with self.write(only_arrivals=only_arrivals, tells=tells) as session:
                 return await session.run_sync(work)
         with _store_errors():
             async with self._turn:
                 result = await self._at_once.run(work)
-        self._tell(only_arrivals=only_arrivals)
+        if tells:
+            self._tell(only_arrivals=only_arrivals)
         return result
 
     def _tell(self, *, only_arrivals: bool) -> None:

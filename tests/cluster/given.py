@@ -87,6 +87,36 @@ class Cluster:
         return str(service["spec"]["clusterIP"])
 
     @contextmanager
+    def extended_resource(self, count: int) -> Iterator[str]:
+        """Give the name of a resource, as GPUs are one, that the first node has so much of and nobody else asks for."""
+        name, node = f"example.org/binder-tests-{os.getpid()}-{next(_numbers)}", self.nodes()[0]
+        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+
+        def set_to(value: str | None) -> None:
+            self.api.ask("PATCH", path, {"status": {"capacity": {name: value}, "allocatable": {name: value}}})
+
+        set_to(str(count))
+        try:
+            yield name
+        finally:
+            set_to(None)
+
+    @contextmanager
+    def priority_class(self, value: int) -> Iterator[str]:
+        """Give the name of a priority class of this value."""
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        made = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        self.api.ask("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", {**made, "value": value})
+        try:
+            yield name
+        finally:
+            self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
+
+    def nodes(self) -> Sequence[Object]:
+        """Return its nodes."""
+        return self.api.list("/api/v1/nodes")
+
+    @contextmanager
     def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
         """Give a namespace that is gone, with all that is in it, soon after the block."""
         name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
@@ -131,6 +161,18 @@ class Namespace:
             "metadata": {"name": name, "namespace": self.name, "labels": dict(labels or {})},
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
+
+    def account(self, rules: Sequence[Mapping[str, Sequence[str]]]) -> str:
+        """Return the token of an account that may do what these rules of RBAC allow in here, and nothing else."""
+        api, name = "rbac.authorization.k8s.io", f"account-{next(_numbers)}"
+        self.create("v1", "ServiceAccount", name)
+        self.create(f"{api}/v1", "Role", name, rules=[dict(rule) for rule in rules])
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": self.name}
+        role = {"apiGroup": api, "kind": "Role", "name": name}
+        self.create(f"{api}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
+        given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
+        return str(given["status"]["token"])
 
     def known(self, name: str) -> "Pod":
         """Return a pod that somebody else created."""

@@ -23,6 +23,7 @@ _PROGRAMS: Mapping[str, Mapping[str, str]] = {
     "etcd": {"etcd": "go.etcd.io/etcd/server/v3"},
     "coredns": {"coredns": "."},
     "kube-router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+    "helm": {"helm": "helm.sh/helm/v4/cmd/helm"},
     "pause": {"pause": "."},
 }
 """Folder of a module → program → package of Go's that it is made of."""
@@ -41,6 +42,16 @@ def build_programs(cache: Path) -> Mapping[str, Path]:
     folder = cache / "cluster"
     with alone(folder / "building"):
         return {name: path for module in _PROGRAMS for name, path in _build_module(module, folder).items()}
+
+
+def build_program(cache: Path, name: str) -> Path:
+    """Return where one program is that needs no others; it is built where it is not in the cache folder yet.
+
+    Raises: CannotRun.
+    """
+    folder = cache / "cluster"
+    with alone(folder / "building"):
+        return _build_module(name, folder)[name]
 
 
 def _build_module(module: str, folder: Path) -> dict[str, Path]:

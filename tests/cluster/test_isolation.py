@@ -39,15 +39,8 @@ def test_pod_security_refuses_a_privileged_container(cluster: Cluster) -> None:
 
 def test_an_account_may_do_what_its_role_says_and_nothing_else(cluster: Cluster) -> None:
     with cluster.namespace() as namespace, cluster.namespace() as other:
-        api = "rbac.authorization.k8s.io"
         rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
-        namespace.create(f"{api}/v1", "Role", "reader", rules=rules)
-        subject = {"kind": "ServiceAccount", "name": "default", "namespace": namespace.name}
-        role = {"apiGroup": api, "kind": "Role", "name": "reader"}
-        namespace.create(f"{api}/v1", "RoleBinding", "reader", roleRef=role, subjects=[subject])
-        accounts = f"/api/v1/namespaces/{namespace.name}/serviceaccounts"
-        given = cluster.api.ask("POST", f"{accounts}/default/token", {"spec": {"expirationSeconds": 600}})
-        account = cluster.api.as_bearer(given["status"]["token"])
+        account = cluster.api.as_bearer(namespace.account(rules))
 
         def status_of(path: str) -> int:
             try:

@@ -17,6 +17,8 @@ from tests.builds import Builder
 from tests.deploy.images import CLUSTER_ENTRY_POINTS, ENTRY_POINTS, make_image_of_an_author, make_images, name_of
 
 if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient
+
     from deploy.kubernetes import KubernetesEngine
     from tests.cluster.given import Cluster
 
@@ -54,15 +56,30 @@ def image_of_an_author(builder: Builder, jupyter_image: str) -> Iterator[str]:
 
 @pytest.fixture
 async def kubernetes_engine(cluster: "Cluster") -> "AsyncIterator[KubernetesEngine]":
-    """Kubernetes, with a namespace of the test's own, in which "restricted" is enforced."""
-    from kubernetes.aio.config import new_client_from_config  # noqa: PLC0415 - takes two seconds
+    """Kubernetes, with a namespace of the test's own, in which "restricted" is enforced.
 
-    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415
+    What it may do there is what it says that it needs, and nothing else.
+    """
+    from deploy.kubernetes import kubernetes_engine as open_engine  # noqa: PLC0415 - takes two seconds
+    from deploy.rights import SESSIONS_RULES  # noqa: PLC0415
 
     with cluster.namespace(pod_security="restricted") as namespace:
-        connect: Any = new_client_from_config
-        async with await connect(str(cluster.kubeconfig)) as connection:
-            yield KubernetesEngine(connection, namespace=namespace.name, instance="0123abcd")
+        token = namespace.account(SESSIONS_RULES)
+        async with (
+            connection_of(cluster, token) as connection,
+            open_engine(connection, namespace=namespace.name, instance="0123abcd") as engine,
+        ):
+            yield engine
+
+
+def connection_of(cluster: "Cluster", token: str) -> "ApiClient":
+    """Return a connection to the cluster of whoever has this token."""
+    from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415 - takes two seconds
+
+    administrator = cluster.api.wires.api_client.configuration
+    configuration: Any = Configuration(host=administrator.host, ssl_ca_cert=administrator.ssl_ca_cert)
+    configuration.api_key = {"BearerToken": f"Bearer {token}"}
+    return ApiClient(configuration)
 
 
 @pytest.fixture(scope="session")

@@ -319,9 +319,9 @@ class MortalStore(Store):
             yield session
 
     @asynccontextmanager
-    async def write(self, *, only_arrivals: bool = False) -> AsyncIterator[AsyncSession]:
+    async def write(self, *, only_arrivals: bool = False, tells: bool = True) -> AsyncIterator[AsyncSession]:
         self._life.spend()
-        async with super().write(only_arrivals=only_arrivals) as session:
+        async with super().write(only_arrivals=only_arrivals, tells=tells) as session:
             yield session
             self._life.spend()
         self._life.spend()

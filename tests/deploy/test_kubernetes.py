@@ -2,22 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from kubernetes.aio.client import ApiClient, Configuration
 
 from binder.errors import OperatorFault, WorldFault
 from deploy import kubernetes
+from deploy.engine import Running
 from deploy.kubernetes import KubernetesEngine
-from deploy.manifests import SERVER_PORT, pod_name
-from deploy.pods import running_of
+from deploy.kubernetes import kubernetes_engine as open_engine
+from deploy.manifests import SERVER_PORT, pod_name, secret_manifest
+from deploy.pods import GONE
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
+from tests.cluster.api import Object
 from tests.cluster.given import Cluster, Namespace, Pod, until
-from tests.deploy.conftest import new_spec, until_it_left
+from tests.deploy.conftest import connection_of, new_spec, until_it_left
 
 pytestmark = pytest.mark.cluster
 
@@ -57,7 +62,7 @@ async def test_a_session_that_no_node_has_room_for_is_given_up(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubernetes, "_PLACE_SECONDS", 3.0)
-    with pytest.raises(OperatorFault, match="Insufficient memory"):
+    with pytest.raises(OperatorFault, match="no node has enough memory left"):
         await kubernetes_engine.start(replace(new_spec(odd_cluster_images("waits")), memory_bytes=2**50))
     assert await kubernetes_engine.running() == {}
 
@@ -71,25 +76,52 @@ async def test_a_quota_that_is_used_up_is_said(
     )
     first = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(first)
-    with pytest.raises(OperatorFault, match="exceeded quota"):
+    with pytest.raises(OperatorFault, match="the quota of its namespace is used up"):
         await kubernetes_engine.start(new_spec(odd_cluster_images("waits")))
     assert set(await kubernetes_engine.running()) == {first.id}
 
 
-async def test_a_watch_that_breaks_off_is_begun_anew(
-    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
+async def test_a_connection_that_drops_is_made_anew_and_nothing_is_missed(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
-    spec = new_spec(odd_cluster_images("waits"))
-    target = await kubernetes_engine.start(spec)
     settings = kubernetes_engine.connection.configuration
-    async with _relay_to(settings.host) as relay:
-        settings.host = relay.address
-        async with asyncio.timeout(20), aclosing(kubernetes_engine._changes(spec.id)) as changes:
-            assert running_of(await anext(changes)).target == target
-            for connection in relay.connections:
-                connection.close()
-            assert running_of(await anext(changes)).target == target
-    assert len(relay.connections) == 2
+    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+        spec = new_spec(odd_cluster_images("waits"))
+        await engine.start(spec)
+        assert (await engine.running())[spec.id].alive
+        for connection in relay.connections:
+            connection.close()
+        cluster.api.delete(_known(engine, "Pod", spec.id))
+        assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
+
+
+async def test_where_the_api_server_has_forgotten_the_place_nothing_is_missed(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    settings = kubernetes_engine.connection.configuration
+    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+        spec = new_spec(odd_cluster_images("waits"))
+        await engine.start(spec)
+        engine._pods._version = "1"
+        for connection in relay.connections:
+            connection.close()
+        cluster.api.delete(_known(engine, "Pod", spec.id))
+        assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
+        assert engine._pods._round == 2, "it was listed again"
+
+
+@asynccontextmanager
+async def _at(engine: KubernetesEngine, address: str) -> AsyncIterator[KubernetesEngine]:
+    """Give the same engine, with a connection of its own to an address that leads to the same API server."""
+    known = engine.connection.configuration
+    configuration: Any = Configuration(host=address, ssl_ca_cert=known.ssl_ca_cert)
+    configuration.api_key = known.api_key
+    configuration.verify_ssl = False
+    async with (
+        ApiClient(configuration) as connection,
+        open_engine(connection, namespace=engine.namespace, instance=engine.instance) as other,
+    ):
+        yield other
 
 
 @dataclass
@@ -127,32 +159,72 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def test_pods_of_others_are_let_alone(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
 ) -> None:
-    other = KubernetesEngine(kubernetes_engine.connection, namespace=kubernetes_engine.namespace, instance="fedcba98")
     spec = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(spec)
-    await other.stop(spec.id)
-    assert await other.running() == {}
+    connection, namespace = kubernetes_engine.connection, kubernetes_engine.namespace
+    async with open_engine(connection, namespace=namespace, instance="fedcba98") as other:
+        await other.stop(spec.id)
+        assert await other.running() == {}
     assert set(await kubernetes_engine.running()) == {spec.id}
 
 
-async def test_a_session_that_the_cluster_takes_away_is_gone(
+async def test_a_session_whose_pod_is_taken_away_is_there_until_it_is_stopped(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
     spec = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(spec)
-    (pod,) = cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods")
-    cluster.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
-    for _ in range(200):
-        if spec.id not in await kubernetes_engine.running():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("the session is there for ever")
+    cluster.api.delete(_known(kubernetes_engine, "Pod", spec.id))
+    assert (await until_it_left(kubernetes_engine, spec.id)).reason == "Its container is gone."
+    await kubernetes_engine.stop(spec.id)
+    assert await kubernetes_engine.running() == {}
+
+
+async def test_all_of_a_session_goes_with_its_secret(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    await kubernetes_engine.start(spec)
+    cluster.api.delete(_known(kubernetes_engine, "Secret", spec.id))
+    pods = f"/api/v1/namespaces/{kubernetes_engine.namespace}/pods"
+    await asyncio.to_thread(until, lambda: not cluster.api.list(pods), "its pod is left")
+
+
+async def test_whoever_dies_while_it_starts_a_session_leaves_nothing_that_is_not_seen(
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+) -> None:
+    spec = new_spec(odd_cluster_images("waits"))
+    secret: Any = secret_manifest(spec, instance=kubernetes_engine.instance)
+    secret["metadata"]["namespace"] = kubernetes_engine.namespace
+    cluster.api.create(secret)
+    assert await kubernetes_engine.running() == {spec.id: GONE}
+    target = await kubernetes_engine.start(spec)
+    assert await kubernetes_engine.running() == {spec.id: Running(alive=True, target=target)}
+    await kubernetes_engine.stop(spec.id)
+    for kind in ("pods", "secrets"):
+        assert cluster.api.list(f"/api/v1/namespaces/{kubernetes_engine.namespace}/{kind}") == []
+
+
+def _known(engine: KubernetesEngine, kind: str, session_id: str) -> Object:
+    metadata = {"name": pod_name(engine.instance, session_id), "namespace": engine.namespace}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
 async def test_a_cluster_that_does_not_answer_is_nobodys_fault_here(kubernetes_engine: KubernetesEngine) -> None:
-    kubernetes_engine.connection.configuration.host = "https://127.0.0.1:1"
-    with pytest.raises(WorldFault, match="does not answer"):
-        await kubernetes_engine.running()
+    async with _at(kubernetes_engine, "https://127.0.0.1:1") as engine:
+        with pytest.raises(WorldFault, match="does not answer"):
+            await engine.running()
+
+
+async def test_an_account_that_may_not_look_is_the_operators_to_set_up(
+    kubernetes_engine: KubernetesEngine, cluster: Cluster
+) -> None:
+    namespace = Namespace(cluster, kubernetes_engine.namespace)
+    async with (
+        connection_of(cluster, namespace.account([])) as connection,
+        open_engine(connection, namespace=namespace.name, instance="0123abcd") as engine,
+    ):
+        with pytest.raises(OperatorFault, match="forbidden"):
+            await engine.running()
 
 
 async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(

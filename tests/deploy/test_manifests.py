@@ -1,6 +1,8 @@
 """The session's manifest: its golden file, and what no value can break out of."""
 
 import json
+from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 
 from binder.names import new_session_id
 from deploy.engine import SessionSpec
-from deploy.manifests import base_path_of, cluster_manifest, server_arguments, session_manifest
+from deploy.manifests import (
+    base_path_of,
+    cluster_manifest,
+    secret_manifest,
+    server_arguments,
+    session_manifest,
+)
+from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import render
 
 GOLDEN = Path(__file__).with_name("session.json")
@@ -69,20 +78,40 @@ def test_the_server_answers_under_the_sessions_own_path() -> None:
     assert f"--ServerApp.base_url={base_path_of(session_id)}" in server_arguments(session_id)
 
 
-def test_on_a_cluster_it_is_the_same_but_for_its_port_and_its_limits() -> None:
+def test_on_a_cluster_it_is_the_same_but_for_its_port_its_limits_and_where_its_token_is() -> None:
     spec = SessionSpec(SPEC.id, SPEC.image, SPEC.token, memory_bytes=2**30, cpus=1.5, pids=1)
-    manifest = json.loads(json.dumps(cluster_manifest(spec, instance="0123abcd")))
+    manifest = json.loads(json.dumps(cluster_manifest(spec, instance="0123abcd", owner_uid="8a2e2f9e")))
     golden = golden_manifest()
+    name = golden["metadata"]["name"]
+    golden["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": "8a2e2f9e"}]
+    kept = {"secretKeyRef": {"name": name, "key": "token"}}
+    golden["spec"] |= pod_fields(ANYWHERE, 0)
     golden["spec"]["containers"][0] |= {
+        "env": [{"name": "JUPYTER_TOKEN", "valueFrom": kept}],
         "ports": [{"containerPort": 8888}],
         "resources": {"requests": {"cpu": "150m", "memory": "1073741824"}, "limits": {"memory": "1073741824"}},
     }
     assert manifest == golden
 
 
+def test_a_gpu_is_asked_for_by_the_clusters_own_name() -> None:
+    spec, placement = replace(SPEC, gpus=2), Placement({}, gpu_resource="amd.com/gpu")
+    manifest: Any = cluster_manifest(spec, instance="0123abcd", owner_uid="8a2e2f9e", placement=placement)
+    resources = manifest["spec"]["containers"][0]["resources"]
+    assert resources["limits"]["amd.com/gpu"] == resources["requests"]["amd.com/gpu"] == "2"
+
+
+def test_the_secret_of_a_session_is_named_as_its_pod_and_holds_its_token() -> None:
+    secret = json.loads(json.dumps(secret_manifest(SPEC, instance="0123abcd")))
+    pod = json.loads(json.dumps(cluster_manifest(SPEC, instance="0123abcd", owner_uid="8a2e2f9e")))
+    assert {key: pod["metadata"][key] for key in ("name", "labels")} == secret["metadata"]
+    assert b64decode(secret["data"]["token"]).decode() == SPEC.token
+    assert SPEC.token not in json.dumps(pod)
+
+
 def test_a_session_meets_the_restricted_standard() -> None:
     """Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
-    manifest = json.loads(json.dumps(cluster_manifest(SPEC, instance="0")))
+    manifest = json.loads(json.dumps(cluster_manifest(SPEC, instance="0", owner_uid="8a2e2f9e")))
     pod, (container,) = manifest["spec"]["securityContext"], manifest["spec"]["containers"]
     assert pod == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert container["securityContext"]["allowPrivilegeEscalation"] is False

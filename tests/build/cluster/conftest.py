@@ -15,12 +15,13 @@ from binder.paths import Paths
 from binder.process import Account
 from binder.settings import read_settings
 from build.commits.git import Source
-from build.log import BuildLog
+from build.images import LOCAL
+from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.planner import Job
 from tests.build.git_servers import GitServer, git_server
+from tests.build.machines import the_base
 from tests.builds import Builder
-from tests.cluster.builder_image import base_name, push_builder_image
 
 if TYPE_CHECKING:
     from binder.service.builder import Builder as Wired
@@ -46,7 +47,7 @@ class Service:
         """
         work = self.folder / f"work-{new_session_id()}"
         work.mkdir()
-        notes = BuildLog(self.log, secrets=self.wired.host.secrets, most_bytes=2**20)
+        notes = BuildLog(FileLog(self.log), secrets=self.wired.host.secrets, most_bytes=2**20)
 
         async def enter(state: BuildState) -> None:
             self.states.append(state)
@@ -54,7 +55,7 @@ class Service:
         try:
             return await self.wired.pipeline.build(Job(source, sha, notes, work, enter, name=name))
         finally:
-            notes.close()
+            await notes.close()
 
     @property
     def log(self) -> Path:
@@ -74,20 +75,18 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def builder_image(builder: Builder, jupyter_image: str, cluster: "Cluster", reachable_root: Path) -> str:
+def builder_image(cluster: "Cluster") -> str:
     """The image of builders, made of this project as it is, in the cluster's registry."""
-    context = reachable_root / "builder-image"
-    context.mkdir()
-    name = f"{cluster.registry}/builder:{new_session_id()}"  # no node has it from an earlier run
-    asyncio.run(push_builder_image(builder, base_name(), context, name))
-    return name
+    from tests.cluster.own_images import pushed_images  # noqa: PLC0415
+
+    return str(pushed_images(cluster.registry)["images"]["builder"])
 
 
 @pytest.fixture(scope="session")
 def registry_with_base(builder: Builder, jupyter_image: str, cluster: "Cluster") -> str:
     """A repository of the cluster's registry that holds the Debian that everything lies on, and nothing else."""
-    place = f"{cluster.registry}/builds-{new_session_id()}"
-    names = (base_name(), f"{place}:{base_name().rpartition(':')[2]}")
+    place, tag = f"{cluster.registry}/builds-{new_session_id()}", the_base().tag
+    names = (f"{LOCAL}:{tag}", f"{place}:{tag}")
     asyncio.run(builder.buildah.run_script(_PUSH, *names, step="push", take=None))
     return place
 
