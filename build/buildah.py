@@ -74,9 +74,16 @@ class Buildah:
         return Command(argv, self._env, cwd or self.paths.engine, self._account, sandboxed=True, cgroups=groups)
 
     @property
-    def isolation(self) -> Sequence[str]:
+    def _isolation(self) -> Sequence[str]:
         """The arguments that close in what runs in a build: in a container, it has the /proc that there is."""
         return _ISOLATION if self._account.sandbox == "whole" else (*_ISOLATION, *_IN_CONTAINER)
+
+    def build_command(self, network: Network) -> list[str]:
+        """Return the beginning of the command that builds an image of a Containerfile."""
+        # In a container, Buildah cannot make a network for another one, for which the kernel's settings are to be set.
+        is_closed = network == "none" and self._account.sandbox != "whole"
+        around = ("unshare", "--net", "--") if is_closed else ()
+        return [*around, "buildah", "build", *self._isolation, "--network", "host" if is_closed else network]
 
     async def remove(self, folder: Path) -> None:
         """Remove a folder that a build worked in."""
@@ -119,8 +126,9 @@ class Buildah:
         files their own. `take` is given each line that is printed, and `explain` may find the fault in them.
         Raises: BinderError.
         """
-        argv = ["buildah", "build", *self.isolation, "--network", network, "--pull-never"]
+        argv = self.build_command(network)
         argv += [
+            "--pull-never",
             "--layers=false",
             "--format",
             "oci",
@@ -150,7 +158,7 @@ class Buildah:
         Raises: BinderError.
         """
         container = f"binder-{new_session_id()}"
-        argv = ["buildah", "run", *self.isolation, "--network", "host", "--user", "1000", *volumes(mounts)]
+        argv = ["buildah", "run", *self._isolation, "--network", "host", "--user", "1000", *volumes(mounts)]
         argv += [container, "--", "/bin/sh", "-c", script, step, *arguments]
         await self.run_script(_THROWN_AWAY, container, image, *argv, step=step, take=take, explain=explain)
 

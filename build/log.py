@@ -85,9 +85,6 @@ class BuildLog:
         self._left -= len(data)
         if self._left <= 0:
             data = b"==> The log is full: what came after this is not kept.\n"
-        self._add(data)
-
-    def _add(self, data: bytes) -> None:
         self._waiting += data
         if len(self._waiting) >= _BATCH_BYTES:
             self._hurry.set()

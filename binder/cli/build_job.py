@@ -22,6 +22,7 @@ from build.cluster.lines import Entered, Event, Made, Planned, failed_by
 from build.cluster.order import Order, host_in, order_in, settings_in
 from build.cluster.telling import Teller, ToldLog
 from build.limits import BuildLimits
+from build.log import BuildLog
 from build.pipeline import Built
 from build.planner import Job
 
@@ -78,7 +79,7 @@ async def _built(order: Order, teller: Teller) -> Built:
     paths = Paths(settings.state_dir, settings.cache_dir)
     make_folders(paths, account)
     secrets = {*host.secrets, order.registry_password, order.source.token or ""}
-    notes = ToldLog(teller, secrets=secrets, most_bytes=settings.build_log_bytes)
+    notes = BuildLog(ToldLog(teller), secrets=secrets, most_bytes=settings.build_log_bytes)
     try:
         async with running_builder(settings, paths, account, host) as builder:
             work = paths.work / order.name
@@ -97,7 +98,7 @@ async def _built(order: Order, teller: Teller) -> Built:
         await notes.close()
 
 
-def _job(order: Order, notes: ToldLog, work: Path, teller: Teller) -> Job:
+def _job(order: Order, notes: BuildLog, work: Path, teller: Teller) -> Job:
     async def enter(state: BuildState) -> None:
         teller.tell(Entered(state))
 

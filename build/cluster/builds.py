@@ -51,7 +51,7 @@ class ClusterBuilds:
         async def heard(event: Event) -> None:
             match event:
                 case Said(text):
-                    job.log.line(text)
+                    await job.log.take(text)
                 case Entered(state):
                     await job.enter(state)
                 case Planned(layers):

@@ -59,7 +59,7 @@ def look_at(pods: Sequence[Object], job: Object, builders: Builders) -> Look:
         return Look("ended", name, fault=fault)
     status = pod.get("status", {})
     state = _state_of(status)
-    return Look("running", name) if state.get("running") else _waiting(name, status, state.get("waiting", {}), builders)
+    return Look("running", name) if "running" in state else _waiting(name, status, state.get("waiting", {}), builders)
 
 
 def _fault_of_pod(pod: Object, builders: Builders) -> BinderError | None:

@@ -1,12 +1,11 @@
 """How a builder's pod tells of its build: each event one line, at once, with a sign of life where nothing happens."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import BinaryIO
 
 from build.cluster.lines import HEARTBEAT_SECONDS, Event, Lives, Said, line_of
-from build.log import BuildLog
 
 
 class Teller:
@@ -40,15 +39,15 @@ class Teller:
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
-class ToldLog(BuildLog):
-    """The log of a build whose lines are told, and kept by whoever listens."""
+class ToldLog:
+    """Where the log of a build is kept: by whoever listens, line by line."""
 
-    def __init__(self, teller: Teller, *, secrets: Iterable[str], most_bytes: int) -> None:
-        super().__init__(self, secrets=secrets, most_bytes=most_bytes)
+    def __init__(self, teller: Teller) -> None:
         self._teller = teller
-
-    def _add(self, data: bytes) -> None:
-        self._teller.tell(Said(data.decode().removesuffix("\n")))
+        self._rest = b""
 
     async def append(self, data: bytes) -> None:
-        """Keep nothing here."""
+        """Tell the lines that are whole."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._teller.tell(Said(line.decode(errors="replace")))

@@ -15,12 +15,13 @@ from binder.paths import Paths
 from binder.process import Account
 from binder.settings import read_settings
 from build.commits.git import Source
+from build.images import LOCAL
 from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.planner import Job
 from tests.build.git_servers import GitServer, git_server
+from tests.build.machines import the_base
 from tests.builds import Builder
-from tests.cluster.builder_image import base_name, push_builder_image
 
 if TYPE_CHECKING:
     from binder.service.builder import Builder as Wired
@@ -61,6 +62,11 @@ class Service:
         """The file with the log of all builds."""
         return self.folder / "log"
 
+    def pods_made(self) -> int:
+        """Return how many pods were made so far, whether or not they are there."""
+        events = self.namespace.list("events")
+        return len([one for one in events if one["reason"] == "SuccessfulCreate"])
+
     def left(self) -> dict[str, list[str]]:
         """Return what there is in the namespace that could be a build's: kind → names."""
         jobs = self.namespace.cluster.api.list(f"/apis/batch/v1/namespaces/{self.namespace.name}/jobs")
@@ -69,20 +75,18 @@ class Service:
 
 
 @pytest.fixture(scope="session")
-def builder_image(builder: Builder, jupyter_image: str, cluster: "Cluster", reachable_root: Path) -> str:
+def builder_image(cluster: "Cluster") -> str:
     """The image of builders, made of this project as it is, in the cluster's registry."""
-    context = reachable_root / "builder-image"
-    context.mkdir()
-    name = f"{cluster.registry}/builder:1"
-    asyncio.run(push_builder_image(builder, base_name(), context, name))
-    return name
+    from tests.cluster.own_images import pushed_images  # noqa: PLC0415
+
+    return str(pushed_images(cluster.registry)["images"]["builder"])
 
 
 @pytest.fixture(scope="session")
 def registry_with_base(builder: Builder, jupyter_image: str, cluster: "Cluster") -> str:
     """A repository of the cluster's registry that holds the Debian that everything lies on, and nothing else."""
-    place = f"{cluster.registry}/builds-{new_session_id()}"
-    names = (base_name(), f"{place}:{base_name().rpartition(':')[2]}")
+    place, tag = f"{cluster.registry}/builds-{new_session_id()}", the_base().tag
+    names = (f"{LOCAL}:{tag}", f"{place}:{tag}")
     asyncio.run(builder.buildah.run_script(_PUSH, *names, step="push", take=None))
     return place
 
