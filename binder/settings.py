@@ -207,6 +207,10 @@ class Settings(BaseSettings):
     there is no room; to a higher one sessions give way themselves, and who works in one loses it. Empty: the cluster's
     default."""
 
+    session_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the sessions' namespace, of the type `kubernetes.io/dockerconfigjson`, with which the cluster's nodes
+    sign in at registries, separated by commas. Empty: nodes have their own ways, or anybody may read the images."""
+
     session_pids: int = Field(default=1024, ge=64)
     """Processes and threads that a session may have."""
 
@@ -402,9 +406,9 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", mode="before")
+    @field_validator("operators", "session_pull_secrets", mode="before")
     @classmethod
-    def _split_logins(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @property

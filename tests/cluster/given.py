@@ -16,7 +16,7 @@ from kubernetes import stream
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
 from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
-from tests.cluster.layout import HOST_ADDRESS, OUTSIDE_ADDRESS, REGISTRY
+from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
 from tests.cluster.running import cluster_down, cluster_up, is_up
 
@@ -41,12 +41,14 @@ def given_cluster() -> Iterator["Cluster"]:
     Raises: CannotRun.
     """
     if named := os.environ.get("KUBECONFIG"):
-        places = [os.environ.get(name) for name in ("BINDER_TEST_REGISTRY", "BINDER_TEST_HOST", "BINDER_TEST_OUTSIDE")]
+        names = ("REGISTRY", "HOST", "OUTSIDE", "HOST_REGISTRY")
+        places = [os.environ.get(f"BINDER_TEST_{name}") for name in names]
         if not all(places):
             raise CannotRun(
                 "KUBECONFIG names a cluster. Name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
                 "this machine reach by plain HTTP, and in BINDER_TEST_HOST and BINDER_TEST_OUTSIDE two addresses at "
-                "which pods reach this machine: a private one, from which we reach pods, and one that is not private."
+                "which pods reach this machine: a private one, from which we reach pods, and one that is not private. "
+                "BINDER_TEST_HOST_REGISTRY (`host:port`) is where this machine may serve it another one, by plain HTTP."
             )
         with closing(Cluster(Path(named), *map(str, places))) as cluster:
             yield cluster
@@ -55,7 +57,7 @@ def given_cluster() -> Iterator["Cluster"]:
     was_up = is_up(cache)
     kubeconfig = cluster_up(cache)
     try:
-        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS)) as cluster:
+        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS, HOST_REGISTRY)) as cluster:
             yield cluster
     finally:
         if not was_up:
@@ -66,14 +68,15 @@ class Cluster:
     """A cluster, reached as its administrator.
 
     `registry` is where its images come from. `host` and `outside` are addresses of this machine, as pods see it: one of
-    the cluster's neighbourhood, and one of the world outside.
+    the cluster's neighbourhood, and one of the world outside. `host_registry` is where a test may have a registry here.
     """
 
-    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str) -> None:
+    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str, host_registry: str) -> None:
         self.kubeconfig = kubeconfig
         self.registry = registry
         self.host = host
         self.outside = outside
+        self.host_registry = host_registry
         self.api = Api.as_administrator(kubeconfig)
         push_images(BUSYBOX_IMAGE, registry)
 

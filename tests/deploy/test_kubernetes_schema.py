@@ -16,7 +16,9 @@ from tests.kubernetes_schema import objections_to
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
 
-_PLACEMENT = Placement({"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu")
+_PLACEMENT = Placement(
+    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
+)
 
 
 def _manifests() -> Sequence[Any]:
