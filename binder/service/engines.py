@@ -1,10 +1,14 @@
-"""Where sessions run: the one place where the engine is chosen."""
+"""Where sessions run, and where builds do: the one place where that is chosen."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binder.cgroups import Limits
+from binder.paths import Paths
+from binder.process import Account
+from binder.service.builder import Builder, running_builder
 from binder.service.common import Common
+from binder.settings import Settings
 from deploy.engine import Engine
 from deploy.podman import PodmanEngine
 
@@ -24,3 +28,20 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
 
     async with cluster_connection() as connection:
         yield KubernetesEngine(connection, namespace=common.settings.namespace, instance=common.paths.instance)
+
+
+@asynccontextmanager
+async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+    """Give what builds are made with: here, or on the cluster that the settings name.
+
+    Raises: OperatorFault; WorldFault.
+    """
+    if not settings.builds_namespace:
+        async with running_builder(settings, paths, account) as builder:
+            yield builder
+        return
+    from binder.cluster import cluster_connection  # noqa: PLC0415
+    from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415
+
+    async with cluster_connection() as connection, cluster_builder(settings, paths, account, connection) as builder:
+        yield builder
