@@ -22,7 +22,9 @@ _PLACEMENT = Placement(
     {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
 )
 
-_BUILDERS = Builders("builder:1", "host:/var/cache/builds", 2**30, 60, {"pool": "builds"}, {"for": "builds", "any": ""})
+_BUILDERS = Builders(
+    "builder:1", "host:/var/cache/builds", 2**30, 60, {"pool": "builds"}, (("for", "builds", ""), ("any", "", ""))
+)
 _ANYWHERE = Builders("builder:1", "claim:cache", 2**30, 60)
 
 
