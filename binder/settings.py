@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
     Empty: nowhere, so that each build pulls what it lies on."""
 
+    session_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who reaches sessions on a cluster besides the pods of the service's own namespace: networks (`10.1.2.0/24`) and
+    namespaces of the cluster, separated by commas. For a service that runs outside of the cluster: its addresses."""
+
     builder_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
     """Labels of the cluster's nodes on which builds may run, as `session_node_selector` has them. Empty: any node."""
 
@@ -393,7 +397,7 @@ class Settings(BaseSettings):
             raise ValueError("must be host:/FOLDER or claim:NAME")
         return value
 
-    @field_validator("builder_networks", mode="before")
+    @field_validator("builder_networks", "session_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
