@@ -56,7 +56,10 @@ class _Kept(NamedTuple, Generic[T]):
 
 
 class ClusterWatch(Generic[T]):
-    """Objects of one kind by their names, and `keep` of each. `path` is their collection's, as `/api/v1/nodes`."""
+    """Objects of one kind by their names, and `keep` of each. `path` is their collection's, as `/api/v1/nodes`.
+
+    `taken` is told what an object was like in the end that is gone, and that we did not remove.
+    """
 
     def __init__(
         self,
@@ -66,10 +69,12 @@ class ClusterWatch(Generic[T]):
         *,
         selector: str = "",
         only_metadata: bool = False,
+        taken: Callable[[Object], None] | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
         self._keep = keep
+        self._taken = taken
         self._query = [("labelSelector", selector)] if selector else []
         self._forms = _FORMS[only_metadata]
         self._kept: dict[str, _Kept[T]] = {}
@@ -239,7 +244,9 @@ class ClusterWatch(Generic[T]):
         if event["type"] == "DELETED":
             name, uid = known["metadata"]["name"], known["metadata"]["uid"]
             self._removed.pop(uid, None)
-            if name in self._kept and self._kept[name].uid == uid:
+            if self.uid_of(name) == uid:
+                if self._taken:
+                    self._taken(known)
                 self._drop(name)
         elif event["type"] != "BOOKMARK":
             self._put(known)

@@ -13,7 +13,7 @@ from pathlib import Path
 from binder.errors import OperatorFault
 from binder.hosts import DOCKER_HUB
 from binder.paths import Paths
-from binder.process import Account, Command, Sandbox, TimedOutError, run
+from binder.process import Account, Command, TimedOutError, run
 
 _TIMEOUT_SECONDS = 60.0
 _LONGEST_SESSION_LOG_BYTES = 2**20
@@ -108,7 +108,7 @@ async def prepare_engine(paths: Paths, account: Account, registries: Registries 
     Raises: OperatorFault.
     """
     # Not as arguments: everybody could read the password there.
-    files = json.dumps(engine_settings(paths, registries, sandbox=account.sandbox)).encode()
+    files = json.dumps(engine_settings(paths, registries)).encode()
     await _run_script(paths, account, _PREPARE, stdin=files, sandboxed=True)
 
 
@@ -139,15 +139,13 @@ async def _run_script(
         raise OperatorFault(f"The folder {paths.engine} cannot be used for containers: {done.output}")
 
 
-def engine_settings(
-    paths: Paths, registries: Registries = NO_REGISTRIES, *, sandbox: Sandbox = "whole"
-) -> dict[str, str]:
+def engine_settings(paths: Paths, registries: Registries = NO_REGISTRIES) -> dict[str, str]:
     """Return the settings of Buildah and podman: path below their home → text.
 
     Source: containers.conf(5), containers-storage.conf(5), containers-registries.conf(5), containers-policy.json(5).
     """
     return {
-        "containers.conf": _containers_conf(paths, has_own_proc=sandbox == "whole"),
+        "containers.conf": _containers_conf(paths),
         "storage.conf": _toml(
             storage={
                 "driver": "overlay",
@@ -198,11 +196,9 @@ def _certificates(registries: Registries) -> dict[str, str]:
     return {f".config/containers/certs.d/{registries.host}/ca.crt": text}
 
 
-def _containers_conf(paths: Paths, *, has_own_proc: bool) -> str:
+def _containers_conf(paths: Paths) -> str:
     return _toml(
         containers={
-            # A container's settings of the kernel are in its /proc, which in another container is read-only.
-            **({} if has_own_proc else {"default_sysctls": []}),
             # The distribution's list would mount the host's secrets into every container.
             "default_mounts_file": str(paths.engine / "home/mounts.conf"),
             # A container learns no names and addresses of the host.

@@ -15,8 +15,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from binder.errors import OperatorFault
 from binder.hosts import CONDA
+from binder.session_resources import Resources
 
 _HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+
+_TAINT = re.compile(r"\A([^=:,]+)(?:=([^=:,]+))?(?::(NoSchedule|NoExecute|PreferNoSchedule))?\Z")
 
 
 def _default_home(kind: Literal["state", "cache"]) -> Path:
@@ -79,6 +82,36 @@ class Settings(BaseSettings):
 
     build_account: str = "binder-build"
     """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""
+
+    builds_namespace: str = ""
+    """Namespace of a cluster in which builds run as Jobs, and nothing else; its Pod Security must be "privileged". It
+    asks for a registry and for `builder_image`. Empty: builds run beside the service."""
+
+    builder_image: str = ""
+    """Image of the pods in which builds run, as the cluster's nodes pull it; of the same version as the service."""
+
+    builder_cache: str = ""
+    """Where such a pod keeps layers and packages for later builds: `host:/FOLDER` of its node (a repository's builds
+    then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
+    Empty: nowhere, so that each build pulls what it lies on."""
+
+    session_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who reaches sessions on a cluster besides the pods of the service's own namespace: networks (`10.1.2.0/24`) and
+    namespaces of the cluster, separated by commas. For a service that runs outside of the cluster: its addresses."""
+
+    builder_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Labels of the cluster's nodes on which builds may run, as `session_node_selector` has them. Empty: any node."""
+
+    builder_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
+    """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
+    alone. Empty: none."""
+
+    builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
+    separated by commas, such as those of the registry and of mirrors of package indexes."""
+
+    builder_seconds: int = Field(default=7200, ge=60)
+    """How long a build on a cluster may take as a whole, with the time in which it waits for a node."""
 
     debian_suite: str = "bookworm"
     """The Debian release of the base image. Changing it rebuilds every environment."""
@@ -157,6 +190,35 @@ class Settings(BaseSettings):
 
     session_cpus: float = Field(default=1.0, gt=0)
     """Processors that a session may use when others want them too."""
+
+    session_memory_at_most_bytes: int = Field(default=0, ge=0)
+    """Memory that a repository may ask for in `binder.yml` for its sessions. 0: no more than all others have."""
+
+    session_cpus_at_most: float = Field(default=0, ge=0)
+    """Processors that a repository may ask for in `binder.yml`. 0: no more than all others have."""
+
+    session_gpus_at_most: int = Field(default=0, ge=0)
+    """GPUs that a repository may ask for in `binder.yml` for each of its sessions, on a cluster. 0: none."""
+
+    session_gpu_resource: str = "nvidia.com/gpu"
+    """What the cluster calls a GPU; a taint of this name on its nodes is tolerated by who asked for one."""
+
+    session_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Labels of the cluster's nodes on which sessions may run, all of them, `KEY=VALUE` separated by commas. Empty: any
+    node."""
+
+    session_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
+    """Taints of the cluster's nodes that sessions tolerate, `KEY=VALUE:EFFECT` separated by commas; without a value any
+    of the key's, without an effect all of them. Keeps nodes for sessions alone. Empty: none."""
+
+    session_priority_class: str = ""
+    """PriorityClass of sessions on the cluster. Pods with a lower one, such as placeholders, give way to them where
+    there is no room; to a higher one sessions give way themselves, and who works in one loses it. Empty: the cluster's
+    default."""
+
+    session_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the sessions' namespace, of the type `kubernetes.io/dockerconfigjson`, with which the cluster's nodes
+    sign in at registries, separated by commas. Empty: nodes have their own ways, or anybody may read the images."""
 
     session_pids: int = Field(default=1024, ge=64)
     """Processes and threads that a session may have."""
@@ -308,14 +370,46 @@ class Settings(BaseSettings):
             raise ValueError("must hold no user name or password: what repositories run would see it")
         return value
 
+    @field_validator("session_node_selector", "builder_node_selector", mode="before")
+    @classmethod
+    def _split_labels(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        labels = [tuple(part.strip().partition("=")[::2]) for part in value.split(",") if part.strip()]
+        if not all(key and label for key, label in labels):
+            raise ValueError("must be labels of nodes, like pool=sessions")
+        return tuple(labels)
+
+    @field_validator("session_tolerations", "builder_tolerations", mode="before")
+    @classmethod
+    def _split_tolerations(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = [_TAINT.match(part.strip()) for part in value.split(",") if part.strip()]
+        if not all(found):
+            raise ValueError("must be taints like KEY=VALUE:NoSchedule (or NoExecute, PreferNoSchedule)")
+        return tuple(match.groups("") for match in found if match)
+
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", mode="before")
+    @field_validator("builder_cache")
     @classmethod
-    def _split_logins(cls, value: object) -> object:
+    def _kind_of_cache(cls, value: str) -> str:
+        if value and not re.fullmatch(r"host:/.+|claim:[a-z0-9.-]+", value):
+            raise ValueError("must be host:/FOLDER or claim:NAME")
+        return value
+
+    @field_validator("builder_networks", "session_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("operators", "session_pull_secrets", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @property
@@ -327,6 +421,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split_hosts(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
+
+    @property
+    def session_resources(self) -> Resources:
+        """What a session is given whose repository asks for nothing else."""
+        return Resources(self.session_memory_bytes, self.session_cpus, 0)
+
+    @property
+    def session_resources_at_most(self) -> Resources:
+        """What a repository may ask for."""
+        return Resources(
+            max(self.session_memory_bytes, self.session_memory_at_most_bytes),
+            max(self.session_cpus, self.session_cpus_at_most),
+            self.session_gpus_at_most,
+        )
 
     @property
     def gists_url(self) -> str:

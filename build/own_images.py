@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from binder.errors import BinderError, OperatorFault
+from binder.hosts import DEBIAN
 from binder.names import digest_of
 from build.base import make_base
 from build.buildah import Buildah
@@ -71,9 +72,10 @@ def image_steps(wheel_name: str, wheel: bytes, requirements: str) -> Mapping[Nam
     serving = Step("serving", dependencies, "packages.Containerfile", _packages(*_SERVICE_PACKAGES))
     tools = _packages(*_BUILDER_PACKAGES) | {"builder.sh": _text("builder.sh")}
     building = Step("building", dependencies, "builder.Containerfile", tools)
-    ours = {"service.sh": _text("service.sh"), wheel_name: wheel}
-    starts = render("images/database.sh", version=_POSTGRESQL).encode()
-    postgresql = _packages(f"postgresql-{_POSTGRESQL}") | {"database.sh": starts}
+    # Whoever runs us on a cluster and names no mirror has Debian's own.
+    debian = render("images/debian.sources", suite=SUITE, host=DEBIAN).encode()
+    ours = {"service.sh": _text("service.sh"), "debian.sources": debian, wheel_name: wheel}
+    postgresql = _packages(f"postgresql-{_POSTGRESQL}") | {"database.sh": _text("database.sh")}
     return {
         "service": Step("service", serving, "service.Containerfile", ours),
         "builder": Step("builder", building, "service.Containerfile", ours),
@@ -116,7 +118,8 @@ class OwnImages:
         for name, content in (step.files or {}).items():
             (given / name).write_bytes(content)
         file = self._work / f"{step.name}.Containerfile"
-        file.write_text(render(f"images/{step.containerfile}", parent=step.parent.image), encoding="utf-8")
+        text = render(f"images/{step.containerfile}", parent=step.parent.image, postgresql=_POSTGRESQL)
+        file.write_text(text, encoding="utf-8")
         await self._buildah.make(
             step.image,
             file,

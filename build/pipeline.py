@@ -8,7 +8,7 @@ environment is made, and below it what it lies on.
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -16,6 +16,7 @@ from binder.errors import WorldFault
 from binder.lifecycle import BuildState
 from binder.names import version_of_sha
 from binder.paths import Paths
+from binder.session_resources import Resources
 from binder.uses import mark_used
 from build.alone import Alone
 from build.build_systems import BuildSystems
@@ -40,7 +41,8 @@ class Built:
 
     `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
-    were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone.
+    were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone;
+    `resources` are what its sessions ask for.
     """
 
     image: str
@@ -54,6 +56,7 @@ class Built:
     created: datetime
     changed: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass
@@ -113,10 +116,13 @@ class Pipeline:
         await job.enter(BuildState.BUILDING)
         async with self._planner.archiving(job, commit, recipe) as archive:
             if recipe.containerfile:
-                return await self._build_containerfile(job, commit, recipe, archive, watch)
-            async with watch.phase("environment"):
-                plan = await self._planner.plan(job, commit, recipe, archive)
-            return await self._make(job, plan, archive, watch)
+                built = await self._build_containerfile(job, commit, recipe, archive, watch)
+            else:
+                async with watch.phase("environment"):
+                    plan = await self._planner.plan(job, commit, recipe, archive)
+                built = await self._make(job, plan, archive, watch)
+        asked = recipe.options.resources
+        return replace(built, resources=asked.resources) if asked else built
 
     async def _build_containerfile(
         self, job: Job, commit: Commit, recipe: Recipe, archive: Archiving, watch: Watch

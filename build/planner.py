@@ -10,6 +10,7 @@ from pathlib import Path
 from binder.errors import RepositoryFault
 from binder.lifecycle import BuildState
 from binder.paths import Paths
+from binder.session_resources import Resources, check_resources
 from binder.uses import mark_used
 from build.commits.content import Tar
 from build.commits.git import Commit, Git, Source
@@ -62,7 +63,7 @@ class Job:
     """One build: what is built, where it says what it does, and a folder of its own, empty at first.
 
     `enter` is told of each state that the build enters, `planned` of the layers of its image once it is known which of
-    them are there already.
+    them are there already. Nothing else that is built by this service at the same time has its `name`.
     """
 
     source: Source
@@ -71,6 +72,7 @@ class Job:
     work: Path
     enter: Callable[[BuildState], Awaitable[None]]
     planned: Callable[[Sequence[BuiltLayer]], Awaitable[None]] = _tell_nobody
+    name: str = "alone"
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,22 @@ class Planner:
     """Plans builds."""
 
     def __init__(
-        self, paths: Paths, git: Git, resolution: Resolution, images: Images, *, suite: str, has_credentials: bool
+        self,
+        paths: Paths,
+        git: Git,
+        resolution: Resolution,
+        images: Images,
+        *,
+        suite: str,
+        has_credentials: bool,
+        most: Resources,
     ) -> None:
         self._paths = paths
         self._git = git
         self._resolution = resolution
         self._images = images
         self._has_credentials = has_credentials
+        self._most = most
         self._suite = suite
         self._pythons = tuple(dict.fromkeys([PYTHON_OF_SUITE[suite], *PYTHON_OF_SUITE.values()]))
 
@@ -120,7 +131,7 @@ class Planner:
         return await self._git.fetch(job.source, job.sha)
 
     async def recipe_of(self, job: Job, commit: Commit) -> Recipe:
-        """Return what a commit that was fetched asks for.
+        """Return what a commit that was fetched asks for; its sessions are given no more than the operator allows.
 
         Raises: RepositoryFault.
         """
@@ -128,7 +139,10 @@ class Planner:
         while missing := [path for path in paths_to_read(commit.files, texts) if path not in texts]:
             read = await self._git.read_many(job.source, commit, missing)
             texts |= {path: text_of(content) for path, content in read.items()}
-        return recipe_for(commit.files, texts, self._pythons)
+        recipe = recipe_for(commit.files, texts, self._pythons)
+        if recipe.options.resources:
+            check_resources(recipe.options.resources, self._most)
+        return recipe
 
     @asynccontextmanager
     async def archiving(self, job: Job, commit: Commit, recipe: Recipe) -> AsyncIterator[Archiving]:

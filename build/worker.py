@@ -6,7 +6,6 @@ queued again: what it had made is found by its keys. Builds of forks' commits wa
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +21,6 @@ from binder.errors import BinderError, OperatorFault, StoreUnavailableError, Wor
 from binder.lifecycle import BuildState, is_final
 from binder.log import logger
 from binder.paths import Paths
-from binder.process import Account
 from binder.store import Store
 from binder.store.build_logs import StoredLog
 from binder.store.queries import advance_build, fail_build
@@ -31,7 +29,7 @@ from build.buildah import Buildah
 from build.commits.git import Source
 from build.limits import BuildLimits
 from build.log import BuildLog
-from build.pipeline import Built, Pipeline
+from build.pipeline import Built
 from build.planner import Job
 from build.quotas import IN_WORK, ForkQuota
 from build.sbom import Package, sbom_of
@@ -41,6 +39,17 @@ log = logger(__name__)
 
 _LEASE_SECONDS = 30.0
 _PAUSES_SECONDS = (1.0, 4.0)
+
+
+class Maker(Protocol):
+    """Makes images of commits."""
+
+    async def build(self, job: Job) -> Built:
+        """Turn a commit into an image.
+
+        Raises: BinderError.
+        """
+        ...
 
 
 class Sources(Protocol):
@@ -64,6 +73,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "packages": len(built.packages or ()),
         "changed": list(built.changed),
         "locks": list(built.locks),
+        "resources": built.resources.as_json(),
     }
 
 
@@ -99,15 +109,14 @@ Count = Callable[[float, str | None, str | None], None]
 
 
 class BuildWorker:
-    """Runs builds of one store on one engine's storage."""
+    """Runs builds of one store, wherever their maker makes them."""
 
     def __init__(
         self,
         store: Store,
-        pipeline: Pipeline,
+        maker: Maker,
         sources: Sources,
         buildah: Buildah,
-        account: Account,
         *,
         at_once: int,
         forks: ForkQuota,
@@ -118,11 +127,10 @@ class BuildWorker:
     ) -> None:
         self._count = count
         self._store = store
-        self._pipeline = pipeline
+        self._maker = maker
         self._sources = sources
         self._buildah = buildah
         self._paths: Paths = buildah.paths
-        self._account = account
         self._at_once = at_once
         self._forks = forks
         self._log_bytes = log_bytes
@@ -235,7 +243,7 @@ class BuildWorker:
                 source = replace(await self._sources.source_of(repository), trusted=not build.untrusted)
                 if source.token:
                     notes.add_secret(source.token)
-                return await self._pipeline.build(
+                return await self._maker.build(
                     Job(
                         source,
                         build.sha,
@@ -243,6 +251,7 @@ class BuildWorker:
                         folder,
                         lambda state: self._enter(build.id, state),
                         lambda layers: self._note_plan(build.id, layers),
+                        name=str(build.id),
                     )
                 )
             except WorldFault as error:
@@ -326,16 +335,9 @@ class BuildWorker:
 
     async def _remove(self, folder: Path) -> None:
         # Whoever is stopped while it cleans up still does so.
-        removing = asyncio.create_task(self._remove_now(folder))
+        removing = asyncio.create_task(self._buildah.remove(folder))
         try:
             await asyncio.shield(removing)
         except asyncio.CancelledError:
             await removing
             raise
-
-    async def _remove_now(self, folder: Path) -> None:
-        if self._account.is_other:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        else:
-            # Some of what is in it belongs to ids that only a namespace of ours can act for.
-            await self._buildah.run_script('rm -rf -- "$1"', str(folder), step="clean-up", take=None)

@@ -18,17 +18,22 @@ class SessionSpec:
     memory_bytes: int
     cpus: float
     pids: int
+    gpus: int = 0
 
 
 @dataclass(frozen=True)
 class Running:
-    """What an engine has of a session. `reason` says, in a sentence for a visitor, why it is not alive any more."""
+    """What an engine has of a session. `reason` says, in a sentence for a visitor, why it is not alive any more.
+
+    `taken`: it was taken away from outside, through no fault of its own: another one may do well.
+    """
 
     alive: bool
     target: str | None = None
     """Where its notebook server listens, `host:port`."""
     exit_code: int | None = None
     reason: str | None = None
+    taken: bool = False
 
 
 class Engine(Protocol):

@@ -35,6 +35,7 @@ from deploy.records import (
     read_facts,
     read_waiting,
     renew_lease,
+    resources_of,
     session_of,
     take_session,
     want_again,
@@ -74,6 +75,8 @@ class Keeper:
         self._asked: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
+        self._begun: set[str] = set()
+        """Sessions of which a start was begun since the last look at everything began, or before and not ended then."""
         self._at_once = at_once
         self._removing = asyncio.Semaphore(at_once)
         self._looked_at = -_LOOK_AT_ENGINE_SECONDS
@@ -88,7 +91,8 @@ class Keeper:
             await add_sessions(self._store, plan.want)
         ended = [ending for ending in plan.end if await end_session(self._store, ending)]
         begun = [self._end(ending) for ending in ended]
-        begun += [self._begin(session_id, self._remove(session_id)) for session_id in plan.remove]
+        leftovers = [session_id for session_id in plan.remove if session_id not in self._begun]
+        begun += [self._begin(session_id, self._remove(session_id)) for session_id in leftovers]
         begun += [self._begin(session_id, self._prepare_again(session_id)) for session_id in plan.again]
         begun += [self._begin(one.session_id, self._end_if_unused(one)) for one in self._to_ask(plan.idle)]
         begun += [self._begin_start(session_id) for session_id in plan.start]
@@ -113,6 +117,7 @@ class Keeper:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _look(self) -> PoolFacts:
+        self._begun = set(self._starting)
         facts = await read_facts(
             self._store,
             pods=None,
@@ -123,7 +128,7 @@ class Keeper:
         )
         if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
             return facts
-        # After the store: a pod without a row is a leftover then, and a row without a pod has lost it.
+        # After the store: a row without a pod has lost it, and a pod without a row is a leftover, or was begun since.
         facts = replace(facts, pods=await self._engine.running())
         self._looked_at = time.monotonic()
         return facts
@@ -154,6 +159,7 @@ class Keeper:
         if len(self._starting) >= self._at_once or session_id in self._tasks:
             return False
         self._starting.add(session_id)
+        self._begun.add(session_id)
         return self._begin(session_id, self._start(session_id))
 
     async def _start(self, session_id: str) -> None:
@@ -170,7 +176,7 @@ class Keeper:
 
     async def _bring_up(self, row: Session) -> bool:
         """Start a session and make it a standby, or say what was wrong; return whether it is one."""
-        spec = self._spec(row)
+        spec = await self._spec(row)
         bound = log.bind(session=spec.id, build=row.build_id)
         began = time.monotonic()
         try:
@@ -181,7 +187,7 @@ class Keeper:
                     bound.info("session_started", seconds=round(time.monotonic() - began, 3))
                     return True
         except BinderError as error:
-            bound.warning("session_failed", party=error.party, reason=error.message)
+            bound.warning("session_failed", party=error.party, reason=error.message, cause=str(error.__cause__ or ""))
             await mark_failed(self._store, spec.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("session_broke")
@@ -189,14 +195,17 @@ class Keeper:
             await mark_failed(self._store, spec.id, fault)
         return False
 
-    def _spec(self, row: Session) -> SessionSpec:
+    async def _spec(self, row: Session) -> SessionSpec:
+        asked, settings = await resources_of(self._store, row.build_id), self._settings
+        given = asked.within(settings.session_resources, settings.session_resources_at_most)
         return SessionSpec(
             id=row.id,
             image=row.image,
             token=row.token,
-            memory_bytes=self._settings.session_memory_bytes,
-            cpus=self._settings.session_cpus,
-            pids=self._settings.session_pids,
+            memory_bytes=given.memory_bytes or settings.session_memory_bytes,
+            cpus=given.cpus or settings.session_cpus,
+            pids=settings.session_pids,
+            gpus=given.gpus or 0,
         )
 
     @asynccontextmanager

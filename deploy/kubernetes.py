@@ -6,7 +6,7 @@ scheduler's choice; what its state means is `deploy.pods`', and how a watch is k
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
@@ -14,13 +14,14 @@ from aiohttp import ClientError
 from kubernetes.aio.client import ApiClient, ApiException, CoreV1Api, NetworkingV1Api
 
 from binder.cluster import APPLY, CREATED, REQUEST_SECONDS, cluster_faults, missing_is_fine, read_answer
-from binder.cluster_watch import ClusterWatch
+from binder.cluster_watch import ClusterWatch, Object
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
-from deploy.pods import GONE, Seen, seen, session_of
-from templates import Json
+from deploy.placement import ANYWHERE, Placement
+from deploy.pods import GONE, Seen, last_of, seen, session_of
+from deploy.reasons import why_refused
 
 _ATTEMPTS = 3
 _PLACE_SECONDS = 60.0
@@ -33,13 +34,17 @@ _AT_ONCE: Any = {"grace_period_seconds": 0, "propagation_policy": "Background", 
 class KubernetesEngine:
     """Runs sessions in `namespace`, whose Pod Security may be "restricted". `connection` is its owner's to close."""
 
-    def __init__(self, connection: ApiClient, *, namespace: str, instance: str) -> None:
+    def __init__(
+        self, connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+    ) -> None:
         self.instance = instance
         self.namespace = namespace
         self.connection = connection
+        self._placement = placement
+        self._last_words: dict[str, Running] = {}
         self._core = CoreV1Api(connection)
         path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
-        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours)
+        self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours, taken=self._bury)
         self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
 
     async def watch(self) -> None:
@@ -48,8 +53,8 @@ class KubernetesEngine:
             for watch in (self._pods, self._secrets):
                 watches.create_task(watch.run())
 
-    async def close_network(self, proxies: Sequence[Json]) -> None:
-        """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
+    async def close_network(self, proxies: Sequence[str]) -> None:
+        """Keep sessions from all but the internet, and all but `proxies` (networks and namespaces) from sessions.
 
         Raises: OperatorFault; WorldFault.
         """
@@ -65,11 +70,21 @@ class KubernetesEngine:
         Raises: OperatorFault; WorldFault; then nothing of it is left.
         """
         try:
-            await self._apply(spec)
-            return await self._started(spec.id)
+            return await self._start(spec)
         except BaseException:
             await self.stop(spec.id)
             raise
+
+    async def _start(self, spec: SessionSpec) -> str:
+        """Start a session's pod, and another one where it is taken away meanwhile, as with its node."""
+        taken = GONE
+        for _ in range(_ATTEMPTS):
+            await self._apply(spec)
+            found = await self._started(spec.id)
+            if not isinstance(found, Running):
+                return found
+            taken = found
+        raise _not_started(taken.reason)
 
     async def _apply(self, spec: SessionSpec) -> None:
         """Create a session's Secret and the pod that it owns, in place of what an earlier start left.
@@ -77,6 +92,7 @@ class KubernetesEngine:
         Neither can be used again: a Pod is started once, and what it was started with is not known any more.
         """
         name = pod_name(self.instance, spec.id)
+        self._last_words.pop(spec.id, None)
         if name in self._pods or name in self._secrets:
             await self.stop(spec.id)
         for _ in range(_ATTEMPTS):
@@ -84,8 +100,12 @@ class KubernetesEngine:
             owner, is_new = await self._make(self._core.patch_namespaced_secret_without_preload_content, secret)
             self._secrets.made(owner)
             if is_new:
-                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=owner["metadata"]["uid"])
-                pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                uid, placement = owner["metadata"]["uid"], self._placement
+                manifest = cluster_manifest(spec, instance=self.instance, owner_uid=uid, placement=placement)
+                try:
+                    pod, is_new = await self._make(self._core.patch_namespaced_pod_without_preload_content, manifest)
+                except OperatorFault as fault:
+                    raise OperatorFault(why_refused(fault.message)) from fault
                 self._pods.made(pod)
             if is_new:
                 return
@@ -99,36 +119,31 @@ class KubernetesEngine:
             status, made = await read_answer(answer)
         return made, status == CREATED
 
-    async def _started(self, session_id: str) -> str:
-        """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
-        waits, placed = "", False
+    async def _started(self, session_id: str) -> str | Running:
+        """Wait until a pod's server was started, for a node first and then for the image.
+
+        Return its target; or what it is at, where it was taken away through no fault of its own.
+        """
+        name, last, placed = pod_name(self.instance, session_id), None, False
         try:
-            async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
+            async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._pods.changes(name)) as changes:
                 async for pod in changes:
-                    waits = pod.waits_for
+                    if pod is None:
+                        return self._last_words.get(session_id, GONE)
+                    if pod.running.taken:
+                        return pod.running
+                    last = pod
                     if pod.has_node and not placed:
                         placed = True
                         limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
                     if pod.has_started and pod.running.target:
                         return pod.running.target
                     if not pod.running.alive:
-                        reason = f"The cluster did not start the session. {pod.running.reason} {waits}"
-                        raise OperatorFault(reason.rstrip())
+                        raise _not_started(pod.running.reason) from _said_of(pod)
         except TimeoutError as error:
             self._pods.check()
-            raise OperatorFault(f"The cluster did not start the session in time. {waits}".rstrip()) from error
+            raise _not_started((last and last.why) or "It takes too long.") from (_said_of(last) or error)
         raise AssertionError("changes come without end")
-
-    async def _changes(self, session_id: str) -> AsyncGenerator[Seen]:
-        """Give a pod as it is, and as it changes, without end.
-
-        Raises: OperatorFault, where it is taken away.
-        """
-        async with aclosing(self._pods.changes(pod_name(self.instance, session_id))) as changes:
-            async for pod in changes:
-                if pod is None:
-                    raise OperatorFault("The cluster took the session away while it started.")
-                yield pod
 
     async def stop(self, session_id: str) -> None:
         """Remove a session's Secret, and with it all that it owns: the cluster sees to that, whoever dies meanwhile.
@@ -159,10 +174,16 @@ class KubernetesEngine:
 
         Raises: OperatorFault; WorldFault.
         """
+        secrets = set((await self._secrets.known()).values())
         # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
-        found = dict.fromkeys((await self._secrets.known()).values(), GONE)
+        self._last_words = {one: last for one, last in self._last_words.items() if one in secrets}
+        found = {one: self._last_words.get(one, GONE) for one in secrets}
         found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
         return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
+
+    def _bury(self, pod: Object) -> None:
+        """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
+        self._last_words[session_of(pod)] = last_of(pod)
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""
@@ -175,10 +196,21 @@ class KubernetesEngine:
         return ""
 
 
+def _not_started(reason: str | None) -> OperatorFault:
+    return OperatorFault(f"The cluster did not start the session. {reason or GONE.reason}")
+
+
+def _said_of(pod: Seen | None) -> OperatorFault | None:
+    """Return what the cluster itself says of a pod: the operator's log has it as the cause."""
+    return OperatorFault(pod.waits_for) if pod and pod.waits_for else None
+
+
 @asynccontextmanager
-async def kubernetes_engine(connection: ApiClient, *, namespace: str, instance: str) -> AsyncIterator[KubernetesEngine]:
+async def kubernetes_engine(
+    connection: ApiClient, *, namespace: str, instance: str, placement: Placement = ANYWHERE
+) -> AsyncIterator[KubernetesEngine]:
     """Give an engine that knows what the cluster says, as long as the block runs."""
-    engine = KubernetesEngine(connection, namespace=namespace, instance=instance)
+    engine = KubernetesEngine(connection, namespace=namespace, instance=instance, placement=placement)
     watching = asyncio.create_task(engine.watch(), name="cluster-watch")
     try:
         yield engine

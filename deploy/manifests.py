@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from deploy.engine import SessionSpec
+from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import Json, render, render_json
+from templates.peers import peer_of
 
 SERVER_PORT = 8888
 _TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
@@ -115,7 +117,7 @@ def secret_manifest(spec: SessionSpec, *, instance: str) -> Json:
     )
 
 
-def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str) -> Json:
+def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placement: Placement = ANYWHERE) -> Json:
     """Return a session's Pod for Kubernetes. Its server can be reached at the pod's own address.
 
     `owner_uid` is that of the session's Secret: the pod goes when it goes. The root file system can be written to: a
@@ -125,29 +127,31 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str) -> Jso
     How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
     """
     memory = str(spec.memory_bytes)
+    gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
     resources: Json = {
         # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory},
-        "limits": {"memory": memory},
+        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory, **gpus},
+        "limits": {"memory": memory, **gpus},
     }
     name = pod_name(instance, spec.id)
     token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}
     pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
     pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
+    pod["spec"] |= pod_fields(placement, spec.gpus)
     manifest: Json = pod
     return manifest
 
 
-def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
+def network_manifest(instance: str, proxies: Sequence[str]) -> Json:
     """Return the NetworkPolicy of all sessions of a service.
 
-    `proxies` are those who may reach them (NetworkPolicyPeers). They themselves reach names and the internet, but not
-    each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
+    `proxies` are those who may reach them: networks (`10.1.2.0/24`) and namespaces. They themselves reach names and the
+    internet, but not each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
     """
     return render_json(
         "manifests/sessions-network.json",
         instance=instance,
-        proxies=[*proxies],
+        proxies=[*map(peer_of, proxies)],
         port=SERVER_PORT,
         closed_v4=[*_CLOSED_V4],
         closed_v6=[*_CLOSED_V6],

@@ -51,6 +51,8 @@ class PodmanEngine:
 
         Raises: OperatorFault; then nothing of it is left.
         """
+        if spec.gpus:
+            raise OperatorFault("Sessions on this machine have no GPUs. Set BINDER_SESSION_GPUS_AT_MOST to 0.")
         await mark_used(self._paths, [spec.image])
         await self._bring(spec.image)
         for attempt in range(1, _ATTEMPTS + 1):

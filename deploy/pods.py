@@ -8,26 +8,27 @@ from typing import Any, NamedTuple
 
 from deploy.engine import Running
 from deploy.manifests import SERVER_PORT
+from deploy.reasons import (
+    LOST,
+    TOO_MUCH_DISK,
+    is_in_vain,
+    why_disrupted,
+    why_evicted,
+    why_not_pulled,
+    why_unschedulable,
+)
 
 Pod = Mapping[str, Any]
 
-
-class Seen(NamedTuple):
-    """What is kept of a pod: there may be thousands. `waits_for`: see there."""
-
-    session_id: str
-    running: Running
-    has_node: bool
-    has_started: bool
-    waits_for: str
-
-
-GONE = Running(alive=False, reason="Its container is gone.")
+GONE = Running(alive=False, reason="Its container is gone.", taken=True)
 """What a session is at of which there is no pod: not yet, or not any more."""
+
 _NOT_STARTED = "The container could not be started."
-# What a container that waits for these waits for in vain. `ErrImagePull` becomes `ImagePullBackOff` if it stays.
+_TAKEN = "The cluster took it away."
+_SHUT_DOWN = "The node that it ran on was shut down."
+_NO_PLACE_AFTER_ALL = "Its node had no room for it after all."
+# What a container that waits for these waits for in vain.
 _IN_VAIN = {
-    "ImagePullBackOff": "Its image cannot be brought from the registry.",
     "ErrImageNeverPull": "Its image is in no registry.",
     "InvalidImageName": "Its image has a name that is none.",
     "CreateContainerConfigError": _NOT_STARTED,
@@ -40,11 +41,32 @@ _ENDED = {
     "StartError": _NOT_STARTED,
 }
 _ENDED_WITH_ITS_NODE = {
-    "Evicted": "Its node ran short of memory or disk, and ended it.",
-    "NodeLost": "The node that it ran on was lost.",
-    "Shutdown": "The node that it ran on was shut down.",
-    "Terminated": "The node that it ran on was shut down.",
+    "NodeLost": LOST,
+    "Shutdown": _SHUT_DOWN,
+    "Terminated": _SHUT_DOWN,
+    "NodeShutdown": _SHUT_DOWN,
+    "Preempting": "Its place was given to something that its node cannot do without.",
+    "UnexpectedAdmissionError": _NO_PLACE_AFTER_ALL,
+    "NodeAffinity": _NO_PLACE_AFTER_ALL,
 }
+
+
+class Seen(NamedTuple):
+    """What is kept of a pod: there may be thousands."""
+
+    session_id: str
+    running: Running
+    has_node: bool
+    has_started: bool
+    waits_for: str
+    """In the cluster's own words."""
+
+    @property
+    def why(self) -> str:
+        """Why it has not started, in a sentence for a visitor; empty: nothing holds it up."""
+        if not self.has_node:
+            return why_unschedulable(self.waits_for)
+        return why_not_pulled(self.waits_for) if "pull" in self.waits_for else ""
 
 
 def session_of(known: Pod) -> str:
@@ -62,17 +84,28 @@ def running_of(pod: Pod) -> Running:
     status, state = pod.get("status", {}), _state_of(pod)
     address = status.get("podIP")
     target = f"{address}:{SERVER_PORT}" if address else None
-    if reason := _ENDED_WITH_ITS_NODE.get(status.get("reason", "")):
-        return Running(alive=False, target=target, reason=reason)
+    if reason := _end_with_its_node(status):
+        return Running(alive=False, target=target, reason=reason, taken=reason != TOO_MUCH_DISK)
     if ended := state.get("terminated"):
         code = int(ended["exitCode"])
         reason = _ENDED.get(ended.get("reason", ""), f"The notebook server ended with exit code {code}.")
         return Running(alive=False, target=target, exit_code=code, reason=reason)
-    if reason := _IN_VAIN.get(state.get("waiting", {}).get("reason", "")):
+    if reason := _waits_in_vain(state.get("waiting", {})):
         return Running(alive=False, target=target, reason=reason)
     if pod["metadata"].get("deletionTimestamp") or status.get("phase") in {"Failed", "Succeeded"}:
-        return Running(alive=False, target=target, reason="The cluster took it away.")
+        return Running(alive=False, target=target, reason=why_taken(pod), taken=True)
     return Running(alive=True, target=target)
+
+
+def last_of(pod: Pod) -> Running:
+    """Return what a session is at whose pod somebody took away, from what that was like in the end."""
+    found = running_of(pod)
+    return Running(alive=False, reason=why_taken(pod), taken=True) if found.alive else found
+
+
+def why_taken(pod: Pod) -> str:
+    """Return why somebody took a pod away, from what it was like in the end."""
+    return next((reason for said in _conditions(pod, "DisruptionTarget") if (reason := _why_disrupted(said))), _TAKEN)
 
 
 def has_started(pod: Pod) -> bool:
@@ -87,11 +120,34 @@ def has_node(pod: Pod) -> bool:
 
 def waits_for(pod: Pod) -> str:
     """Return what a pod that has not started waits for, as the cluster says it, or an empty text."""
-    for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+    for condition in _conditions(pod, "PodScheduled"):
+        if condition["status"] == "False":
             return str(condition.get("message", ""))
     waiting = _state_of(pod).get("waiting", {})
     return str(waiting.get("message") or waiting.get("reason", ""))
+
+
+def _end_with_its_node(status: Mapping[str, Any]) -> str:
+    reason = str(status.get("reason", ""))
+    if reason == "Evicted":
+        return why_evicted(status.get("message", ""))
+    return _NO_PLACE_AFTER_ALL if reason.startswith("OutOf") else _ENDED_WITH_ITS_NODE.get(reason, "")
+
+
+def _waits_in_vain(waiting: Mapping[str, Any]) -> str:
+    """Return why a container waits in vain. An image may still come, until the kubelet backs off."""
+    reason, said = waiting.get("reason", ""), why_not_pulled(waiting.get("message", ""))
+    if reason == "ImagePullBackOff" or (reason == "ErrImagePull" and is_in_vain(said)):
+        return said
+    return _IN_VAIN.get(reason, "")
+
+
+def _why_disrupted(condition: Mapping[str, Any]) -> str:
+    return why_disrupted(condition.get("reason", "")) if condition["status"] == "True" else ""
+
+
+def _conditions(pod: Pod, kind: str) -> list[Mapping[str, Any]]:
+    return [one for one in pod.get("status", {}).get("conditions", ()) if one["type"] == kind]
 
 
 def _state_of(pod: Pod) -> Mapping[str, Any]:

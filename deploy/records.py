@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
+from binder.session_resources import Resources
 from binder.store import Store
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session, fail_build
 from binder.store.tables import Build, Preview, Repository, Session, utc_now
@@ -249,6 +250,13 @@ async def _locked(session: AsyncSession, session_id: str) -> Session:
 
 def _is_being_started(row: Session, store: Store) -> bool:
     return row.state is SessionState.STARTING and row.lease_owner == store.owner
+
+
+async def resources_of(store: Store, build_id: int) -> Resources:
+    """Return what the repository of a build asks for for its sessions."""
+    async with store.read() as session:
+        result = await session.scalar(select(Build.result).where(Build.id == build_id))
+    return Resources(**(result or {}).get("resources", {}))
 
 
 async def is_running(store: Store, session_id: str) -> bool:

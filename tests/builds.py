@@ -21,8 +21,9 @@ from build.host import HostSettings, find_host_settings, write_host_folder
 from build.limits import BuildLimits
 from build.lock import Lock
 from build.log import BuildLog, FileLog
-from build.pipeline import Built, Pipeline
+from build.pipeline import Built
 from build.planner import Job
+from build.worker import Maker
 
 _TIMEOUT_SECONDS = 200.0
 _numbers = itertools.count()
@@ -60,7 +61,7 @@ class Builder:
         return self.wired.git
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> Maker:
         """What is tested."""
         return self.wired.pipeline
 

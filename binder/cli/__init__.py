@@ -94,6 +94,14 @@ def lock(
     run_lock(folder)
 
 
+@app.command(hidden=True)
+def build_job(order: Annotated[Path, typer.Argument(help="The file with the order.")]) -> None:
+    """Do one build, as the pod of a builder does it: told by its order, and telling of it on its output."""
+    from binder.cli.build_job import run_build_job  # noqa: PLC0415
+
+    run_build_job(order)
+
+
 @app.command()
 def doctor() -> None:
     """Tell what this machine lacks, and the command that mends it."""

@@ -30,6 +30,7 @@ from build.planner import Planner
 from build.recipes.conda import CondaChannels
 from build.registries.registry import Registry
 from build.resolution import Resolution
+from build.worker import Maker
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Builder:
     buildah: Buildah
     git: Git
     registry: Registry | None
+    images: Images
     planner: Planner
-    pipeline: Pipeline
+    pipeline: Maker
     again: Environments
 
     async def prepare(self) -> None:
@@ -63,16 +65,22 @@ class Builder:
 
 
 def wired_builder(
-    settings: Settings, paths: Paths, account: Account, host: HostSettings, *, objects: Paths | None = None
+    settings: Settings,
+    paths: Paths,
+    account: Account,
+    host: HostSettings,
+    *,
+    objects: Paths | None = None,
+    buildah: type[Buildah] = Buildah,
 ) -> Builder:
     """Return a builder on an engine that is ready (`prepare_engine`) and has its tools (`write_host_folder`).
 
-    git keeps what it fetches below `objects`, or else where everything is.
+    git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in.
     """
-    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
-    images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
+    images: Images = RegistryImages(registry, front) if registry else LocalImages(front)
     texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
     alone = Alone(paths.making)
 
@@ -80,18 +88,26 @@ def wired_builder(
         foundations = Foundations(with_, images, texts, alone)
         return foundations, Environments(paths, with_, images, texts, foundations, host, alone)
 
-    foundations, made = environments(buildah)
-    behind = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
+    foundations, made = environments(front)
+    behind = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
     channels = CondaChannels(settings.conda_channel_alias)
-    resolution = Resolution(paths, buildah, images, texts, foundations, host, alone, channels)
+    resolution = Resolution(paths, front, images, texts, foundations, host, alone, channels)
     has_credentials = host.has_credentials
-    planner = Planner(paths, git, resolution, images, suite=settings.debian_suite, has_credentials=has_credentials)
+    planner = Planner(
+        paths,
+        git,
+        resolution,
+        images,
+        suite=settings.debian_suite,
+        has_credentials=has_credentials,
+        most=settings.session_resources_at_most,
+    )
     network: Network = "host" if settings.build_network == "always" else "none"
-    contents = Contents(paths, buildah, images, texts, host, network)
-    containerfiles = Containerfiles(buildah, images, texts, host, network)
-    systems = BuildSystems(paths, buildah, images, foundations, host, alone)
+    contents = Contents(paths, front, images, texts, host, network)
+    containerfiles = Containerfiles(front, images, texts, host, network)
+    systems = BuildSystems(paths, front, images, foundations, host, alone)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles)
-    return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
+    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
 
 
 def wired_git(
@@ -110,10 +126,15 @@ def wired_git(
 
 
 @asynccontextmanager
-async def running_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
-    """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here."""
+async def running_builder(
+    settings: Settings, paths: Paths, account: Account, host: HostSettings | None = None
+) -> AsyncIterator[Builder]:
+    """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here.
+
+    `host` is what is known of package indexes; None looks at this host.
+    """
     await prepare_engine(paths, account, registries_of(settings))
-    host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
+    host = host or await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     await asyncio.to_thread(write_host_folder, host, paths)
     builder = wired_builder(settings, paths, account, host)
     with open_lock(paths.cache / "in-use") as descriptor:

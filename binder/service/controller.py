@@ -121,7 +121,6 @@ def _builds(common: Common, builder: Builder, limits: BuildLimits) -> BuildWorke
         builder.pipeline,
         RepositorySources(common.github, settings),
         builder.buildah,
-        builder.account,
         at_once=settings.builds_at_once,
         forks=ForkQuota(_forks_at_once(settings), settings.build_timeout_seconds),
         log_bytes=settings.build_log_bytes,

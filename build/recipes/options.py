@@ -3,6 +3,8 @@
 as_of: commit-date            # or a day, as 2024-05-31: only packages that were there by then
 post_build:
   inputs: [postBuild, data/]  # all that postBuild reads
+resources:                    # what a session may use: `binder.session_resources`
+  memory: 4 GiB
 
 What it says of previews is checked here, and used by those who decide what is built.
 """
@@ -16,10 +18,11 @@ from typing import Literal
 from binder.errors import RepositoryFault
 from binder.plain_yaml import Node, Text, is_nothing, line_of, read_yaml
 from binder.preview_policy import LARGEST_BYTES, TOP_KEYS, policy_of
+from binder.session_resources import KEY, AskedResources, read_resources
 from build.recipes.reading import path_within
 
 _DAY = re.compile(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_KEYS = "It may say `as_of`, `post_build`, `previews`, `comment` and `deployments`."
+_KEYS = "It may say `as_of`, `post_build`, `resources`, `previews`, `comment` and `deployments`."
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Options:
 
     as_of: Literal["commit-date"] | date | None = None
     post_build_inputs: tuple[str, ...] | None = None
+    resources: AskedResources | None = None
 
 
 def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
@@ -42,16 +46,18 @@ def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
         return Options(), {}
     if not isinstance(root, dict):
         raise _fault(path, root, f"{path} must be a table. {_KEYS}")
-    as_of, inputs = None, None
+    as_of, inputs, resources = None, None, None
     for key, value in root.items():
         if key == "as_of":
             as_of = _as_of(path, key, value)
         elif key == "post_build":
             inputs = _inputs(path, key, value)
+        elif key == KEY:
+            resources = read_resources(path, key, value)
         elif key not in TOP_KEYS:
             raise _fault(path, key, f"{path} does not know `{key[:60]}`. {_KEYS}")
     policy_of(path, root)
-    return Options(as_of, None if inputs is None else tuple(inputs)), inputs or {}
+    return Options(as_of, None if inputs is None else tuple(inputs), resources), inputs or {}
 
 
 def _as_of(path: str, key: Text, value: Node) -> Literal["commit-date"] | date:

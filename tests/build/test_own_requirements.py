@@ -9,7 +9,14 @@ _REQUIRES = {
     "web": ["core>=1", 'speed; extra == "fast"', 'old; python_version < "3.11"', "Web-Tools"],
     "web-tools": ["core", "web[fast]"],
 }
-_LOCK = "# made by a tool\ncore==1 \\\n    --hash=sha256:1\nlinter==2 \\\n    --hash=sha256:2\nspeed==3 ; os_name == 'posix' \\\n    --hash=sha256:3\n"
+_LOCK = """# made by a tool
+core==1 \\
+    --hash=sha256:1
+linter==2 \\
+    --hash=sha256:2
+speed==3 ; os_name == 'posix' \\
+    --hash=sha256:3
+"""
 
 
 def test_what_packages_need_is_followed_through_extras_and_circles() -> None:

@@ -68,7 +68,6 @@ class Shop:
 
     def worker(self, **options: Any) -> BuildWorker:
         """Return a new worker."""
-        buildah, account = self.builder.buildah, self.builder.account
         chosen: dict[str, Any] = {
             "at_once": 2,
             "forks": ForkQuota(1, 60),
@@ -77,7 +76,7 @@ class Shop:
             "count": lambda seconds, way, party: self.counted.append((way, party)) if seconds > 0 else None,
         }
         chosen |= {"limits": new_limits(self.paths)} | options
-        return BuildWorker(self.store, self.builder.pipeline, self.sources, buildah, account, **chosen)
+        return BuildWorker(self.store, self.builder.pipeline, self.sources, self.builder.buildah, **chosen)
 
     @asynccontextmanager
     async def running(self, **options: Any) -> AsyncIterator[BuildWorker]:

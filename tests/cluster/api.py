@@ -47,7 +47,8 @@ class Api:
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Return the answer to a request, its JSON read."""
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        form = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", "Content-Type": form}
         request = self._connection.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )

@@ -16,7 +16,7 @@ from kubernetes import stream
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
 from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
-from tests.cluster.layout import HOST_ADDRESS, OUTSIDE_ADDRESS, REGISTRY
+from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
 from tests.cluster.running import cluster_down, cluster_up, is_up
 
@@ -41,12 +41,14 @@ def given_cluster() -> Iterator["Cluster"]:
     Raises: CannotRun.
     """
     if named := os.environ.get("KUBECONFIG"):
-        places = [os.environ.get(name) for name in ("BINDER_TEST_REGISTRY", "BINDER_TEST_HOST", "BINDER_TEST_OUTSIDE")]
+        names = ("REGISTRY", "HOST", "OUTSIDE", "HOST_REGISTRY")
+        places = [os.environ.get(f"BINDER_TEST_{name}") for name in names]
         if not all(places):
             raise CannotRun(
                 "KUBECONFIG names a cluster. Name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
                 "this machine reach by plain HTTP, and in BINDER_TEST_HOST and BINDER_TEST_OUTSIDE two addresses at "
-                "which pods reach this machine: a private one, from which we reach pods, and one that is not private."
+                "which pods reach this machine: a private one, from which we reach pods, and one that is not private. "
+                "BINDER_TEST_HOST_REGISTRY (`host:port`) is where this machine may serve it another one, by plain HTTP."
             )
         with closing(Cluster(Path(named), *map(str, places))) as cluster:
             yield cluster
@@ -55,7 +57,7 @@ def given_cluster() -> Iterator["Cluster"]:
     was_up = is_up(cache)
     kubeconfig = cluster_up(cache)
     try:
-        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS)) as cluster:
+        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS, HOST_REGISTRY)) as cluster:
             yield cluster
     finally:
         if not was_up:
@@ -66,14 +68,15 @@ class Cluster:
     """A cluster, reached as its administrator.
 
     `registry` is where its images come from. `host` and `outside` are addresses of this machine, as pods see it: one of
-    the cluster's neighbourhood, and one of the world outside.
+    the cluster's neighbourhood, and one of the world outside. `host_registry` is where a test may have a registry here.
     """
 
-    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str) -> None:
+    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str, host_registry: str) -> None:
         self.kubeconfig = kubeconfig
         self.registry = registry
         self.host = host
         self.outside = outside
+        self.host_registry = host_registry
         self.api = Api.as_administrator(kubeconfig)
         push_images(BUSYBOX_IMAGE, registry)
 
@@ -85,6 +88,70 @@ class Cluster:
         """Return the address of a Service."""
         service = self.api.ask("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
         return str(service["spec"]["clusterIP"])
+
+    @contextmanager
+    def extended_resource(self, count: int) -> Iterator[str]:
+        """Give the name of a resource, as GPUs are one, that the first node has so much of and nobody else asks for."""
+        name, node = f"example.org/binder-tests-{os.getpid()}-{next(_numbers)}", self.nodes()[0]
+        path = f"/api/v1/nodes/{node['metadata']['name']}/status"
+
+        def set_to(value: str | None) -> None:
+            self.api.ask("PATCH", path, {"status": {"capacity": {name: value}, "allocatable": {name: value}}})
+
+        set_to(str(count))
+        try:
+            yield name
+        finally:
+            set_to(None)
+
+    @contextmanager
+    def priority_class(self, value: int) -> Iterator[str]:
+        """Give the name of a priority class of this value."""
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        made = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        self.api.ask("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", {**made, "value": value})
+        try:
+            yield name
+        finally:
+            self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
+
+    @contextmanager
+    def silent_node(self) -> Iterator[str]:
+        """Give the name of a node that is none: pods are bound to it that tolerate the taint of this name, and nothing
+        runs them.
+        """
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        metadata = {"name": name, "labels": {"kubernetes.io/hostname": name}}
+        taints = [{"key": name, "effect": "NoSchedule"}]
+        made = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
+        room = {"cpu": "8", "memory": "64Gi", "pods": "100"}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+        self.api.create(made)
+        try:
+            status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+            self.api.ask("PATCH", f"/api/v1/nodes/{name}/status", {"status": status})
+            yield name
+        finally:
+            self.api.delete(made)
+
+    @contextmanager
+    def labelled(self, node: str, key: str) -> Iterator[None]:
+        """Have a node bear a label, `KEY=yes`."""
+        path = f"/api/v1/nodes/{node}"
+        self.api.ask("PATCH", path, {"metadata": {"labels": {key: "yes"}}})
+        try:
+            yield
+        finally:
+            self.api.ask("PATCH", path, {"metadata": {"labels": {key: None}}})
+
+    def lose(self, node: str) -> None:
+        """Have a node lost, as the cluster does it that has not heard of one for a while."""
+        lost = [{"key": "node.kubernetes.io/unreachable", "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+        self.api.ask("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": lost}})
+
+    def nodes(self) -> Sequence[Object]:
+        """Return its nodes."""
+        return self.api.list("/api/v1/nodes")
 
     @contextmanager
     def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
@@ -143,6 +210,14 @@ class Namespace:
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def pretend_to_run(self, name: str, address: str) -> None:
+        """Say in a kubelet's place that a pod runs, at an address."""
+        running = {"startedAt": "2026-01-01T00:00:00Z"}
+        container = {"name": "notebook", "state": {"running": running}, "ready": True, "restartCount": 0}
+        container |= {"image": "any", "imageID": "any"}
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "containerStatuses": [container]}
+        self.cluster.api.ask("PATCH", f"/api/v1/namespaces/{self.name}/pods/{name}/status", {"status": status})
 
     def known(self, name: str) -> "Pod":
         """Return a pod that somebody else created."""

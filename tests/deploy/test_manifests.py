@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deploy.manifests import (
     server_arguments,
     session_manifest,
 )
+from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import render
 
 GOLDEN = Path(__file__).with_name("session.json")
@@ -83,12 +85,20 @@ def test_on_a_cluster_it_is_the_same_but_for_its_port_its_limits_and_where_its_t
     name = golden["metadata"]["name"]
     golden["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": "8a2e2f9e"}]
     kept = {"secretKeyRef": {"name": name, "key": "token"}}
+    golden["spec"] |= pod_fields(ANYWHERE, 0)
     golden["spec"]["containers"][0] |= {
         "env": [{"name": "JUPYTER_TOKEN", "valueFrom": kept}],
         "ports": [{"containerPort": 8888}],
         "resources": {"requests": {"cpu": "150m", "memory": "1073741824"}, "limits": {"memory": "1073741824"}},
     }
     assert manifest == golden
+
+
+def test_a_gpu_is_asked_for_by_the_clusters_own_name() -> None:
+    spec, placement = replace(SPEC, gpus=2), Placement({}, gpu_resource="amd.com/gpu")
+    manifest: Any = cluster_manifest(spec, instance="0123abcd", owner_uid="8a2e2f9e", placement=placement)
+    resources = manifest["spec"]["containers"][0]["resources"]
+    assert resources["limits"]["amd.com/gpu"] == resources["requests"]["amd.com/gpu"] == "2"
 
 
 def test_the_secret_of_a_session_is_named_as_its_pod_and_holds_its_token() -> None:

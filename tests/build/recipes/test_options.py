@@ -33,6 +33,12 @@ def test_what_may_be_said(text: str, expected: Options) -> None:
     assert read(text) == expected
 
 
+def test_resources_know_their_file_and_lines() -> None:
+    asked = read("as_of: commit-date\nresources:\n  memory: 4 GiB\n").resources
+    assert asked
+    assert (asked.memory_bytes, asked.file, asked.lines) == (4 * 2**30, "binder.yml", {"memory_bytes": 3})
+
+
 def test_inputs_know_their_lines() -> None:
     assert options_of("binder.yml", "post_build:\n  inputs:\n  - a\n  - b\n  - a\n")[1] == {"a": 3, "b": 4}
 
@@ -40,7 +46,11 @@ def test_inputs_know_their_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("- as_of", 1, "must be a table. It may say `as_of`, `post_build`, `previews`, `comment` and `deployments`"),
+        (
+            "- as_of",
+            1,
+            "must be a table. It may say `as_of`, `post_build`, `resources`, `previews`, `comment` and `deployments`",
+        ),
         ("as_of: commit-date\nasof: x", 2, "does not know `asof`"),
         ("as_of: yesterday", 1, "must be `commit-date`, or a day such as `2024-05-31`"),
         ("as_of: 2023-02-29", 1, "must be `commit-date`, or a day"),
@@ -57,6 +67,7 @@ def test_inputs_know_their_lines() -> None:
         ("post_build:\n  inputs:\n  - .", 3, "must list files and folders"),
         ("post_build:\n  inputs:\n  - [x]", 3, "must list files and folders"),
         ("as_of: commit-date\npreviews:\n  drafts: maybe", 3, "`drafts` in binder.yml must be `true` or `false`"),
+        ("as_of: commit-date\nresources:\n  gpu: many", 3, "`gpu` in binder.yml must be a whole number of GPUs"),
         ("a: &a x\nb: *a", 2, "alias"),
         ("as_of: !x commit-date", 1, "tag"),
         ("as_of: commit-date\n---\nas_of: commit-date", 2, "second document"),

@@ -1,0 +1,74 @@
+"""Where a cluster runs sessions, and before whom: the operator's choices, and the fields of a Pod that say them. Pure.
+
+All sessions have one priority class. A Pod's cannot be changed once it is there, and a standby becomes a visitor's
+session: with a lower class it would go on giving way to others while somebody works in it. What gives way to sessions
+is what the operator runs for that: placeholders, pods as large as a session that do nothing and have a lower class, as
+JupyterHub's. Source: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from binder.settings import Settings
+from templates import Json
+
+# A node that is not heard of for 50 s is taken to be lost (the controller manager's word); 300 s more are the default.
+_LOST_SECONDS = 30
+_LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """A taint that sessions put up with; without a value any of the key's, without an effect all of them."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+    def as_json(self) -> Json:
+        """Return it as a Pod has it."""
+        said: dict[str, Json] = {"key": self.key, "operator": "Equal" if self.value else "Exists"}
+        return said | {name: text for name, text in (("value", self.value), ("effect", self.effect)) if text}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images."""
+
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...] = ()
+    priority_class: str = ""
+    gpu_resource: str = "nvidia.com/gpu"
+    pull_secrets: tuple[str, ...] = ()
+
+
+ANYWHERE = Placement({})
+
+
+def placement_of(settings: Settings) -> Placement:
+    """Return what the settings say."""
+    return Placement(
+        dict(settings.session_node_selector),
+        tuple(Toleration(*parts) for parts in settings.session_tolerations),
+        settings.session_priority_class,
+        settings.session_gpu_resource,
+        settings.session_pull_secrets,
+    )
+
+
+def pod_fields(placement: Placement, gpus: int) -> dict[str, Json]:
+    """Return what is added to the spec of a session's Pod: which nodes it may run on, before whom, and with
+    which right to its image."""
+    lost: list[Json] = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_SECONDS} for key in _LOST
+    ]
+    # Nodes with GPUs are kept for those who ask for them by a taint of the same name.
+    tolerated = (*placement.tolerations, *([Toleration(placement.gpu_resource)] if gpus else []))
+    fields: dict[str, Json] = {"tolerations": [*lost, *(one.as_json() for one in tolerated)]}
+    if placement.node_selector:
+        fields["nodeSelector"] = dict(placement.node_selector)
+    if placement.priority_class:
+        fields["priorityClassName"] = placement.priority_class
+    if placement.pull_secrets:
+        fields["imagePullSecrets"] = [{"name": name} for name in placement.pull_secrets]
+    return fields
