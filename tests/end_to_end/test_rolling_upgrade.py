@@ -257,9 +257,9 @@ async def _nothing_is_missing(stage: Stage, store: Store, use: Use) -> None:
     assert use.refused == []
     assert use.faults == [], f"of {use.asked}"
     assert len(use.shas) >= 3
-    for sha in use.shas:
-        status = await stage.final_status(sha, timeout_seconds=120)
-        assert status.state == "success" or sha != use.shas[-1], status.description
+    # Of those before it, some were superseded, or were not the head any more when somebody looked.
+    status = await stage.final_status(use.shas[-1], timeout_seconds=240)
+    assert status.state == "success", status.description
     deadline = monotonic() + 60
     while True:
         async with store.read() as session:
