@@ -265,7 +265,8 @@ async def _nothing_is_missing(stage: Stage, store: Store, use: Use) -> None:
         async with store.read() as session:
             rows = await session.execute(select(Delivery.guid, Delivery.state, Delivery.reason))
             states = {guid: (state, reason) for guid, state, reason in rows}
-            builds = dict((await session.execute(select(Build.sha, func.count()).group_by(Build.sha))).tuples().all())
+            counted = await session.execute(select(Build.sha, func.count()).group_by(Build.sha))
+            builds = {sha: count for sha, count in counted}  # noqa: C416 - rows are no pairs to mypy
         if all(state is not DeliveryState.STORED for state, _ in states.values()) or monotonic() > deadline:
             break
         await asyncio.sleep(0.5)
