@@ -123,6 +123,7 @@ class Shop:
         """
         from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415 - takes two seconds
         from build.cluster.rights import BUILDS_RULES  # noqa: PLC0415
+        from tests.cluster.given import until  # noqa: PLC0415
 
         with self.cluster.namespace() as namespace:
             chosen = self._settings(namespace.name) | settings
@@ -136,7 +137,8 @@ class Shop:
                 service = Service(namespace, wired, self.folder)
                 before = service.left()
                 yield service
-                assert service.left() == before
+                # A pod in which nothing runs any more stays until its node has cleared its folders.
+                await asyncio.to_thread(until, lambda: service.left() == before, "a build has left something")
 
     def _settings(self, namespace: str) -> dict[str, Any]:
         return {

@@ -8,6 +8,7 @@ import pytest
 from binder.errors import RepositoryFault, WorldFault
 from binder.lifecycle import BuildState
 from binder.names import new_token
+from build.cluster.pods import is_at_work
 from build.pipeline import Built
 from tests.build.cluster.conftest import Service, Shop
 from tests.build.git_servers import GitServer
@@ -99,11 +100,14 @@ async def test_a_build_that_is_cancelled_leaves_nothing(service: Service, git_of
     before = service.left()
     building = asyncio.create_task(_build(service, git_of_pods, "slow", sha))
     await _until_logged(service, "begun")
-    assert service.left() != before
+    left = service.left()
+    assert [len(names) for kind, names in left.items() if names != before[kind]] == [1, 1, 1]
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
-    assert service.left() == before
+    left = service.left()
+    assert (left["jobs"], left["secrets"]) == (before["jobs"], before["secrets"])
+    assert not [pod for pod in service.namespace.list("pods") if is_at_work(pod)]
 
 
 async def test_a_pod_that_is_killed_is_nobodys_fault_here(
