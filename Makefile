@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs lint format types bench docs clean lock
+.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests lint format types bench docs clean lock
 
 help: ## list the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ cluster-programs: # the first time, ten minutes
 		nftables iptables ipset iproute2 busybox-static
 	@$(PYTHON) -m tests.cluster build
 
+manifests: set-up ## the Helm chart as plain manifests, in dist/ (ARGS="--values mine.yaml")
+	@$(PYTHON) -m tests.cluster.helm $(ARGS)
+
 lint: set-up ## formatter, linter, and who may import whom
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -52,6 +55,10 @@ types: set-up ## strict types
 bench: ## all benchmarks, as a table
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+bench-scale bench-scale-full: bench-%: # as below, and the simulated cluster's programs are built if they are not there
+	@scripts/set-up postgresql iproute2
+	@$(PYTHON) -m tests.bench $*
 
 bench-%: ## one benchmark
 	@scripts/set-up wrk

@@ -99,6 +99,15 @@ def _can_make_groups(folder: Path, mark: str) -> bool:
     return (folder / mark).exists() and os.access(folder, os.W_OK)
 
 
+def processes_lost_to_memory(root: Path = _ROOT) -> int:
+    """Return how many processes of this process's own container the kernel has ended for want of memory."""
+    for file in (root / "memory.events", root / "memory/memory.oom_control"):
+        with suppress(OSError):
+            counts = dict(line.split() for line in file.read_text(encoding="ascii").splitlines())
+            return int(counts.get("oom_kill", "0"))
+    return 0
+
+
 class Cgroups:
     """The control groups of what one service runs: its sessions (`below`: its instance), or its builds."""
 

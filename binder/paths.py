@@ -21,22 +21,9 @@ class Paths:
         return digest_of(str(self.state.resolve()))[:8]
 
     @property
-    def build_logs(self) -> Path:
-        """Folder of the builds' logs, one file a build."""
-        return self.state / "builds"
-
-    def build_log(self, build_id: int) -> Path:
-        """Return the log of a build: UTF-8 text, secrets masked."""
-        return self.build_logs / f"{build_id}.log"
-
-    @property
-    def sboms(self) -> Path:
-        """Folder of the software bills of materials, one file a build."""
-        return self.state / "sboms"
-
-    def build_sbom(self, build_id: int) -> Path:
-        """Return the software bill of materials of a build's image: CycloneDX, JSON."""
-        return self.sboms / f"{build_id}.json"
+    def again_log(self) -> Path:
+        """What was said when an environment was last made again."""
+        return self.state / "again.log"
 
     @property
     def github(self) -> Path:
@@ -115,9 +102,8 @@ class Paths:
         for folder in (*own, *shared):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
-        for folder in (self.build_logs, self.sboms, self.github):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
+        self.github.mkdir(exist_ok=True)
+        self.github.chmod(0o700)
         for folder in (self.engine, self.git, self.packages):
             folder.mkdir(mode=0o700, exist_ok=True)
             if account.is_other:

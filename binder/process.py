@@ -15,9 +15,9 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from binder.errors import OperatorFault
 
@@ -25,20 +25,25 @@ _LONGEST_LINE_BYTES = 2**16
 _KEPT_LINES = 200
 _GRACE_SECONDS = 1.0
 _END_SECONDS = 10.0
-_NEW_NAMESPACES = (
-    *("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork"),
-    *("--kill-child=KILL", "--mount-proc", "--"),
-)
+_TRIAL_SECONDS = 10.0
+_NO_MORE_RIGHTS = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount")
+_OWN_PROCESSES = ("--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+
+Sandbox = Literal["whole", "shared", "none"]
+"""What sandboxed children get: all namespaces of their own; or, in a container, those of users and mounts, for /proc is
+partly covered there and may not be mounted anew; or none, where a container allows no others inside of it. What they
+leave running then ends with the container."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account that runs tools: its ids, and a home that it can write to."""
+    """The account that runs tools: its ids, a home that it can write to, and how its children can be sandboxed."""
 
     name: str
     uid: int
     gid: int
     home: Path
+    sandbox: Sandbox = "whole"
 
     @property
     def is_other(self) -> bool:
@@ -112,8 +117,9 @@ def arguments_of(command: Command) -> list[str]:
     if account and account.is_other:
         argv += ["--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups", "--inh-caps=-all"]
     argv.append("--")
-    if command.sandboxed:
-        argv += _NEW_NAMESPACES
+    sandbox = _sandbox_of(command)
+    if sandbox != "none":
+        argv += [*_NO_MORE_RIGHTS, *(_OWN_PROCESSES if sandbox == "whole" else ()), "--"]
     if command.cgroups:
         # The shell moves itself before it gives up its rights, so that nothing of the child ever runs outside.
         moves = "".join(f'echo 0 >"${i}" && ' for i in range(1, len(command.cgroups) + 1))
@@ -122,13 +128,19 @@ def arguments_of(command: Command) -> list[str]:
     return [*argv, *command.argv]
 
 
+def _sandbox_of(command: Command) -> Sandbox:
+    if not command.sandboxed:
+        return "none"
+    return command.account.sandbox if command.account else "whole"
+
+
 def environment_of(command: Command) -> dict[str, str]:
     """Return the whole environment of the child."""
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
     account = command.account
     if account:
         env |= {"HOME": str(account.home), "USER": account.name}
-    if command.sandboxed and account:
+    if account and _sandbox_of(command) != "none":
         # Tells Buildah that it already is in the user namespace that it would make (containers/storage, unshare).
         env |= {
             "_CONTAINERS_USERNS_CONFIGURED": "done",
@@ -301,3 +313,13 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None
         process.stdin.write(data)
         await process.stdin.drain()
     process.stdin.close()
+
+
+async def account_in_container(account: Account) -> Account:
+    """Return the account as this container lets its children be sandboxed, which is found out by trying."""
+    kinds: tuple[Sandbox, ...] = ("whole", "shared")
+    for kind in kinds:
+        tried = replace(account, sandbox=kind)
+        if (await run(Command(["true"], account=tried, sandboxed=True), timeout_seconds=_TRIAL_SECONDS)).ok:
+            return tried
+    return replace(account, sandbox="none")

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BINDER_", frozen=True, extra="ignore", validate_default=True)
 
     state_dir: Path = Field(default_factory=lambda: _default_home("state"))
-    """Folder for the store, the logs of builds and the sockets. To be backed up. One service at a time uses it."""
+    """Folder for the store and the sockets. To be backed up. One service at a time uses it."""
 
     cache_dir: Path = Field(default_factory=lambda: _default_home("cache"))
     """Folder for images, locks, git objects and downloaded packages. Several services may share it; all in it can be
@@ -67,8 +67,46 @@ class Settings(BaseSettings):
     """SQLAlchemy's address of the store, `postgresql+psycopg://USER@HOST/NAME`. Empty: an SQLite file in the state
     folder."""
 
+    engine: Literal["podman", "kubernetes"] = "podman"
+    """Where sessions run. `podman`: on this machine, beside the service, which is one process. `kubernetes`: on the
+    cluster that this process runs in, else on the one that KUBECONFIG names; it asks for a registry, and parts of the
+    service can run apart (`binder serve --part`)."""
+
+    namespace: str = "binder-sessions"
+    """Namespace of the cluster in which sessions run, and nothing else. It must be there."""
+
     build_account: str = "binder-build"
     """The unprivileged account that runs git, Buildah and podman where the service runs as root. Ignored elsewhere."""
+
+    builds_namespace: str = ""
+    """Namespace of a cluster in which builds run as Jobs, and nothing else; its Pod Security must be "privileged". It
+    asks for a registry and for `builder_image`. Empty: builds run beside the service."""
+
+    builder_image: str = ""
+    """Image of the pods in which builds run, as the cluster's nodes pull it; of the same version as the service."""
+
+    builder_cache: str = ""
+    """Where such a pod keeps layers and packages for later builds: `host:/FOLDER` of its node (a repository's builds
+    then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
+    Empty: nowhere, so that each build pulls what it lies on."""
+
+    session_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who reaches sessions on a cluster besides the pods of the service's own namespace: networks (`10.1.2.0/24`) and
+    namespaces of the cluster, separated by commas. For a service that runs outside of the cluster: its addresses."""
+
+    builder_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Labels of the cluster's nodes on which builds may run, as `session_node_selector` has them. Empty: any node."""
+
+    builder_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
+    """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
+    alone. Empty: none."""
+
+    builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
+    separated by commas, such as those of the registry and of mirrors of package indexes."""
+
+    builder_seconds: int = Field(default=7200, ge=60)
+    """How long a build on a cluster may take as a whole, with the time in which it waits for a node."""
 
     debian_suite: str = "bookworm"
     """The Debian release of the base image. Changing it rebuilds every environment."""
@@ -327,7 +365,7 @@ class Settings(BaseSettings):
             raise ValueError("must hold no user name or password: what repositories run would see it")
         return value
 
-    @field_validator("session_node_selector", mode="before")
+    @field_validator("session_node_selector", "builder_node_selector", mode="before")
     @classmethod
     def _split_labels(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -337,7 +375,7 @@ class Settings(BaseSettings):
             raise ValueError("must be labels of nodes, like pool=sessions")
         return tuple(labels)
 
-    @field_validator("session_tolerations", mode="before")
+    @field_validator("session_tolerations", "builder_tolerations", mode="before")
     @classmethod
     def _split_tolerations(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -350,6 +388,18 @@ class Settings(BaseSettings):
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("builder_cache")
+    @classmethod
+    def _kind_of_cache(cls, value: str) -> str:
+        if value and not re.fullmatch(r"host:/.+|claim:[a-z0-9.-]+", value):
+            raise ValueError("must be host:/FOLDER or claim:NAME")
+        return value
+
+    @field_validator("builder_networks", "session_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("operators", "session_pull_secrets", mode="before")

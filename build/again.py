@@ -13,7 +13,7 @@ from binder.store.queries import ACTIVE_BUILDS
 from binder.store.tables import Build
 from build.environments import Environments
 from build.limits import BuildLimits
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 
 log = logger(__name__)
 
@@ -39,9 +39,8 @@ class Rebuilder:
             return False
         work = self._paths.work / f"{self._paths.instance}-{new_session_id()}"
         work.mkdir(mode=0o711)
-        path = self._paths.build_logs / "again.log"
-        path.unlink(missing_ok=True)  # the last one is enough
-        notes = BuildLog(path, secrets=self._secrets, most_bytes=_LOG_BYTES)
+        self._paths.again_log.unlink(missing_ok=True)  # the last one is enough
+        notes = BuildLog(FileLog(self._paths.again_log), secrets=self._secrets, most_bytes=_LOG_BYTES)
         try:
             async with self._limits.within("again"):
                 await self._environments.make_again(key, notes, work)
@@ -49,7 +48,7 @@ class Rebuilder:
         except BinderError as error:
             log.warning("environment_not_made_again", environment=key, reason=notes.masked(error.message))
         finally:
-            notes.close()
+            await notes.close()
             shutil.rmtree(work, ignore_errors=True)
         return True
 

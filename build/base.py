@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from build.buildah import Buildah
-from build.host import apt_source_texts
-from build.recipes.debian import debian_sources
+from build.host import base_sources
 from build.system_faults import explain_base
 from templates import source_path
 
@@ -17,6 +16,6 @@ async def make_base(
     Raises: BinderError.
     """
     script = source_path("build/base.sh").read_text(encoding="utf-8")
-    sources, options = debian_sources(apt_source_texts(), suite), buildah.paths.apt / "apt-host.conf"
+    sources, options = base_sources(buildah.paths, suite), buildah.paths.apt / "apt-host.conf"
     arguments = (image, suite, ",".join(packages), sources, str(options))
     await buildah.run_script(script, *arguments, step="base image", take=take, explain=explain_base)

@@ -23,6 +23,9 @@ _DISK_FULL = "no space left on device"
 
 _COMPRESSION = ("--compression-format", "gzip", "--compression-level", "1")
 _ISOLATION = ("--isolation", "oci", "--runtime", "runc")
+# Without control groups, runc warns of each thing that it would do with them: among what a step prints, whose last
+# lines may be an answer. What it fails by it says all the same.
+_IN_CONTAINER = ("--pid", "host", "--runtime-flag", "log=/dev/null")
 # Removing the container is the last word of a shell that lives on: what `exec` would be handed to could not do it.
 _THROWN_AWAY = """
 set -eu
@@ -70,6 +73,26 @@ class Buildah:
         groups = LIMITED_TO.get()
         return Command(argv, self._env, cwd or self.paths.engine, self._account, sandboxed=True, cgroups=groups)
 
+    @property
+    def _isolation(self) -> Sequence[str]:
+        """The arguments that close in what runs in a build: in a container, it has the /proc that there is."""
+        return _ISOLATION if self._account.sandbox == "whole" else (*_ISOLATION, *_IN_CONTAINER)
+
+    def build_command(self, network: Network) -> list[str]:
+        """Return the beginning of the command that builds an image of a Containerfile."""
+        # In a container, Buildah cannot make a network for another one, for which the kernel's settings are to be set.
+        is_closed = network == "none" and self._account.sandbox != "whole"
+        around = ("unshare", "--net", "--") if is_closed else ()
+        return [*around, "buildah", "build", *self._isolation, "--network", "host" if is_closed else network]
+
+    async def remove(self, folder: Path) -> None:
+        """Remove a folder that a build worked in."""
+        if self._account.is_other:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            # Some of what is in it belongs to ids that only a namespace of ours can act for.
+            await self.run_script('rm -rf -- "$1"', str(folder), step="clean-up", take=None)
+
     def own_folder(self, folder: Path) -> Path:
         """Make a folder that belongs to the build account."""
         folder.mkdir(mode=0o755)
@@ -103,8 +126,9 @@ class Buildah:
         files their own. `take` is given each line that is printed, and `explain` may find the fault in them.
         Raises: BinderError.
         """
-        argv = ["buildah", "build", *_ISOLATION, "--network", network, "--pull-never"]
+        argv = self.build_command(network)
         argv += [
+            "--pull-never",
             "--layers=false",
             "--format",
             "oci",
@@ -134,7 +158,7 @@ class Buildah:
         Raises: BinderError.
         """
         container = f"binder-{new_session_id()}"
-        argv = ["buildah", "run", *_ISOLATION, "--network", "host", "--user", "1000", *volumes(mounts)]
+        argv = ["buildah", "run", *self._isolation, "--network", "host", "--user", "1000", *volumes(mounts)]
         argv += [container, "--", "/bin/sh", "-c", script, step, *arguments]
         await self.run_script(_THROWN_AWAY, container, image, *argv, step=step, take=take, explain=explain)
 

@@ -96,7 +96,7 @@ class Containerfiles:
             folder = self._buildah.own_folder(work / "containerfile")
             written = work / "Containerfile"
             written.write_text(file.text, encoding="utf-8")
-            argv = ["buildah", "build", "--isolation", "oci", "--runtime", "runc", "--network", self._network]
+            argv = self._buildah.build_command(self._network)
             # Docker's format keeps what OCI's has no place for: SHELL, HEALTHCHECK and ONBUILD.
             argv += [
                 "--pull-never",

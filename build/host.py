@@ -51,6 +51,7 @@ _APT_OF_HOST = re.compile(r"\AAcquire::https::(?:.*::)?(?:CaInfo|CaPath|CRLFile|
 _KEYRINGS = re.compile(r"(?<=[\[\s]signed-by=)[^]\s]+")
 _NETWORK = re.compile(r"\Adeb (?:\[[^]]*\] )?https?://")
 _INSIDE = "/run/binder"
+_KEYRINGS_INSIDE = "/run/apt/keyrings"
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _sources_inside(sources: str, keyrings: dict[Path, str]) -> str:
 
     def place(match: re.Match[str]) -> str:
         named = match[0].split(",")
-        return ",".join(f"/run/apt/keyrings/{_keyring(Path(one), keyrings)}" if "/" in one else one for one in named)
+        return ",".join(f"{_KEYRINGS_INSIDE}/{_keyring(Path(one), keyrings)}" if "/" in one else one for one in named)
 
     return _lines(_KEYRINGS.sub(place, line) for line in sources.splitlines() if _NETWORK.match(line))
 
@@ -228,12 +229,30 @@ def shell_text(variables: Mapping[str, str]) -> str:
 
 async def find_host_settings(*, cran: str = "", cran_snapshot: str = "") -> HostSettings:
     """Look at this host; the operator may say where R's packages are."""
-    pip = pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
+    pip = await _pip()
     apt = await _said(Command(["apt-config", "dump"]))
     environ = dict(os.environ)
     folders = [folder for folder in map(_folder_of, _links(pip, environ)) if folder.is_dir()]
     sources = apt_source_texts()
     return settings_for(HostFacts(pip, apt, environ, _bundle_of(pip), folders, sources, cran, cran_snapshot))
+
+
+async def find_certificates() -> Path | None:
+    """Return the file with the authorities that this host trusts, None where none is to be found."""
+    return _bundle_of(await _pip())
+
+
+async def _pip() -> dict[str, str]:
+    return pip_settings(await _said(Command([sys.executable, "-m", "pip", "config", "list"], env=dict(os.environ))))
+
+
+def base_sources(paths: Paths, suite: str) -> str:
+    """Return apt's sources of a release for who bootstraps it: those of this host, or where it has none, of builds."""
+    if sources := debian_sources(apt_source_texts(), suite):
+        return sources
+    # A builder's pod has those of its order, with the keyrings beside them.
+    file = paths.apt / f"sources-{suite}.list"
+    return file.read_text(encoding="utf-8").replace(f"{_KEYRINGS_INSIDE}/", f"{paths.apt}/keyrings/")
 
 
 def apt_source_texts() -> dict[str, str]:

@@ -63,7 +63,7 @@ class Job:
     """One build: what is built, where it says what it does, and a folder of its own, empty at first.
 
     `enter` is told of each state that the build enters, `planned` of the layers of its image once it is known which of
-    them are there already.
+    them are there already. Nothing else that is built by this service at the same time has its `name`.
     """
 
     source: Source
@@ -72,6 +72,7 @@ class Job:
     work: Path
     enter: Callable[[BuildState], Awaitable[None]]
     planned: Callable[[Sequence[BuiltLayer]], Awaitable[None]] = _tell_nobody
+    name: str = "alone"
 
 
 @dataclass(frozen=True)

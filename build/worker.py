@@ -6,7 +6,6 @@ queued again: what it had made is found by its keys. Builds of forks' commits wa
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,15 +21,15 @@ from binder.errors import BinderError, OperatorFault, StoreUnavailableError, Wor
 from binder.lifecycle import BuildState, is_final
 from binder.log import logger
 from binder.paths import Paths
-from binder.process import Account
 from binder.store import Store
+from binder.store.build_logs import StoredLog
 from binder.store.queries import advance_build, fail_build
-from binder.store.tables import Build, Repository, utc_now
+from binder.store.tables import Build, BuildBill, Repository, utc_now
 from build.buildah import Buildah
 from build.commits.git import Source
 from build.limits import BuildLimits
 from build.log import BuildLog
-from build.pipeline import Built, Pipeline
+from build.pipeline import Built
 from build.planner import Job
 from build.quotas import IN_WORK, ForkQuota
 from build.sbom import Package, sbom_of
@@ -40,6 +39,17 @@ log = logger(__name__)
 
 _LEASE_SECONDS = 30.0
 _PAUSES_SECONDS = (1.0, 4.0)
+
+
+class Maker(Protocol):
+    """Makes images of commits."""
+
+    async def build(self, job: Job) -> Built:
+        """Turn a commit into an image.
+
+        Raises: BinderError.
+        """
+        ...
 
 
 class Sources(Protocol):
@@ -99,15 +109,14 @@ Count = Callable[[float, str | None, str | None], None]
 
 
 class BuildWorker:
-    """Runs builds of one store on one engine's storage."""
+    """Runs builds of one store, wherever their maker makes them."""
 
     def __init__(
         self,
         store: Store,
-        pipeline: Pipeline,
+        maker: Maker,
         sources: Sources,
         buildah: Buildah,
-        account: Account,
         *,
         at_once: int,
         forks: ForkQuota,
@@ -118,11 +127,10 @@ class BuildWorker:
     ) -> None:
         self._count = count
         self._store = store
-        self._pipeline = pipeline
+        self._maker = maker
         self._sources = sources
         self._buildah = buildah
         self._paths: Paths = buildah.paths
-        self._account = account
         self._at_once = at_once
         self._forks = forks
         self._log_bytes = log_bytes
@@ -192,18 +200,14 @@ class BuildWorker:
         bound = log.bind(build=build.id, repository=repository.full_name, commit=build.sha)
         bound.info("build_started")
         began, is_made = monotonic(), False
-        try:
-            notes = BuildLog(self._paths.build_log(build.id), secrets=self._secrets, most_bytes=self._log_bytes)
-        except OSError as error:
-            bound.exception("build_log_not_opened")
-            fault = OperatorFault(f"This service cannot write the build's log: {error.strerror}.")
-            await self._end(build.id, fault)
-            return
+        kept = StoredLog(self._store, build.id)
+        notes = BuildLog(kept, secrets=self._secrets, most_bytes=self._log_bytes)
         try:
             limits = self._limits.within(str(build.id), untrusted=build.untrusted)
             async with self._lease(build.id), self._folder(build.id) as work, limits:
                 async with self._forks.time(build):
                     built = await self._attempts(build, repository, notes, work)
+                await notes.flush()  # before whoever follows it is told that this was all
                 await self._finish(build, repository, built)
                 is_made = True
                 self._count(monotonic() - began, built.way, None)
@@ -217,16 +221,18 @@ class BuildWorker:
             error.message = notes.masked(error.message)
             bound.warning("build_failed", party=error.party, reason=error.message)
             notes.heading(f"Failed: {error.message}")
+            await notes.flush()
             self._count(monotonic() - began, None, error.party)
             await self._end(build.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("build_broke")
             fault = OperatorFault("Something went wrong in this service while it built; its log says more.")
             notes.heading(f"Failed: {fault.message}")
+            await notes.flush()
             self._count(monotonic() - began, None, fault.party)
             await self._end(build.id, fault)
         finally:
-            notes.close()
+            await notes.close()
 
     async def _attempts(self, build: Build, repository: Repository, notes: BuildLog, work: Path) -> Built:
         """Build, and try again where the world, not the repository, was at fault."""
@@ -237,7 +243,7 @@ class BuildWorker:
                 source = replace(await self._sources.source_of(repository), trusted=not build.untrusted)
                 if source.token:
                     notes.add_secret(source.token)
-                return await self._pipeline.build(
+                return await self._maker.build(
                     Job(
                         source,
                         build.sha,
@@ -245,6 +251,7 @@ class BuildWorker:
                         folder,
                         lambda state: self._enter(build.id, state),
                         lambda layers: self._note_plan(build.id, layers),
+                        name=str(build.id),
                     )
                 )
             except WorldFault as error:
@@ -276,14 +283,13 @@ class BuildWorker:
         return not is_final(build.state) and build.lease_owner == self._store.owner
 
     async def _finish(self, build: Build, repository: Repository, built: Built) -> None:
-        build_id = build.id
-        if built.packages is not None:
-            bill = _sbom(build, repository, built, built.packages)
-            await asyncio.to_thread(self._paths.build_sbom(build_id).write_bytes, bill)
+        bill = None if built.packages is None else _sbom(build, repository, built, built.packages)
         async with self._store.write() as session:
-            build = await session.get_one(Build, build_id)
+            build = await session.get_one(Build, build.id)
             if not self._is_ours(build):
                 return
+            if bill is not None:
+                await session.merge(BuildBill(build_id=build.id, data=bill))
             build.result = result_of(built)
             advance_build(build, BuildState.CHECKING, utc_now())
             build.lease_owner = build.lease_until = None
@@ -329,16 +335,9 @@ class BuildWorker:
 
     async def _remove(self, folder: Path) -> None:
         # Whoever is stopped while it cleans up still does so.
-        removing = asyncio.create_task(self._remove_now(folder))
+        removing = asyncio.create_task(self._buildah.remove(folder))
         try:
             await asyncio.shield(removing)
         except asyncio.CancelledError:
             await removing
             raise
-
-    async def _remove_now(self, folder: Path) -> None:
-        if self._account.is_other:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        else:
-            # Some of what is in it belongs to ids that only a namespace of ours can act for.
-            await self._buildah.run_script('rm -rf -- "$1"', str(folder), step="clean-up", take=None)

@@ -22,7 +22,6 @@ from deploy.manifests import cluster_manifest, network_manifest, pod_name, secre
 from deploy.placement import ANYWHERE, Placement
 from deploy.pods import GONE, Seen, last_of, seen, session_of
 from deploy.reasons import why_refused
-from templates import Json
 
 _ATTEMPTS = 3
 _PLACE_SECONDS = 60.0
@@ -54,8 +53,8 @@ class KubernetesEngine:
             for watch in (self._pods, self._secrets):
                 watches.create_task(watch.run())
 
-    async def close_network(self, proxies: Sequence[Json]) -> None:
-        """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
+    async def close_network(self, proxies: Sequence[str]) -> None:
+        """Keep sessions from all but the internet, and all but `proxies` (networks and namespaces) from sessions.
 
         Raises: OperatorFault; WorldFault.
         """

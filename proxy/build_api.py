@@ -6,7 +6,6 @@ it closed connect again and launch once more.
 Source: https://binderhub.readthedocs.io/en/latest/api.html
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Final
@@ -18,8 +17,9 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
 from binder.lifecycle import BuildState
+from binder.store.build_logs import StoredLog
 from binder.store.tables import Build, Session
-from proxy.build_logs import size_of, tail_offset
+from proxy.build_logs import tail_offset
 from proxy.build_phases import IN_WORK, Event, build_failed, busy, failed, log_events, phases_at, ready, said
 from proxy.claims import Launcher
 from proxy.commits import Commit
@@ -138,18 +138,18 @@ class _Launching:
 
     async def _log_of(self, build: Build) -> AsyncIterator[Event]:
         if self._log is None or self._log[0] != build.id:
-            self._log = (build.id, await asyncio.to_thread(self._tail_of, build))
+            self._log = (build.id, await self._tail_of(build))
         # A client that reads on in the log of a build behind “built” would take the build for unfinished.
         if self._told != phases_at(build) or build.state in IN_WORK:
             async for lines in self._log[1].lines():
                 for event in log_events(lines):
                     yield event
 
-    def _tail_of(self, build: Build) -> LogTail:
-        path = self._context.paths.build_log(build.id)
+    async def _tail_of(self, build: Build) -> LogTail:
+        log = StoredLog(self._context.store, build.id)
         # What was built before is not told again: its log is on its page.
         is_old = build.state is BuildState.SUCCEEDED
-        return LogTail(path, size_of(path) if is_old else tail_offset(path, _FIRST_BYTES))
+        return LogTail(log, await log.size() if is_old else await tail_offset(log, _FIRST_BYTES))
 
     def _untold(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         if events == self._told:

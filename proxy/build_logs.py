@@ -1,10 +1,10 @@
 """Reads the logs of builds while they grow: as lines that a page can show, by pages of a bounded size, by search."""
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 PIECE_BYTES: Final = 2**18
 """How much is read at once: more than a line that a child printed can be long."""
@@ -16,6 +16,16 @@ _MOST_LINES_SEARCHED = 1_000_000
 _HEADING = b"==> "
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Log(Protocol):
+    """A log: bytes that grow at the end."""
+
+    async def size(self) -> int:
+        """Return how many there are."""
+
+    async def read(self, offset: int, most_bytes: int) -> bytes:
+        """Return what stands from an offset on, at most so many."""
 
 
 @dataclass(frozen=True)
@@ -42,54 +52,45 @@ def plain(line: str) -> str:
     return _CONTROLS.sub("", shown)
 
 
-def read_lines(path: Path, offset: int, *, most_bytes: int, end: int | None = None) -> tuple[list[str], int]:
+async def read_lines(log: Log, offset: int, *, most_bytes: int, end: int | None = None) -> tuple[list[str], int]:
     """Return the whole lines from a byte offset on, at most so many bytes and not beyond `end`, and the next offset.
 
     A log that is not there yet has no lines; a line that is longer than `most_bytes` comes in pieces.
     """
-    data = _read_whole(path, offset, most_bytes=most_bytes, end=end)
-    return _lines_in(data), offset + len(data)
+    data = await _read_whole(log, offset, most_bytes=most_bytes, end=end)
+    return await _lines_in(data), offset + len(data)
 
 
-def read_part(path: Path, offset: int, *, most_bytes: int, end: int) -> tuple[list[str], int]:
+async def read_part(log: Log, offset: int, *, most_bytes: int, end: int) -> tuple[list[str], int]:
     """Return what `read_lines` does, but a first line that is longer than `most_bytes` as a whole."""
-    data = _read_whole(path, offset, most_bytes=most_bytes, end=end)
+    data = await _read_whole(log, offset, most_bytes=most_bytes, end=end)
     if data and not data.endswith(b"\n"):
-        data = _read_whole(path, offset, most_bytes=max(most_bytes, PIECE_BYTES), end=end)
+        data = await _read_whole(log, offset, most_bytes=max(most_bytes, PIECE_BYTES), end=end)
         data = data[: data.find(b"\n") + 1] or data
-    return _lines_in(data), offset + len(data)
+    return await _lines_in(data), offset + len(data)
 
 
-def size_of(path: Path) -> int:
-    """Return a log's size in bytes: 0 where there is none yet."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def whole_size_of(path: Path, most_bytes: int) -> int:
+async def whole_size_of(log: Log, most_bytes: int) -> int:
     """Return where the last whole line of a log ends, not beyond `most_bytes`."""
-    size = min(size_of(path), most_bytes)
+    size = min(await log.size(), most_bytes)
     begin = max(0, size - PIECE_BYTES)
-    return begin + len(_read_whole(path, begin, most_bytes=PIECE_BYTES, end=size))
+    return begin + len(await _read_whole(log, begin, most_bytes=PIECE_BYTES, end=size))
 
 
-def tail_offset(path: Path, most_bytes: int) -> int:
+async def tail_offset(log: Log, most_bytes: int) -> int:
     """Return where the last whole lines of a log begin, at most so many bytes of them."""
-    size = size_of(path)
+    size = await log.size()
     if size <= most_bytes:
         return 0
-    with path.open("rb") as file:
-        file.seek(size - most_bytes)
-        return size - most_bytes + len(file.readline())
+    data = await log.read(size - most_bytes, most_bytes)
+    return size - most_bytes + (data.find(b"\n") + 1 or len(data))
 
 
-def pages_of(path: Path, end: int) -> list[Page]:
+async def pages_of(log: Log, end: int) -> list[Page]:
     """Return the pages of a log up to `end`, at least one: bounded in lines as well as in bytes."""
     pages: list[Page] = []
     start, line, under = 0, 1, None
-    while data := _read_whole(path, start, most_bytes=_PAGE_BYTES, end=end):
+    while data := await _read_whole(log, start, most_bytes=_PAGE_BYTES, end=end):
         if data.count(b"\n") > _PAGE_LINES:
             data = data[: len(data) - len(data.split(b"\n", _PAGE_LINES)[-1])]
         pages.append(Page(start, start + len(data), line, under))
@@ -98,11 +99,11 @@ def pages_of(path: Path, end: int) -> list[Page]:
     return pages or [Page(0, 0, 1, None)]
 
 
-def search(path: Path, text: str, end: int) -> Found:
+async def search(log: Log, text: str, end: int) -> Found:
     """Return the lines up to `end` that hold `text`, in whatever case; bounded in matches and in lines looked at."""
     wanted, number = text.casefold(), 1
     found: list[tuple[int, str]] = []
-    for lines in _candidates(path, wanted, end):
+    async for lines in _candidates(log, wanted, end):
         for at, line in enumerate(lines):
             if wanted in line.casefold():
                 found.append((number + at, line))
@@ -114,34 +115,37 @@ def search(path: Path, text: str, end: int) -> Found:
     return Found(tuple(found), is_all=True)
 
 
-def _candidates(path: Path, wanted: str, end: int) -> Iterator[list[str]]:
+async def _candidates(log: Log, wanted: str, end: int) -> AsyncIterator[list[str]]:
     """Give the lines of the log, piece by piece; those of a piece that cannot hold `wanted` as empty ones."""
     offset = 0
-    while data := _read_whole(path, offset, most_bytes=PIECE_BYTES, end=end):
+    while data := await _read_whole(log, offset, most_bytes=PIECE_BYTES, end=end):
         offset += len(data)
-        text = data.decode(errors="replace").removesuffix("\n")
-        # Most pieces hold nothing: looking at one as a whole costs a small part of looking at each of its lines.
-        if "\x1b" in text or wanted in _CONTROLS.sub("", text).casefold():
-            yield [plain(line) for line in text.split("\n")]
-        else:
-            yield [""] * (text.count("\n") + 1)
+        yield await asyncio.to_thread(_candidates_in, data, wanted)
 
 
-def _read_whole(path: Path, offset: int, *, most_bytes: int, end: int | None) -> bytes:
+def _candidates_in(data: bytes, wanted: str) -> list[str]:
+    text = data.decode(errors="replace").removesuffix("\n")
+    # Most pieces hold nothing: looking at one as a whole costs a small part of looking at each of its lines.
+    if "\x1b" in text or wanted in _CONTROLS.sub("", text).casefold():
+        return [plain(line) for line in text.split("\n")]
+    return [""] * (text.count("\n") + 1)
+
+
+async def _read_whole(log: Log, offset: int, *, most_bytes: int, end: int | None) -> bytes:
     """Return the bytes of whole lines; those of a line that is longer than `most_bytes` are given as they are."""
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(most_bytes if end is None else max(0, min(most_bytes, end - offset)))
-    except FileNotFoundError:
-        return b""
+    wanted = most_bytes if end is None else max(0, min(most_bytes, end - offset))
+    data = await log.read(offset, wanted) if wanted else b""
     whole = data.rfind(b"\n") + 1
     return data[:whole] if whole or len(data) < most_bytes else data
 
 
-def _lines_in(data: bytes) -> list[str]:
-    text = data.decode(errors="replace").removesuffix("\n")
-    return [plain(line) for line in text.split("\n")] if data else []
+async def _lines_in(data: bytes) -> list[str]:
+    # A page of it has thousands of lines: nobody else shall wait for them.
+    return await asyncio.to_thread(_plain_lines, data) if data else []
+
+
+def _plain_lines(data: bytes) -> list[str]:
+    return [plain(line) for line in data.decode(errors="replace").removesuffix("\n").split("\n")]
 
 
 def _last_heading(data: bytes) -> str | None:

@@ -3,20 +3,21 @@
 import asyncio
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, is_final
+from binder.store.build_logs import StoredLog, bill_of, has_bill
 from binder.store.tables import Build, Repository
 from proxy.access import Access
 from proxy.answers import WHOSE_FAULT, new_nonce, page_headers, page_text
 from proxy.build_facts import facts_of, place_address
-from proxy.build_logs import Found, Page, pages_of, read_lines, search, size_of
+from proxy.build_logs import Found, Log, Page, pages_of, read_lines, search
 from proxy.context import ProxyContext
 from proxy.links import Link, link_to
 from proxy.log_sections import sections_of
@@ -61,16 +62,16 @@ class BuildPages:
         """Show a build, and a part of its log as far as it is now."""
         build, repository = await self._visible(request)
         asked = _Asked.from_request(request)
-        path = self._context.paths.build_log(build.id)
-        end = min(await asyncio.to_thread(size_of, path), 2 * self._context.settings.build_log_bytes)
+        log = StoredLog(self._context.store, build.id)
+        end = min(await log.size(), 2 * self._context.settings.build_log_bytes)
         if asked.text:
             async with self._searches:
-                found = await asyncio.to_thread(search, path, asked.text, end)
+                found = await search(log, asked.text, end)
             log_values = _search_values(asked.text, found)
         else:
-            log_values = await asyncio.to_thread(_page_values, build, path, asked, end)
+            log_values = await _page_values(build, log, asked, end)
         nonce = new_nonce()
-        values = self._values(build, repository) | log_values
+        values = await self._values(build, repository) | log_values
         # A page of the log has thousands of lines: nobody else shall wait for it.
         text = await asyncio.to_thread(page_text, "build.html", nonce, **values)
         return HTMLResponse(text, 200, page_headers(nonce))
@@ -78,19 +79,23 @@ class BuildPages:
     async def sbom(self, request: Request) -> Response:
         """Give the software bill of materials of a build's image."""
         build, repository = await self._visible(request)
-        path = self._context.paths.build_sbom(build.id)
-        if not path.is_file():
+        async with self._context.store.read() as session:
+            bill = await bill_of(session, build.id)
+        if bill is None:
             raise VisitorFault("There is no software bill of materials of this build.")
         name = f"{repository.owner}-{repository.name}-{build.sha[:10]}.cdx.json"
-        return FileResponse(path, 200, {"Cache-Control": "no-store"}, _SBOM_TYPE, filename=name)
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}"}
+        return Response(bill, 200, headers, _SBOM_TYPE)
 
     async def _visible(self, request: Request) -> tuple[Build, Repository]:
         viewer = await self._access.viewer(request)
         number = number_of(request.path_params["number"])
         return await visible_build(self._context.store, self._access, viewer, number)
 
-    def _values(self, build: Build, repository: Repository) -> dict[str, object]:
+    async def _values(self, build: Build, repository: Repository) -> dict[str, object]:
         fault = build.fault or {}
+        async with self._context.store.read() as session:
+            has_sbom = await has_bill(session, build.id)
         return {
             "build": build,
             "repository": repository,
@@ -98,7 +103,7 @@ class BuildPages:
             "state": STATE_WORDS[build.state],
             "is_active": not is_final(build.state),
             "facts": facts_of(build),
-            "has_sbom": self._context.paths.build_sbom(build.id).is_file(),
+            "has_sbom": has_sbom,
             "fault": fault,
             "place": place_address(build, repository, self._context.settings),
             "whose": WHOSE_FAULT.get(fault.get("party", "operator"), ""),
@@ -113,11 +118,11 @@ def start_again(repository: Repository, sha: str, landing: str = "") -> Link:
     return link_to(provider_of(repository).id, named_of(repository), sha, {"urlpath": landing})
 
 
-def _page_values(build: Build, path: Path, asked: _Asked, end: int) -> dict[str, object]:
-    pages = pages_of(path, end)
+async def _page_values(build: Build, log: Log, asked: _Asked, end: int) -> dict[str, object]:
+    pages = await pages_of(log, end)
     number = _chosen(pages, asked, is_last_first=build.state is not BuildState.SUCCEEDED)
     page = pages[number - 1]
-    lines, _ = read_lines(path, page.start, most_bytes=max(1, page.end - page.start), end=page.end)
+    lines, _ = await read_lines(log, page.start, most_bytes=max(1, page.end - page.start), end=page.end)
     follows = not is_final(build.state) and number == len(pages)
     return {
         "query": "",

@@ -8,7 +8,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from binder.errors import BinderError, WorldFault
 from binder.log import logger
 from binder.loop import Hint, wait_for_hint
-from proxy.build_logs import PIECE_BYTES, read_lines
+from proxy.build_logs import PIECE_BYTES, Log, read_lines
 from proxy.visible import number_of
 
 log = logger(__name__)
@@ -89,8 +88,8 @@ class EventStreams:
 class LogTail:
     """The lines of a log from a byte offset on, as events whose ids are the offsets behind them."""
 
-    def __init__(self, path: Path, offset: int) -> None:
-        self._path = path
+    def __init__(self, log: Log, offset: int) -> None:
+        self._log = log
         self._offset = offset
 
     async def news(self) -> AsyncIterator[str]:
@@ -108,7 +107,7 @@ class LogTail:
         return f"id: {self._offset}\nevent: {event}\ndata: {json.dumps(data)}\n\n"
 
     async def _more(self) -> list[str]:
-        lines, self._offset = await asyncio.to_thread(read_lines, self._path, self._offset, most_bytes=PIECE_BYTES)
+        lines, self._offset = await read_lines(self._log, self._offset, most_bytes=PIECE_BYTES)
         return lines
 
 

@@ -3,7 +3,6 @@
 A browser that was cut off goes on where it was, by the log's offset that is each event's id.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from binder.store.build_logs import StoredLog
 from binder.store.tables import Build, Repository, utc_now
 from proxy.access import Access
 from proxy.build_history import past_of
@@ -44,12 +44,12 @@ class LaunchEvents:
         viewer = await self._access.viewer(request)
         look = partial(visible_build, self._context.store, self._access, viewer)
         build, _ = await look(build_id)
-        path = self._context.paths.build_log(build.id)
+        log = StoredLog(self._context.store, build.id)
         offset = asked_offset(request)
         if offset is None:
-            offset = await asyncio.to_thread(tail_offset, path, _FIRST_BYTES)
+            offset = await tail_offset(log, _FIRST_BYTES)
         ticket = request.cookies.get(TICKET)
-        launch = _Launch(self._context, partial(look, build.id), LogTail(path, offset), ticket)
+        launch = _Launch(self._context, partial(look, build.id), LogTail(log, offset), ticket)
         return self._streams.answer(request, launch)
 
 

@@ -1,18 +1,17 @@
 """`/builds/{number}/log`: the log of a build, as events while it grows, or as plain text, whole or a part of it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from binder.lifecycle import BuildState, is_final
+from binder.store.build_logs import StoredLog
 from binder.store.tables import Build, Repository
 from proxy.access import Access
-from proxy.build_logs import PIECE_BYTES, read_lines, read_part, whole_size_of
+from proxy.build_logs import PIECE_BYTES, Log, read_lines, read_part, whole_size_of
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail, asked_offset
 from proxy.progress import STATE_WORDS
@@ -42,17 +41,17 @@ class LogAnswers:
         viewer = await self._access.viewer(request)
         look = partial(visible_build, self._context.store, self._access, viewer)
         build, _ = await look(number_of(request.path_params["number"]))
-        path = self._context.paths.build_log(build.id)
+        log = StoredLog(self._context.store, build.id)
         offset = asked_offset(request) or 0
         if "text/event-stream" in request.headers.get("accept", ""):
-            return self._streams.answer(request, _Following(partial(look, build.id), LogTail(path, offset)))
-        end = await asyncio.to_thread(whole_size_of, path, 2 * self._context.settings.build_log_bytes)
+            return self._streams.answer(request, _Following(partial(look, build.id), LogTail(log, offset)))
+        end = await whole_size_of(log, 2 * self._context.settings.build_log_bytes)
         asked = number_of(request.query_params.get("bytes"))
         if asked is None:
             return StreamingResponse(
-                _text(path, offset, end), 200, _HEADERS | {"Next-Offset": str(max(offset, end))}, "text/plain"
+                _text(log, offset, end), 200, _HEADERS | {"Next-Offset": str(max(offset, end))}, "text/plain"
             )
-        return await _part(build, path, offset, min(max(asked, 1), _MOST_BYTES), end)
+        return await _part(build, log, offset, min(max(asked, 1), _MOST_BYTES), end)
 
 
 class _Following:
@@ -76,17 +75,17 @@ class _Following:
             yield self._log.said("end", {"state": build.state})
 
 
-async def _part(build: Build, path: Path, offset: int, most_bytes: int, end: int) -> Response:
-    lines, following = await asyncio.to_thread(read_part, path, offset, most_bytes=most_bytes, end=end)
+async def _part(build: Build, log: Log, offset: int, most_bytes: int, end: int) -> Response:
+    lines, following = await read_part(log, offset, most_bytes=most_bytes, end=end)
     headers = _HEADERS | {"Next-Offset": str(following)}
     if following < end:
         headers["Link"] = f'</builds/{build.id}/log?from={following}&bytes={most_bytes}>; rel="next"'
     return PlainTextResponse("".join(f"{line}\n" for line in lines), headers=headers)
 
 
-async def _text(path: Path, offset: int, end: int) -> AsyncIterator[str]:
+async def _text(log: Log, offset: int, end: int) -> AsyncIterator[str]:
     while offset < end:
-        lines, offset = await asyncio.to_thread(read_lines, path, offset, most_bytes=PIECE_BYTES, end=end)
+        lines, offset = await read_lines(log, offset, most_bytes=PIECE_BYTES, end=end)
         if not lines:
             return
         yield "".join(f"{line}\n" for line in lines)

@@ -20,9 +20,10 @@ from build.commits.git import Git, Source
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.limits import BuildLimits
 from build.lock import Lock
-from build.log import BuildLog
-from build.pipeline import Built, Pipeline
+from build.log import BuildLog, FileLog
+from build.pipeline import Built
 from build.planner import Job
+from build.worker import Maker
 
 _TIMEOUT_SECONDS = 200.0
 _numbers = itertools.count()
@@ -60,7 +61,7 @@ class Builder:
         return self.wired.git
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> Maker:
         """What is tested."""
         return self.wired.pipeline
 
@@ -76,11 +77,11 @@ class Builder:
             enter(state)
 
         async with self.work() as work:
-            notes = BuildLog(log or work / "log", secrets=self.host.secrets, most_bytes=2**20)
+            notes = BuildLog(FileLog(log or work / "log"), secrets=self.host.secrets, most_bytes=2**20)
             try:
                 return await self.pipeline.build(Job(source, sha, notes, work, entered))
             finally:
-                notes.close()
+                await notes.close()
 
     async def lock(self, source: Source, sha: str) -> tuple[str, Lock]:
         """Lock what a commit asks for, and return where its lock belongs, and the lock.
@@ -92,11 +93,11 @@ class Builder:
             """Take no notice: a lock is no build."""
 
         async with self.work() as work:
-            notes = BuildLog(work / "log", secrets=self.host.secrets, most_bytes=2**20)
+            notes = BuildLog(FileLog(work / "log"), secrets=self.host.secrets, most_bytes=2**20)
             try:
                 return await self.wired.planner.lock(Job(source, sha, notes, work, entered))
             finally:
-                notes.close()
+                await notes.close()
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[Path]:

@@ -1,15 +1,24 @@
-"""The parts of the documentation that are drawn from the code: `python -m tests.documents` writes them anew."""
+"""What is drawn from the code, of the documentation and of the chart: `python -m tests.documents` writes it anew."""
 
 import ast
+import json
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
 from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
+from binder.service.rights import CONTROLLER_RIGHTS
 from binder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
+_CHART = ROOT / "deploy" / "chart"
+_SAID_BY_CHART = re.compile(
+    r"\A(?:state_dir|cache_dir|url|sessions_host|listen|http_listen|certificates|database_url|engine|.*namespace|build_account|"
+    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|metrics_token|"
+    r"session_priority_class)\Z"
+)
 _HOMES = {
     "state_dir": "`/var/lib/binder` for root, `~/.local/state/binder` for others",
     "conda_channel_alias": "where Conda's own tools look",
@@ -63,8 +72,40 @@ def architecture_page(current: str) -> str:
     return re.sub(f"{_BEGIN}.*{_END}", lambda _: life_cycles(), current, flags=re.DOTALL)
 
 
+def chart_schema(current: str) -> str:
+    """Return the schema of the chart's values with that of `settings` drawn anew."""
+    schema = json.loads(current)
+    texts, known = documented_settings(), Settings.model_json_schema()["properties"]
+    schema["properties"]["settings"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {"description": texts[name], **_value_schema(field)}
+            for name, field in known.items()
+            if not _SAID_BY_CHART.match(name)
+        },
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _value_schema(field: Mapping[str, object]) -> dict[str, object]:
+    if field.get("type") == "array" and field.get("items") == {"type": "string"}:
+        return {"type": ["array", "string"], "items": {"type": "string"}}
+    if field.get("type") in {"array", "object"}:
+        return {"type": "string"}
+    return {name: value for name, value in field.items() if name not in {"title", "default"}}
+
+
+def chart_rights() -> str:
+    """Return what the chart allows the controller's account."""
+    return json.dumps(CONTROLLER_RIGHTS, indent=2) + "\n"
+
+
 def main() -> None:
     """Write what is drawn."""
+    (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
+    schema = _CHART / "values.schema.json"
+    schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
     page = ROOT / "docs" / "architecture.md"
     page.write_text(architecture_page(page.read_text(encoding="utf-8")), encoding="utf-8")

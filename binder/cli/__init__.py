@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,11 +37,15 @@ def _binder(
 @app.command()
 def serve(
     ephemeral: Annotated[bool, typer.Option(help="End all sessions when the service stops.")] = False,
+    part: Annotated[
+        Literal["all", "proxy", "controller"],
+        typer.Option(help="Only what visitors and GitHub meet, or only what builds and runs: with Kubernetes."),
+    ] = "all",
 ) -> None:
     """Run the service: deliveries in, builds, sessions, pages and reports out. Settings: `BINDER_…` variables."""
     from binder.cli.serve import serve_until_stopped  # noqa: PLC0415
 
-    serve_until_stopped(ephemeral=ephemeral)
+    serve_until_stopped(part=part, ephemeral=ephemeral)
 
 
 @app.command()
@@ -88,6 +92,14 @@ def lock(
     from binder.cli.lock import run_lock  # noqa: PLC0415
 
     run_lock(folder)
+
+
+@app.command(hidden=True)
+def build_job(order: Annotated[Path, typer.Argument(help="The file with the order.")]) -> None:
+    """Do one build, as the pod of a builder does it: told by its order, and telling of it on its output."""
+    from binder.cli.build_job import run_build_job  # noqa: PLC0415
+
+    run_build_job(order)
 
 
 @app.command()
@@ -141,6 +153,22 @@ def why(
     from binder.cli.why import tell_why  # noqa: PLC0415
 
     tell_why(commit, repository=repository, as_json=as_json)
+
+
+@app.command()
+def images(
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="HOST/PATH", help="Push them to a registry: `HOST/PATH/service` and so on."),
+    ] = None,
+) -> None:
+    """Make the images that a cluster runs this service from, and print their names as values of the chart.
+
+    Example: `binder images --push registry.example.org/binder > images.yaml`. `BINDER_REGISTRY_…` says how to sign in.
+    """
+    from binder.cli.images import make_images  # noqa: PLC0415
+
+    make_images(push)
 
 
 def main() -> None:

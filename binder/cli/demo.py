@@ -23,7 +23,7 @@ from binder.cli.steps import Steps, until_interrupted
 from binder.cli.story import PERSON, tell_story
 from binder.errors import OperatorFault
 from binder.process import find_account
-from binder.service.machine import check_machine
+from binder.service.machine import check_machine, needs_of
 from binder.settings import read_settings
 from githubapp.sandbox.sandbox import Sandbox
 from githubapp.sandbox.server import running_sandbox
@@ -53,7 +53,7 @@ def run_demo(*, once: bool, port: int, github_port: int) -> None:
     Raises: BinderError.
     """
     settings = read_settings()
-    check_machine(find_account(settings.build_account), settings.cache_dir)
+    check_machine(find_account(settings.build_account), settings.cache_dir, needs_of("all", "podman"))
     place = Place(
         settings.state_dir / "demo",
         settings.cache_dir,

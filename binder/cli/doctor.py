@@ -7,7 +7,7 @@ import typer
 from binder.errors import BinderError
 from binder.paths import Paths
 from binder.process import find_account
-from binder.service.machine import complaints_about, look_at_machine
+from binder.service.machine import complaints_about, look_at_machine, needs_of
 from binder.settings import Settings, read_settings
 from githubapp.examination import examine_app
 from githubapp.stored_app import with_stored_app
@@ -17,7 +17,8 @@ def examine() -> None:
     """Print what is missing, or that nothing is; exits with 4 where something is."""
     settings = read_settings()
     account = find_account(settings.build_account)
-    complaints = complaints_about(look_at_machine(account, settings.cache_dir))
+    needs = needs_of("all", settings.engine)
+    complaints = complaints_about(look_at_machine(account, settings.cache_dir), needs)
     remarks = [] if complaints else [f"✓ This machine has what a service needs. Builds run as {account.name}."]
     try:
         about_app = _look_at_app(settings, remarks)

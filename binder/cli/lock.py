@@ -24,7 +24,7 @@ from binder.settings import Settings, read_settings
 from build.commits.git import Source
 from build.host import find_host_settings, write_host_folder
 from build.lock import Lock, lock_text
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.planner import Job
 
 _TAIL_LINES = 20
@@ -91,14 +91,15 @@ async def _resolved(builder: Builder, source: Source, sha: str, steps: Steps) ->
     work = builder.paths.state / "work"
     work.mkdir(mode=0o711)
     log = work / "log"
-    notes = BuildLog(log, secrets=builder.host.secrets, most_bytes=2**24)
+    notes = BuildLog(FileLog(log), secrets=builder.host.secrets, most_bytes=2**24)
     try:
         return await builder.planner.lock(Job(source, sha, notes, work, _entered))
     except BinderError:
+        await notes.close()
         steps.note("\n".join(log.read_text(encoding="utf-8").splitlines()[-_TAIL_LINES:]))
         raise
     finally:
-        notes.close()
+        await notes.close()
 
 
 async def _entered(state: BuildState) -> None:

@@ -25,12 +25,14 @@ from binder.names import digest_of, is_sha
 from binder.process import Account, find_account
 from binder.service import Service, running_service
 from binder.settings import Settings, read_settings
+from binder.store.build_logs import StoredLog
 from binder.store.queries import want_build
 from binder.store.tables import Build, Preview, Repository
 from build.commits.git import Source
 
 _OPEN_SECONDS = 120.0
 _TAIL_LINES = 20
+_TAIL_BYTES = 2**14
 HOST = "local"
 """The host that repositories of `binder preview` have in the store."""
 
@@ -156,25 +158,27 @@ async def _built(service: Service, build_id: int, steps: Steps) -> None:
     Raises: RepositoryFault, OperatorFault: what was wrong with it, and the end of its log.
     """
     changed = service.store.changed.subscribe()
-    log = service.paths.build_log(build_id)
+    log = StoredLog(service.store, build_id)
     while True:
         changed.clear()
         async with service.store.read() as session:
             build = await session.get_one(Build, build_id)
         if is_final(build.state):
             break
-        steps.detail(await asyncio.to_thread(_last_line, log))
+        steps.detail(await _last_line(log))
         await wait_for_hint(changed, 0.2)
     if build.state is not BuildState.SUCCEEDED:
         fault = build.fault or {"party": "operator", "message": f"The build was {build.state}."}
-        steps.note(await asyncio.to_thread(_tail, log))
+        steps.note(await _tail(log))
         kind = RepositoryFault if fault["party"] == "repository" else OperatorFault
         raise kind(fault["message"])
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(encoding="utf-8").splitlines()[-_TAIL_LINES:]) if log.exists() else ""
+async def _tail(log: StoredLog) -> str:
+    size = await log.size()
+    text = (await log.read(max(0, size - _TAIL_BYTES), _TAIL_BYTES)).decode(errors="replace")
+    return "\n".join(text.splitlines()[-_TAIL_LINES:])
 
 
-def _last_line(log: Path) -> str:
-    return _tail(log).rpartition("\n")[2]
+async def _last_line(log: StoredLog) -> str:
+    return (await _tail(log)).rpartition("\n")[2]

@@ -1,11 +1,17 @@
 """Wires what builds are made with: for the service, for `binder lock`, and for tests."""
 
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from binder.containers import Registries
+from binder.containers import Registries, prepare_engine, release_engine
 from binder.paths import Paths
 from binder.process import Account
+from binder.service.folders import open_lock, try_lock
 from binder.settings import Settings
 from build.alone import Alone
 from build.build_systems import BuildSystems
@@ -17,13 +23,14 @@ from build.containerfiles import Containerfiles
 from build.contents import Contents
 from build.environments import Environments
 from build.foundations import Foundations
-from build.host import HostSettings
+from build.host import HostSettings, find_host_settings, write_host_folder
 from build.images import Images, LocalImages, LocalTexts, RegistryImages, RegistryTexts, Texts
 from build.pipeline import Pipeline
 from build.planner import Planner
 from build.recipes.conda import CondaChannels
 from build.registries.registry import Registry
 from build.resolution import Resolution
+from build.worker import Maker
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,9 @@ class Builder:
     buildah: Buildah
     git: Git
     registry: Registry | None
+    images: Images
     planner: Planner
-    pipeline: Pipeline
+    pipeline: Maker
     again: Environments
 
     async def prepare(self) -> None:
@@ -57,23 +65,22 @@ class Builder:
 
 
 def wired_builder(
-    settings: Settings, paths: Paths, account: Account, host: HostSettings, *, objects: Paths | None = None
+    settings: Settings,
+    paths: Paths,
+    account: Account,
+    host: HostSettings,
+    *,
+    objects: Paths | None = None,
+    buildah: type[Buildah] = Buildah,
 ) -> Builder:
     """Return a builder on an engine that is ready (`prepare_engine`) and has its tools (`write_host_folder`).
 
-    git keeps what it fetches below `objects`, or else where everything is.
+    git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in.
     """
-    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
-    git = Git(
-        objects or paths,
-        account,
-        host.certificates,
-        _records(settings, host),
-        timeout_seconds=settings.fetch_timeout_seconds,
-        most_bytes=settings.repository_bytes,
-    )
+    front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
-    images: Images = RegistryImages(registry, buildah) if registry else LocalImages(buildah)
+    images: Images = RegistryImages(registry, front) if registry else LocalImages(front)
     texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
     alone = Alone(paths.making)
 
@@ -81,10 +88,10 @@ def wired_builder(
         foundations = Foundations(with_, images, texts, alone)
         return foundations, Environments(paths, with_, images, texts, foundations, host, alone)
 
-    foundations, made = environments(buildah)
-    behind = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
+    foundations, made = environments(front)
+    behind = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
     channels = CondaChannels(settings.conda_channel_alias)
-    resolution = Resolution(paths, buildah, images, texts, foundations, host, alone, channels)
+    resolution = Resolution(paths, front, images, texts, foundations, host, alone, channels)
     has_credentials = host.has_credentials
     planner = Planner(
         paths,
@@ -96,11 +103,51 @@ def wired_builder(
         most=settings.session_resources_at_most,
     )
     network: Network = "host" if settings.build_network == "always" else "none"
-    contents = Contents(paths, buildah, images, texts, host, network)
-    containerfiles = Containerfiles(buildah, images, texts, host, network)
-    systems = BuildSystems(paths, buildah, images, foundations, host, alone)
+    contents = Contents(paths, front, images, texts, host, network)
+    containerfiles = Containerfiles(front, images, texts, host, network)
+    systems = BuildSystems(paths, front, images, foundations, host, alone)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles)
-    return Builder(paths, account, host, buildah, git, registry, planner, pipeline, environments(behind)[1])
+    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
+
+
+def wired_git(
+    settings: Settings, paths: Paths, account: Account, certificates: Path | None, *, sandboxed: bool = True
+) -> Git:
+    """Return git, which keeps what it fetches below `paths`."""
+    return Git(
+        paths,
+        account,
+        certificates,
+        _records(settings, certificates),
+        timeout_seconds=settings.fetch_timeout_seconds,
+        most_bytes=settings.repository_bytes,
+        sandboxed=sandboxed,
+    )
+
+
+@asynccontextmanager
+async def running_builder(
+    settings: Settings, paths: Paths, account: Account, host: HostSettings | None = None
+) -> AsyncIterator[Builder]:
+    """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here.
+
+    `host` is what is known of package indexes; None looks at this host.
+    """
+    await prepare_engine(paths, account, registries_of(settings))
+    host = host or await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
+    await asyncio.to_thread(write_host_folder, host, paths)
+    builder = wired_builder(settings, paths, account, host)
+    with open_lock(paths.cache / "in-use") as descriptor:
+        if try_lock(descriptor):
+            await builder.buildah.remove_leftovers()
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_SH)
+        await builder.prepare()
+        try:
+            yield builder
+        finally:
+            await builder.close()
+        if try_lock(descriptor):
+            await release_engine(paths, account)
 
 
 def registries_of(settings: Settings) -> Registries:
@@ -115,10 +162,10 @@ def registries_of(settings: Settings) -> Registries:
     )
 
 
-def _records(settings: Settings, host: HostSettings) -> Records:
+def _records(settings: Settings, certificates: Path | None) -> Records:
     archives = Archives(settings.zenodo_url, settings.figshare_api_url, settings.hydroshare_url, settings.doi_url)
     known = {urlsplit(url).netloc for url in astuple(archives)} | set(settings.git_hosts)
-    return Records(Downloads(host.certificates, known), archives)
+    return Records(Downloads(certificates, known), archives)
 
 
 def _registry(settings: Settings) -> Registry:

@@ -25,9 +25,13 @@ _LOOPS = ("deliveries", "comparisons", "reports", "missed")
 
 
 class GitHubSide:
-    """The App's part of a service. Before there is an App, it refuses what comes and has nothing to do."""
+    """The App's part of a service. Before there is an App, it refuses what comes and has nothing to do.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    Only one that `tells` GitHub something needs the App's private key; others take deliveries, and sign visitors in.
+    """
+
+    def __init__(self, store: Store, settings: Settings, *, tells: bool = True) -> None:
+        self._tells = tells
         self._store = store
         self._inbox = Inbox(store, settings)
         self.visitors = Visitors(store)
@@ -42,18 +46,22 @@ class GitHubSide:
         if settings.github_app_id is None:
             log.info("github_not_set_up", help="`binder setup` makes a GitHub App for this service.")
             return
-        client = GitHubClient.from_settings(settings)
+        client = GitHubClient.from_settings(settings) if self._tells else None
         self.close()
-        self._client = client
         self._inbox.begin_with(settings)
         self.visitors.begin_with(settings)
+        if client:
+            self._begin_telling(client, settings)
+        self._store.changed.give()
+
+    def _begin_telling(self, client: GitHubClient, settings: Settings) -> None:
+        self._client = client
         self._steps = {
             "deliveries": DeliveryWorker(self._store, client, settings).step,
             "comparisons": Comparisons(self._store, client, settings).step,
             "reports": Reporter(self._store, client, settings).step,
             "missed": _missed(client, self._inbox, settings).step,
         }
-        self._store.changed.give()
 
     def route(self) -> Route:
         """Return the route that deliveries come to."""

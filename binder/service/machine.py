@@ -1,4 +1,4 @@
-"""What this machine must have before a service can run on it: looked at once, decided purely, said all together."""
+"""What a machine must have before a part of the service runs on it: looked at once, decided purely, said together."""
 
 import shutil
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from binder.errors import OperatorFault
 from binder.process import Account
+from binder.service.parts import EngineName, Part
 
 _TOOLS = {
     "buildah": "buildah",
@@ -20,8 +21,20 @@ _TOOLS = {
     "git-lfs": "git-lfs",
     "setpriv": "util-linux",
 }
+_OF_PROXY = frozenset({"haproxy", "git", "setpriv"})
+_OF_BUILDS = frozenset({"buildah", "runc", "newuidmap", "mmdebstrap", "git", "git-lfs", "setpriv"})
+_OF_FETCHING = frozenset({"git", "git-lfs", "setpriv"})
 _LEAST_FREE_BYTES = 2 * 2**30
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a part of the service needs: programs, and whether images are made here, and containers run here."""
+
+    tools: frozenset[str]
+    makes_images: bool
+    runs_containers: bool
 
 
 @dataclass(frozen=True)
@@ -36,23 +49,33 @@ class MachineFacts:
     cache: Path
 
 
-def complaints_about(facts: MachineFacts) -> list[str]:
-    """Return what is in the way of a service on this machine, a sentence each with what mends it."""
+def needs_of(part: Part, engine: EngineName, *, builds_here: bool = True) -> Needs:
+    """Return what a part needs of its machine; `builds_here`: builds are not Jobs of a cluster. Pure."""
+    if engine == "podman":
+        return Needs(frozenset(_TOOLS), makes_images=True, runs_containers=True)
+    of_builds = _OF_BUILDS if builds_here else _OF_FETCHING
+    tools = {"all": _OF_PROXY | of_builds, "proxy": _OF_PROXY, "controller": of_builds}[part]
+    return Needs(tools, makes_images=builds_here and part != "proxy", runs_containers=False)
+
+
+def complaints_about(facts: MachineFacts, needs: Needs) -> list[str]:
+    """Return what is in the way of a service on this machine, a sentence each with what mends it. Pure."""
     complaints = [
         f"{tool} is not installed. `make set-up` installs it (Debian's package {_TOOLS[tool]})."
         for tool in facts.missing_tools
+        if tool in needs.tools
     ]
-    if not facts.has_subordinate_ids:
+    if needs.makes_images and not facts.has_subordinate_ids:
         complaints.append(
             f"The account {facts.account} has no subordinate ids in /etc/subuid and /etc/subgid, of which images are "
             "made. `make set-up` gives it some."
         )
-    if not facts.tunnel_usable:
+    if needs.runs_containers and not facts.tunnel_usable:
         complaints.append(
             "/dev/net/tun cannot be opened by everybody, so that containers have no network. `make set-up` mends it "
             "(chmod 666, the distribution's default)."
         )
-    if facts.free_bytes < _LEAST_FREE_BYTES:
+    if needs.makes_images and facts.free_bytes < _LEAST_FREE_BYTES:
         free, least = facts.free_bytes / 2**30, _LEAST_FREE_BYTES / 2**30
         complaints.append(
             f"The disk is full: {facts.cache} has {free:.1f} GiB left and images need {least:.0f} GiB at least. "
@@ -89,7 +112,7 @@ def _everybody_may_use(device: Path) -> bool:
         return False
 
 
-def check_machine(account: Account, cache: Path) -> None:
+def check_machine(account: Account, cache: Path, needs: Needs) -> None:
     """Raise OperatorFault with everything that is in the way."""
-    if complaints := complaints_about(look_at_machine(account, cache)):
+    if complaints := complaints_about(look_at_machine(account, cache), needs):
         raise OperatorFault(" ".join(complaints))

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, make_url, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
@@ -30,6 +30,10 @@ from binder.store.tables import Build, Delivery, Report, Row, Session
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
 
+NOTIFIED = "binder"
+"""The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
+
+_CHANGED, _ARRIVED = "changed", "arrived"
 _LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
 
 
@@ -44,6 +48,7 @@ class Store:
         self.url = url
         self.changed = Hint()
         self.arrived = Hint()
+        self.is_shared = url.startswith("postgresql")
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
@@ -51,11 +56,13 @@ class Store:
         self._at_once = _AtOnce(url) if url.startswith("sqlite") else None
         # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
         self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
-        self._reading = self._engine.execution_options(binder_reading=True)
+        # What is read in several statements is of one moment; SQLite has it no other way.
+        one_moment = {} if url.startswith("sqlite") else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self._engine.execution_options(binder_reading=True, **one_moment)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Give a transaction that only reads. Its rows may be kept: they do not expire.
+        """Give a transaction that only reads, all of it as of one moment. Its rows may be kept: they do not expire.
 
         Raises: StoreUnavailableError.
         """
@@ -64,31 +71,46 @@ class Store:
                 yield session
 
     @asynccontextmanager
-    async def write(self, *, only_arrivals: bool = False) -> AsyncIterator[AsyncSession]:
-        """Give a transaction that may write, and hint at the change once it is committed.
+    async def write(self, *, only_arrivals: bool = False, tells: bool = True) -> AsyncIterator[AsyncSession]:
+        """Give a transaction that may write, and hint at the change once it is committed, if it `tells` of it.
 
         Raises: StoreUnavailableError.
         """
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        self._tell(only_arrivals=only_arrivals)
+                if tells and self.is_shared:
+                    # Told at the commit, and not at all where there is none.
+                    said = f"{_ARRIVED if only_arrivals else _CHANGED} {self.owner}"
+                    await session.execute(select(func.pg_notify(NOTIFIED, said)))
+        if tells:
+            self._tell(only_arrivals=only_arrivals)
 
-    async def write_at_once(self, work: Callable[[OrmSession], Result], *, only_arrivals: bool = False) -> Result:
+    async def write_at_once(
+        self, work: Callable[[OrmSession], Result], *, only_arrivals: bool = False, tells: bool = True
+    ) -> Result:
         """Run `work` in a transaction that may write, with nothing of ours in between: for what comes in bursts.
 
         SQLite's driver hands each statement to a thread and back; here all go together, and wait for the loop once.
+        Where it `tells` nobody, no hint is given.
 
         Raises: StoreUnavailableError.
         """
         if self._at_once is None:
-            async with self.write(only_arrivals=only_arrivals) as session:
+            async with self.write(only_arrivals=only_arrivals, tells=tells) as session:
                 return await session.run_sync(work)
         with _store_errors():
             async with self._turn:
                 result = await self._at_once.run(work)
-        self._tell(only_arrivals=only_arrivals)
+        if tells:
+            self._tell(only_arrivals=only_arrivals)
         return result
+
+    def take_hint(self, said: str) -> None:
+        """Give the hint that another process gave; an empty one may have been any."""
+        kind, _, owner = said.partition(" ")
+        if owner != self.owner:
+            self._tell(only_arrivals=kind == _ARRIVED)
 
     def _tell(self, *, only_arrivals: bool) -> None:
         self.arrived.give()

@@ -221,6 +221,25 @@ class Build(Row, Leased):
     finished_at: Mapped[datetime | None]
 
 
+class BuildLogPart(Row):
+    """A part of a build's log, from the byte `begin` on: UTF-8 text, secrets masked. Parts are not cut at lines."""
+
+    __tablename__ = "build_log_parts"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"), primary_key=True)
+    begin: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    data: Mapped[bytes]
+
+
+class BuildBill(Row):
+    """The software bill of materials of a build's image: CycloneDX, JSON."""
+
+    __tablename__ = "build_bills"
+
+    build_id: Mapped[int] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"), primary_key=True)
+    data: Mapped[bytes]
+
+
 class Visitor(Row):
     """Somebody who signed in with GitHub. `external_id` is the host's number of the account, `login` its name.
 

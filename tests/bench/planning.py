@@ -6,7 +6,7 @@ from time import monotonic
 
 from binder.lifecycle import BuildState
 from build.commits.content import Tar
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.planner import Job
 from tests.bench.figures import Figure
 from tests.builds import Builder
@@ -28,7 +28,7 @@ async def planning(builder: Builder, home: Path) -> Figure:
     times: list[float] = []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with builder.work() as work:
-        notes = BuildLog(work / "log", secrets=(), most_bytes=2**20)
+        notes = BuildLog(FileLog(work / "log"), secrets=(), most_bytes=2**20)
         job = Job(repository.source, sha, notes, work, _nothing)
         await planner.fetch(job)
         for _ in range(_ROUNDS):
@@ -37,7 +37,7 @@ async def planning(builder: Builder, home: Path) -> Figure:
             recipe = await planner.recipe_of(job, commit)
             await planner.plan(job, commit, recipe, _no_archive)
             times.append(monotonic() - began)
-        notes.close()
+        await notes.close()
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     return Figure("planning-50k", times, f"list, read and plan 50,000 files, which takes {grown:.0f} MB of memory")
 

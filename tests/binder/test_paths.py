@@ -24,9 +24,9 @@ def test_two_services_that_share_a_cache_have_names_of_their_own(tmp_path: Path)
 
 
 def test_folders_are_made_once_and_kept(new_paths: Paths, account: Account) -> None:
-    new_paths.build_log(7).write_text("said")
+    (new_paths.github / "app.json").write_text("said")
     new_paths.make(account)
-    assert new_paths.build_log(7).read_text() == "said"
+    assert (new_paths.github / "app.json").read_text() == "said"
 
 
 async def test_the_build_account_writes_to_what_is_its_own(new_paths: Paths, account: Account) -> None:
@@ -41,8 +41,7 @@ async def test_the_build_account_sees_nothing_else(new_paths: Paths, account: Ac
         return  # it is us: nothing is hidden from ourselves
     for folder in (
         new_paths.state,
-        new_paths.build_logs,
-        new_paths.sboms,
+        new_paths.github,
         new_paths.cache,
         new_paths.locks,
         new_paths.tools,
@@ -52,7 +51,6 @@ async def test_the_build_account_sees_nothing_else(new_paths: Paths, account: Ac
         assert not done.ok
 
 
-def test_nobody_else_reads_the_logs_of_builds(new_paths: Paths) -> None:
-    for folder in (new_paths.build_logs, new_paths.sboms):
-        assert folder.stat().st_mode & 0o777 == 0o700
-        assert folder.stat().st_uid == os.geteuid()
+def test_nobody_else_reads_the_apps_keys(new_paths: Paths) -> None:
+    assert new_paths.github.stat().st_mode & 0o777 == 0o700
+    assert new_paths.github.stat().st_uid == os.geteuid()

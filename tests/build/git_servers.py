@@ -69,15 +69,15 @@ def basic(token: str) -> str:
 
 
 @contextmanager
-def git_server(root: Path, account: Account) -> Iterator[GitServer]:
-    """Give a server of repositories below `root`; gone after the block."""
+def git_server(root: Path, account: Account, address: str = "127.0.0.1") -> Iterator[GitServer]:
+    """Give a server of repositories below `root`, at an address of this machine; gone after the block."""
     server = GitServer(root, account)
 
     class Handler(_Handler):
         served = server
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.origin = f"http://127.0.0.1:{http.server_address[1]}"
+    http = ThreadingHTTPServer((address, 0), Handler)
+    server.origin = f"http://{address}:{http.server_address[1]}"
     with serving(http):
         yield server
 

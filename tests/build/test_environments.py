@@ -12,7 +12,7 @@ from binder.names import new_token
 from binder.process import Account
 from build.delta import DEEPEST
 from build.images import LocalTexts, Record, read_record
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.plan import Layer
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
@@ -67,11 +67,11 @@ class Growing:
     async def make_again(self, built: Built) -> None:
         """Make the environment of an image again, as is done when there is nothing else to do."""
         async with self.machine.work() as work:
-            notes = BuildLog(self.log, secrets=[], most_bytes=2**20)
+            notes = BuildLog(FileLog(self.log), secrets=[], most_bytes=2**20)
             try:
                 await self.machine.wired.again.make_again(environment_of(built).key, notes, work)
             finally:
-                notes.close()
+                await notes.close()
 
 
 def _write_wheels(folder: Path) -> None:

@@ -12,7 +12,7 @@ from binder.names import new_token
 from binder.process import Account
 from build.images import LocalTexts, read_record
 from build.lock import lock_text
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.planner import Job
 from tests.build.conftest import environment_of
@@ -46,13 +46,13 @@ class House:
     async def lock(self) -> str:
         """Return what `binder lock` makes of the repository."""
         async with self.machine.work() as work:
-            notes = BuildLog(work / "log", secrets=(), most_bytes=2**20)
+            notes = BuildLog(FileLog(work / "log"), secrets=(), most_bytes=2**20)
             sha = self.repository.git("rev-parse", "HEAD")
             job = Job(self.repository.source, sha, notes, work, _entered)
             try:
                 return lock_text((await self.machine.wired.planner.lock(job))[1])
             finally:
-                notes.close()
+                await notes.close()
 
 
 async def _entered(state: object) -> None:

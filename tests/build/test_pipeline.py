@@ -15,7 +15,7 @@ from build.environments import Wanted
 from build.foundations import foundation_of
 from build.host import find_host_settings
 from build.lock import Lock
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.plan import Layer
 from build.recipes.recipe import recipe_for
@@ -195,9 +195,9 @@ async def test_what_is_installed_does_not_run_where_it_could_change_what_others_
     for pins in ("trap==1.0\n", "trap==1.0\nsix==1.17.0\n"):
         wanted = Wanted(Layer("environment", f"trap{len(images)}"), foundation.system, Lock(pins), {})
         async with machine.work() as work:
-            notes = BuildLog(work / "log", secrets=[], most_bytes=2**16)
+            notes = BuildLog(FileLog(work / "log"), secrets=[], most_bytes=2**16)
             outcome = await machine.wired.again.make(wanted, foundation, recipe, notes, work)
-            notes.close()
+            await notes.close()
         assert outcome.how == ("delta" if images else "whole")
         images.append(f"localhost/binder:{wanted.layer.tag}")
         script = 'find "$1/" -name touched; echo end'

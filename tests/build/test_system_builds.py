@@ -10,7 +10,7 @@ from binder.settings import read_settings
 from build.commits.tree import Entry
 from build.foundations import foundation_of
 from build.images import LOCAL
-from build.log import BuildLog
+from build.log import BuildLog, FileLog
 from build.recipes.recipe import recipe_for
 from tests.build.conftest import Build
 from tests.build.machines import new_machine, remove_machine, the_base
@@ -66,11 +66,11 @@ async def _laid(machine: Builder) -> str:
     recipe = recipe_for({"apt.txt": Entry("100644", len(_APT))}, {"apt.txt": _APT}, ("3.11",))
     wanted = foundation_of(read_settings().debian_suite, recipe, ())
     async with machine.work() as work:
-        notes = BuildLog(work / "log", secrets=[], most_bytes=2**20)
+        notes = BuildLog(FileLog(work / "log"), secrets=[], most_bytes=2**20)
         try:
-            await machine.pipeline._environments._foundations.lay(wanted, recipe, notes, work)
+            await machine.wired.again._foundations.lay(wanted, recipe, notes, work)
         finally:
-            notes.close()
+            await notes.close()
     name = f"{LOCAL}:{wanted.system.tag}"
     digest = (await machine.buildah.images())[name]
     await machine.forget([name])

@@ -72,8 +72,7 @@ async def test_the_network_policy_keeps_a_session_from_all_but_names_and_the_int
             "a machine beside the cluster": (cluster.host, port),
         }
         await asyncio.to_thread(_reaches_all, session.pod, closed)
-        proxies: Any = [{"ipBlock": {"cidr": f"{cluster.host}/32"}}]
-        await kubernetes_engine.close_network(proxies)
+        await kubernetes_engine.close_network([f"{cluster.host}/32"])
         await asyncio.to_thread(until, lambda: not session.pod.reaches(second, SERVER_PORT), "the policy has no effect")
         assert await asyncio.to_thread(_reached, session.pod, closed) == []
         assert await asyncio.to_thread(session.pod.reaches, cluster.outside, port)

@@ -55,3 +55,18 @@ class FakeResolver:
         """Return the sha of a ref."""
         self.asked.append((clone_url, ref))
         return self.refs.get((clone_url, ref))
+
+
+class FakeLog:
+    """A `Log` in memory."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = data
+
+    async def size(self) -> int:
+        """Return how many bytes there are."""
+        return len(self._data)
+
+    async def read(self, offset: int, most_bytes: int) -> bytes:
+        """Return what stands from an offset on."""
+        return self._data[offset : offset + most_bytes]

@@ -6,7 +6,8 @@ from typing import Any
 from binder.lifecycle import BuildState, SessionState
 from binder.names import new_session_id, new_token
 from binder.store import Store
-from binder.store.tables import Build, Preview, Repository, Session, utc_now
+from binder.store.build_logs import StoredLog
+from binder.store.tables import Build, BuildBill, Preview, Repository, Session, utc_now
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 IMAGE = "binder/ada-notebooks:0123"
@@ -40,6 +41,17 @@ async def add_build(
     async with store.write() as session:
         session.add(row)
     return row
+
+
+async def add_log(store: Store, build: Build, text: str) -> None:
+    """Have a build's log go on with `text`."""
+    await StoredLog(store, build.id).append(text.encode())
+
+
+async def add_bill(store: Store, build: Build, data: bytes) -> None:
+    """Store what the image of a build is made of."""
+    async with store.write() as session:
+        session.add(BuildBill(build_id=build.id, data=data))
 
 
 async def add_session(store: Store, build: Build, state: SessionState = SessionState.STANDBY, **values: Any) -> Session:

@@ -17,7 +17,7 @@ from binder.store.tables import Build, Decision, Grant, Repository, Session, Vis
 from proxy.context import ProxyContext
 from proxy.viewers import GRANTED_FOR
 from tests.proxy.door import PRIVATE, Door, open_door
-from tests.proxy.rows import SHA, add_build, add_preview, add_session, session_of
+from tests.proxy.rows import SHA, add_bill, add_build, add_log, add_preview, add_session, session_of
 
 LINK = f"/v2/gh/{PRIVATE}/main"
 
@@ -40,9 +40,8 @@ async def its_build(door: Door) -> Build:
 async def pages_of(door: Door) -> dict[str, str]:
     """Return every address that is about the private repository → the same of one that is not there."""
     build = await its_build(door)
-    build_log = door.context.paths.build_log(build.id)
-    build_log.write_text("a secret of Ada's\n")
-    door.context.paths.build_sbom(build.id).write_text("{}")
+    await add_log(door.store, build, "a secret of Ada's\n")
+    await add_bill(door.store, build, b"{}")
     ended = await add_session(door.store, build, SessionState.ENDED)
     other = ended.id[:-1] + ("a" if ended.id[-1] != "a" else "b")
     addresses = {

@@ -19,7 +19,7 @@ from proxy.context import ProxyContext
 from proxy.pages import routes
 from tests.proxy.binder_client import launched_by_client
 from tests.proxy.fakes import FakeResolver, FakeRouteTable
-from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session, session_of
+from tests.proxy.rows import IMAGE, SHA, add_build, add_log, add_repository, add_session, session_of
 from tests.proxy.streaming import advance
 from tests.proxy.upstreams import running
 
@@ -61,10 +61,9 @@ async def test_a_launch_from_the_queue_to_the_session(
         assert (await anext(events))["phase"] == "waiting"
         async with context.store.read() as session:
             build = (await session.scalars(select(Build))).one()
-        log = context.paths.build_log(build.id)
         await advance(context, build, BuildState.FETCHING)
         assert (await anext(events))["phase"] == "fetching"
-        log.write_text("Resolved 14 packages\n")
+        await add_log(context.store, build, "Resolved 14 packages\n")
         assert await anext(events) == {"phase": "building", "message": "Resolved 14 packages\n"}
         await advance(context, build, BuildState.BUILDING)
         assert (await anext(events))["phase"] == "building"
@@ -127,7 +126,7 @@ async def test_a_failed_build_tells_its_log_and_why(streamer: httpx.AsyncClient,
     fault = {"party": "repository", "message": "No such package.", "file": "requirements.txt", "line": 3}
     repository = await add_repository(context.store)
     build = await add_build(context.store, repository, BuildState.FAILED, fault=fault, finished_at=utc_now())
-    context.paths.build_log(build.id).write_text("ERROR: nothing\n")
+    await add_log(context.store, build, "ERROR: nothing\n")
     async with launch_of(streamer) as events:
         assert await anext(events) == {"phase": "building", "message": "ERROR: nothing\n"}
         last = await anext(events)
@@ -180,7 +179,7 @@ async def test_a_repository_that_is_made_private_is_told_of_no_longer(
         await anext(events)
         async with context.store.write() as session:
             (await session.get_one(Repository, repository.id)).private = True
-        context.paths.build_log(build.id).write_text("secret\n")
+        await add_log(context.store, build, "secret\n")
         last = await anext(events)
     assert (last["phase"], last["status_code"]) == ("failed", 404)
 

@@ -1,12 +1,11 @@
 """Logs as they grow, and without what only a terminal understands."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.build_logs import Found, Page, pages_of, plain, read_lines, search, tail_offset, whole_size_of
+from tests.proxy.fakes import FakeLog
 
 
 @pytest.mark.parametrize(
@@ -24,63 +23,57 @@ def test_terminals_words_are_taken_out(line: str, shown: str) -> None:
     assert plain(line) == shown
 
 
-def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
-    assert read_lines(tmp_path / "1.log", 0, most_bytes=100) == ([], 0)
-    assert tail_offset(tmp_path / "1.log", 100) == 0
+async def test_a_log_that_is_not_there_has_no_lines() -> None:
+    assert await read_lines(FakeLog(), 0, most_bytes=100) == ([], 0)
+    assert await tail_offset(FakeLog(), 100) == 0
 
 
-def test_a_line_is_given_once_it_is_whole(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_bytes(b"one\ntw")
-    assert read_lines(log, 0, most_bytes=100) == (["one"], 4)
-    assert read_lines(log, 4, most_bytes=100) == ([], 4)
-    log.write_bytes(b"one\ntwo\n\n")
-    assert read_lines(log, 4, most_bytes=100) == (["two", ""], 9)
+async def test_a_line_is_given_once_it_is_whole() -> None:
+    log = FakeLog(b"one\ntw")
+    assert await read_lines(log, 0, most_bytes=100) == (["one"], 4)
+    assert await read_lines(log, 4, most_bytes=100) == ([], 4)
+    log = FakeLog(b"one\ntwo\n\n")
+    assert await read_lines(log, 4, most_bytes=100) == (["two", ""], 9)
 
 
-def test_a_line_without_an_end_comes_in_pieces(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_bytes(b"x" * 250)
-    assert read_lines(log, 0, most_bytes=100) == (["x" * 100], 100)
+async def test_a_line_without_an_end_comes_in_pieces() -> None:
+    log = FakeLog(b"x" * 250)
+    assert await read_lines(log, 0, most_bytes=100) == (["x" * 100], 100)
 
 
-def test_nothing_beyond_the_end_is_read(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_bytes(b"one\ntwo\nthree\n")
-    assert read_lines(log, 0, most_bytes=100, end=8) == (["one", "two"], 8)
+async def test_nothing_beyond_the_end_is_read() -> None:
+    log = FakeLog(b"one\ntwo\nthree\n")
+    assert await read_lines(log, 0, most_bytes=100, end=8) == (["one", "two"], 8)
 
 
-def test_a_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_bytes(b"one\ntwo\nthree\n")
-    assert tail_offset(log, 8) == 8
-    assert tail_offset(log, 100) == 0
+async def test_a_tail_begins_with_a_whole_line() -> None:
+    log = FakeLog(b"one\ntwo\nthree\n")
+    assert await tail_offset(log, 8) == 8
+    assert await tail_offset(log, 100) == 0
 
 
 @given(lines=st.lists(st.text(st.characters(exclude_categories=["C"]), max_size=20)), piece=st.integers(200, 300))
-def test_pieces_make_up_the_whole(tmp_path_factory: pytest.TempPathFactory, lines: list[str], piece: int) -> None:
-    log = tmp_path_factory.mktemp("log") / "1.log"
-    log.write_text("".join(f"{line}\n" for line in lines))
+async def test_pieces_make_up_the_whole(lines: list[str], piece: int) -> None:
+    log = FakeLog(("".join(f"{line}\n" for line in lines)).encode())
     read: list[str] = []
     offset = 0
     while True:
-        more, offset = read_lines(log, offset, most_bytes=piece)
+        more, offset = await read_lines(log, offset, most_bytes=piece)
         if not more:
             break
         read += more
     assert read == lines
 
 
-def test_a_log_that_is_not_there_has_one_empty_page(tmp_path: Path) -> None:
-    assert pages_of(tmp_path / "1.log", 0) == [Page(0, 0, 1, None)]
-    assert search(tmp_path / "1.log", "x", 0) == Found((), is_all=True)
-    assert whole_size_of(tmp_path / "1.log", 100) == 0
+async def test_a_log_that_is_not_there_has_one_empty_page() -> None:
+    assert await pages_of(FakeLog(), 0) == [Page(0, 0, 1, None)]
+    assert await search(FakeLog(), "x", 0) == Found((), is_all=True)
+    assert await whole_size_of(FakeLog(), 100) == 0
 
 
-def test_a_page_knows_the_heading_that_it_is_under(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_text("==> One  [10:00:00]\n" + "a\n" * 4998 + "==> Two  [10:00:01]\n" + "b\n" * 10_000)
-    pages = pages_of(log, log.stat().st_size)
+async def test_a_page_knows_the_heading_that_it_is_under() -> None:
+    log = FakeLog(("==> One  [10:00:00]\n" + "a\n" * 4998 + "==> Two  [10:00:01]\n" + "b\n" * 10_000).encode())
+    pages = await pages_of(log, await log.size())
     assert [(page.first_line, page.under) for page in pages] == [
         (1, None),
         (5001, "==> Two  [10:00:01]"),
@@ -88,22 +81,18 @@ def test_a_page_knows_the_heading_that_it_is_under(tmp_path: Path) -> None:
     ]
 
 
-def test_half_a_line_is_on_no_page(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_text("one\nha")
-    assert [page.end for page in pages_of(log, 6)] == [4]
-    assert whole_size_of(log, 100) == 4
-    assert whole_size_of(log, 3) == 0
+async def test_half_a_line_is_on_no_page() -> None:
+    log = FakeLog(b"one\nha")
+    assert [page.end for page in await pages_of(log, 6)] == [4]
+    assert await whole_size_of(log, 100) == 4
+    assert await whole_size_of(log, 3) == 0
 
 
 @given(lengths=st.lists(st.integers(0, 40_000), max_size=60), empty=st.integers(0, 12_000))
-def test_pages_are_bounded_and_make_up_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], empty: int
-) -> None:
-    log = tmp_path_factory.mktemp("log") / "1.log"
+async def test_pages_are_bounded_and_make_up_the_whole(lengths: list[int], empty: int) -> None:
     text = "".join("x" * length + "\n" for length in lengths) + "\n" * empty
-    log.write_text(text)
-    pages = pages_of(log, len(text))
+    log = FakeLog((text).encode())
+    pages = await pages_of(log, len(text))
     assert [page.start for page in pages] == [0, *(page.end for page in pages[:-1])]
     assert pages[-1].end == len(text)
     for page in pages:
@@ -117,23 +106,20 @@ def test_pages_are_bounded_and_make_up_the_whole(
     lines=st.lists(st.text("aAßéÉ\x1b[3m1\x9b\r ", max_size=8), max_size=20),
     wanted=st.text("aAßéÉs1", min_size=1, max_size=3),
 )
-def test_a_search_finds_what_is_shown(tmp_path_factory: pytest.TempPathFactory, lines: list[str], wanted: str) -> None:
-    log = tmp_path_factory.mktemp("log") / "1.log"
-    log.write_bytes("".join(f"{line}\n" for line in lines).encode())
+async def test_a_search_finds_what_is_shown(lines: list[str], wanted: str) -> None:
+    log = FakeLog("".join(f"{line}\n" for line in lines).encode())
     shown = [(number, plain(line)) for number, line in enumerate(lines, 1)]
     expected = tuple(one for one in shown if wanted.casefold() in one[1].casefold())
-    assert search(log, wanted, log.stat().st_size) == Found(expected, is_all=True)
+    assert await search(log, wanted, await log.size()) == Found(expected, is_all=True)
 
 
-def test_a_search_goes_through_all_pieces_and_stops_at_enough(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_text("".join(f"{number:09}\n" for number in range(1, 200_001)))
-    assert search(log, "199999", 2_000_000).lines == ((199_999, "000199999"),)
-    found = search(log, "7", 2_000_000)
+async def test_a_search_goes_through_all_pieces_and_stops_at_enough() -> None:
+    log = FakeLog(("".join(f"{number:09}\n" for number in range(1, 200_001))).encode())
+    assert (await search(log, "199999", 2_000_000)).lines == ((199_999, "000199999"),)
+    found = await search(log, "7", 2_000_000)
     assert (len(found.lines), found.is_all) == (200, False)
 
 
-def test_a_search_looks_at_so_many_lines_only(tmp_path: Path) -> None:
-    log = tmp_path / "1.log"
-    log.write_text("\n" * 1_200_000 + "needle\n")
-    assert search(log, "needle", log.stat().st_size) == Found((), is_all=False)
+async def test_a_search_looks_at_so_many_lines_only() -> None:
+    log = FakeLog(("\n" * 1_200_000 + "needle\n").encode())
+    assert await search(log, "needle", await log.size()) == Found((), is_all=False)

@@ -10,7 +10,7 @@ from binder.lifecycle import BuildState
 from binder.store.tables import Build
 from proxy.context import ProxyContext
 from tests.proxy.outline import outline
-from tests.proxy.rows import SHA, add_build, add_repository
+from tests.proxy.rows import SHA, add_bill, add_build, add_log, add_repository
 
 _STEPS = "==> Fetching  [10:00:00]\none\n==> Installing <b>  [10:00:12]\nthree & <i>\n==> Failed: it did  [10:01:00]\n"
 
@@ -18,7 +18,7 @@ _STEPS = "==> Fetching  [10:00:00]\none\n==> Installing <b>  [10:00:12]\nthree &
 async def build_with_log(context: ProxyContext, text: str, state: BuildState = BuildState.FAILED, **more: Any) -> Build:
     """Return a build that has written `text`."""
     build = await add_build(context.store, await add_repository(context.store), state, **more)
-    context.paths.build_log(build.id).write_text(text)
+    await add_log(context.store, build, text)
     return build
 
 
@@ -123,7 +123,7 @@ class TestSbom:
         address = f"/builds/{build.id}/sbom.json"
         assert address not in (await visitor.get(f"/builds/{build.id}")).text
         assert (await visitor.get(address)).status_code == 404
-        context.paths.build_sbom(build.id).write_text('{"bomFormat": "CycloneDX"}')
+        await add_bill(context.store, build, b'{"bomFormat": "CycloneDX"}')
         assert f'href="{address}"' in (await visitor.get(f"/builds/{build.id}")).text
         answer = await visitor.get(address)
         assert answer.headers["content-type"] == "application/vnd.cyclonedx+json"

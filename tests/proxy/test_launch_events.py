@@ -14,7 +14,7 @@ from binder.store.tables import Build, Repository, utc_now
 from proxy import event_streams
 from proxy.context import ProxyContext
 from proxy.visible import number_of
-from tests.proxy.rows import IMAGE, SHA, add_build, add_repository, add_session
+from tests.proxy.rows import IMAGE, SHA, add_build, add_log, add_repository, add_session
 from tests.proxy.streaming import Event, advance, parsed_events
 
 LAYERS = [{"kind": kind, "key": "k", "reused": kind == "base"} for kind in ("base", "content")]
@@ -49,14 +49,13 @@ async def add_measured(context: ProxyContext) -> tuple[Repository, Build]:
 
 async def test_a_page_learns_of_steps_log_and_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
     build = await add_build(context.store, await add_repository(context.store), BuildState.QUEUED)
-    log = context.paths.build_log(build.id)
     async with asyncio.timeout(20), events_of(streamer, build) as events:
         name, data, _ = await anext(events)
         assert name == "progress"
         assert data["steps"][0] == {"label": "Waiting for its turn", "status": "now"}
-        log.write_text("first\nsec")
+        await add_log(context.store, build, "first\nsec")
         assert await anext(events) == ("log", {"lines": ["first"]}, 6)
-        log.write_text("first\nsecond\n")
+        await add_log(context.store, build, "ond\n")
         assert await anext(events) == ("log", {"lines": ["second"]}, 13)
         await advance(context, build, BuildState.FETCHING)
         name, data, _ = await anext(events)
@@ -95,7 +94,7 @@ async def _until_layers(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
 
 async def test_one_that_was_cut_off_goes_on_where_it_was(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
     build = await add_build(context.store, await add_repository(context.store), BuildState.BUILDING)
-    context.paths.build_log(build.id).write_text("one\ntwo\nthree\n")
+    await add_log(context.store, build, "one\ntwo\nthree\n")
     async with asyncio.timeout(10), events_of(streamer, build, last_event_id="4", start=0) as events:
         assert await anext(events) == ("log", {"lines": ["two", "three"]}, 14)
 
@@ -103,7 +102,7 @@ async def test_one_that_was_cut_off_goes_on_where_it_was(streamer: httpx.AsyncCl
 async def test_a_failed_build_ends_with_the_whole_log(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
     fault = {"party": "repository", "message": "no"}
     build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED, fault=fault)
-    context.paths.build_log(build.id).write_text("".join(f"line {number}\n" for number in range(5000)))
+    await add_log(context.store, build, "".join(f"line {number}\n" for number in range(5000)))
     async with asyncio.timeout(10), events_of(streamer, build, start=0) as events:
         told = [event async for event in events]
     lines = [line for name, data, _ in told if name == "log" for line in data["lines"]]
@@ -113,7 +112,7 @@ async def test_a_failed_build_ends_with_the_whole_log(streamer: httpx.AsyncClien
 
 async def test_a_first_look_at_a_long_log_shows_its_end(streamer: httpx.AsyncClient, context: ProxyContext) -> None:
     build = await add_build(context.store, await add_repository(context.store), BuildState.FAILED)
-    context.paths.build_log(build.id).write_text("".join(f"{number:9}\n" for number in range(100_000)))
+    await add_log(context.store, build, "".join(f"{number:9}\n" for number in range(100_000)))
     async with asyncio.timeout(10), events_of(streamer, build) as events:
         told = [event async for event in events]
     lines = [line for name, data, _ in told if name == "log" for line in data["lines"]]
@@ -146,7 +145,7 @@ async def test_a_repository_that_is_made_private_is_shown_no_longer(
         await anext(events)
         async with context.store.write() as session:
             (await session.get_one(Repository, repository.id)).private = True
-        context.paths.build_log(build.id).write_text("secret\n")
+        await add_log(context.store, build, "secret\n")
         assert [event async for event in events] == []
 
 

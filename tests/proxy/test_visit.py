@@ -23,7 +23,7 @@ from proxy.pages import routes
 from proxy.routes import RouteKeeper, stored_routes
 from tests.proxy.door import PRIVATE, Door, open_door
 from tests.proxy.fakes import FakeResolver
-from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session, session_of
+from tests.proxy.rows import IMAGE, SHA, add_build, add_log, add_preview, add_repository, add_session, session_of
 from tests.proxy.upstreams import application_on_socket, mirror
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,7 @@ async def test_a_waiting_page_follows_the_build_and_goes_on_by_itself(
     assert await page.title() == "Opening ada/notebooks · Binder"
     async with service.store.read() as session:
         build = (await session.scalars(select(Build).where(Build.sha == SHA))).one()
-    service.context.paths.build_log(build.id).write_text("Resolved 14 packages\n")
+    await add_log(service.store, build, "Resolved 14 packages\n")
     await service.advance(build, BuildState.FETCHING, BuildState.BUILDING)
     await page.wait_for_selector("li.now:has-text('Building the environment')")
     assert await page.inner_text("#facts") == "Last time 10 s"
@@ -141,12 +141,10 @@ async def test_a_build_that_fails_while_one_waits_is_shown(browser: Browser, ser
 
 async def test_the_log_of_a_build_grows_on_its_page_under_the_right_numbers(browser: Browser, service: Service) -> None:
     build = await add_build(service.store, await add_repository(service.store), BuildState.BUILDING)
-    log = service.context.paths.build_log(build.id)
-    log.write_text("==> Fetching  [10:00:00]\none\n")
+    await add_log(service.store, build, "==> Fetching  [10:00:00]\none\n")
     page = await page_of(browser, service)
     await page.goto(f"/builds/{build.id}")
-    with log.open("a") as more:
-        more.write("two <b>\n==> Installing  [10:00:05]\nthree\n")
+    await add_log(service.store, build, "two <b>\n==> Installing  [10:00:05]\nthree\n")
     await page.wait_for_selector("#L5 + span:has-text('three')")
     assert await page.inner_text("#L3 + span") == "two <b>\n"
     assert await page.inner_text("summary#L4 .title") == "Installing"
@@ -163,7 +161,7 @@ async def test_a_line_of_a_folded_step_is_shown_by_its_address(
 ) -> None:
     build = await add_build(service.store, await add_repository(service.store))
     text = "==> Fetching  [10:00:00]\none\n==> Installing  [10:00:05]\nthree\n"
-    service.context.paths.build_log(build.id).write_text(text)
+    await add_log(service.store, build, text)
     page = await page_of(browser, service, with_script=with_script)
     await page.goto(f"/builds/{build.id}")
     assert not await page.is_visible("#L2")
@@ -174,8 +172,7 @@ async def test_a_line_of_a_folded_step_is_shown_by_its_address(
 
 async def test_a_line_of_another_page_is_found_by_its_address(browser: Browser, service: Service) -> None:
     build = await add_build(service.store, await add_repository(service.store))
-    log = service.context.paths.build_log(build.id)
-    log.write_text("".join(f"line {number}\n" for number in range(1, 12_001)))
+    await add_log(service.store, build, "".join(f"line {number}\n" for number in range(1, 12_001)))
     page = await page_of(browser, service)
     await page.goto(f"/builds/{build.id}#L11000")
     await page.wait_for_selector("#L11000 + span:has-text('line 11000')")

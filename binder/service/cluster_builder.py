@@ -1,0 +1,67 @@
+"""Wires builds that run as Jobs of a cluster. What it gives stands where a builder of this machine would."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from kubernetes.aio.client import ApiClient
+
+from binder.errors import OperatorFault
+from binder.names import new_token
+from binder.paths import Paths
+from binder.process import Account, account_in_container
+from binder.service.builder import Builder, wired_builder
+from binder.settings import Settings
+from build.buildah import Buildah
+from build.cluster.absent import AbsentBuildah
+from build.cluster.builds import ClusterBuilds
+from build.cluster.jobs import BuildJobs
+from build.cluster.manifests import Builders
+from build.cluster.order import Order, known_by, order_for
+from build.host import find_host_settings
+from build.planner import Job
+
+
+def builders_of(settings: Settings) -> Builders:
+    """Return the pods that builds run in."""
+    return Builders(
+        settings.builder_image,
+        settings.builder_cache,
+        settings.build_memory_bytes,
+        settings.builder_seconds,
+        dict(settings.builder_node_selector),
+        settings.builder_tolerations,
+    )
+
+
+@asynccontextmanager
+async def cluster_builder(
+    settings: Settings, paths: Paths, account: Account, connection: ApiClient
+) -> AsyncIterator[Builder]:
+    """Give what builds are made with, where `settings.builds_namespace` says that they run on a cluster.
+
+    Raises: OperatorFault; WorldFault.
+    """
+    if not (settings.registry and settings.builder_image):
+        raise OperatorFault(
+            "Builds on a cluster keep their images in a registry, and run in an image of builders: "
+            "BINDER_BUILDS_NAMESPACE asks for BINDER_REGISTRY and BINDER_BUILDER_IMAGE."
+        )
+    account = await account_in_container(account)
+    host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
+    known = await asyncio.to_thread(known_by, host)
+    near = wired_builder(settings, paths, account, host, buildah=AbsentBuildah)
+    jobs = BuildJobs(connection, builders_of(settings), namespace=settings.builds_namespace, instance=paths.instance)
+    await jobs.close_network(settings.builder_networks)
+
+    def order(job: Job) -> Order:
+        return order_for(settings, known, job.source, job.sha, name=jobs.name_of(job.name), mark=new_token())
+
+    builds = ClusterBuilds(near.pipeline, near.images, jobs, order)
+    # What is to be removed of the cache is no image: it can be done without Buildah.
+    remover = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    try:
+        yield replace(near, pipeline=builds, buildah=remover)
+    finally:
+        await near.close()

@@ -1,0 +1,22 @@
+"""What the parts of a service are given alike."""
+
+from dataclasses import dataclass
+
+from binder.paths import Paths
+from binder.process import Account
+from binder.service.github import GitHubSide
+from binder.settings import Settings
+from binder.store import Store
+from proxy.figures import Figures
+
+
+@dataclass(frozen=True)
+class Common:
+    """What both parts work with; `account` is the one that runs tools."""
+
+    settings: Settings
+    paths: Paths
+    account: Account
+    store: Store
+    github: GitHubSide
+    figures: Figures

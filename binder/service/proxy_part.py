@@ -1,0 +1,56 @@
+"""The part that visitors and GitHub meet: HAProxy, the pages, deliveries in, routes, certificates."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from binder.log import logger
+from binder.service.common import Common
+from binder.service.loops import Loops
+from binder.service.sources import PublicRefs
+from binder.service.web import serving
+from build.commits.git import Git
+from githubapp.setup import SetUp
+from proxy.certificates import Renewals
+from proxy.context import ProxyContext
+from proxy.haproxy import run_haproxy, service_socket
+from proxy.open_sessions import OpenSessions
+from proxy.origins import risk_of_one_origin
+from proxy.pages import routes
+from proxy.routes import RouteKeeper, stored_routes
+
+log = logger(__name__)
+
+
+@asynccontextmanager
+async def running_proxy(common: Common, git: Git, loops: Loops) -> AsyncIterator[None]:
+    """Answer visitors and GitHub while the block runs; what has to be looked at again and again is given to `loops`.
+
+    Raises: OperatorFault, where HAProxy cannot be started.
+    """
+    settings, paths, store, github = common.settings, common.paths, common.store, common.github
+    if risk := risk_of_one_origin(settings):
+        log.warning("origin_shared", explanation=risk)
+    async with run_haproxy(settings, paths, lambda: stored_routes(store)) as haproxy:
+        keeper = RouteKeeper(store, haproxy.runtime)
+        set_up = SetUp(settings, paths, github.begin_with)
+        context = ProxyContext(
+            store,
+            settings,
+            paths,
+            haproxy.runtime,
+            keeper,
+            PublicRefs(git, settings),
+            set_up,
+            github.visitors,
+            figures=common.figures,
+        )
+        app = Starlette(routes=[github.route(), *routes(context)])
+        async with serving(app, service_socket(paths)):
+            loops.run("routes", keeper.step, always_rests=True)
+            loops.run("access", OpenSessions(context).step)
+            if settings.certificates:
+                renewals = Renewals(settings.certificates, haproxy.certificates, haproxy.serve_certificate)
+                loops.run("certificates", renewals.step)
+            yield

@@ -1,0 +1,38 @@
+"""What is said of a machine that lacks something, to a part that needs it, and to no other."""
+
+from pathlib import Path
+
+import pytest
+
+from binder.service.machine import MachineFacts, complaints_about, needs_of
+from binder.service.parts import EngineName, Part
+
+NOTHING = MachineFacts(
+    missing_tools=["buildah", "podman", "haproxy", "git"],
+    account="binder-build",
+    has_subordinate_ids=False,
+    tunnel_usable=False,
+    free_bytes=0,
+    cache=Path("/var/cache/binder"),
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "engine", "missed"),
+    [
+        ("all", "podman", ["buildah", "podman", "haproxy", "git ", "subordinate ids", "/dev/net/tun", "disk is full"]),
+        ("all", "kubernetes", ["buildah", "haproxy", "git ", "subordinate ids", "disk is full"]),
+        ("controller", "kubernetes", ["buildah", "git ", "subordinate ids", "disk is full"]),
+        ("proxy", "kubernetes", ["haproxy", "git "]),
+    ],
+)
+def test_a_part_misses_what_it_needs(part: Part, engine: EngineName, missed: list[str]) -> None:
+    complaints = complaints_about(NOTHING, needs_of(part, engine))
+    assert len(complaints) == len(missed)
+    for complaint, words in zip(complaints, missed, strict=True):
+        assert words in complaint
+
+
+def test_a_machine_that_has_everything_is_not_complained_about() -> None:
+    facts = MachineFacts([], "binder-build", True, True, 2**40, Path("/"))
+    assert complaints_about(facts, needs_of("all", "podman")) == []

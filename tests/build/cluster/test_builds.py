@@ -1,0 +1,174 @@
+"""Builds on a real cluster: a pod where one is needed, nothing of it left, and nothing gained by who is hostile."""
+
+import asyncio
+import json
+
+import pytest
+
+from binder.errors import RepositoryFault, WorldFault
+from binder.lifecycle import BuildState
+from binder.names import new_token
+from build.pipeline import Built
+from tests.build.cluster.conftest import Service
+from tests.build.git_servers import GitServer
+from tests.builds import Builder
+from tests.cluster.given import Cluster, until
+from tests.repositories import Files, LocalRepository, Script
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+_OWNER = "ada"
+
+
+def _repository(git: GitServer, name: str, files: Files) -> tuple[LocalRepository, str]:
+    repository = git.repository(f"{_OWNER}/{name}")
+    return repository, repository.commit({"a.ipynb": json.dumps({"cells": [], "id": new_token()}), **files})
+
+
+async def _build(service: Service, git: GitServer, name: str, sha: str, **more: str) -> Built:
+    return await service.build(git.source(f"{_OWNER}/{name}"), sha, **more)
+
+
+async def test_a_first_build_runs_in_a_pod_and_new_files_need_none(
+    service: Service, git_of_pods: GitServer, builder: Builder
+) -> None:
+    repository, sha = _repository(git_of_pods, "notebooks", {"requirements.txt": "six==1.16.0\n"})
+    built = await _build(service, git_of_pods, "notebooks", sha)
+    log = service.log.read_text()
+    assert (built.way, [one.layer.kind for one in built.layers if one.reused]) == ("full", ["base"])
+    assert "==> Resolving the environment" in log
+    assert log.count(f"Image {built.image} is ready") == 1
+    assert BuildState.PUSHING in service.states
+    assert [one[1:] for one in built.packages or () if one[1] == "six"] == [["six", "1.16.0"]]
+    await builder.buildah.run_script(
+        'buildah pull --quiet --tls-verify=false "$1" >/dev/null', built.image, step="pull", take=None
+    )
+    assert await builder.inside(built.image, "ls; python -c 'import six'; jupyter-lab --version | cut -c 1-2") == [
+        "a.ipynb",
+        "requirements.txt",
+        "4.",
+    ]
+    await builder.forget([built.image])
+
+    before = service.pods_made()
+    built = await _build(service, git_of_pods, "notebooks", repository.commit({"a.ipynb": new_token()}))
+    assert built.way == "content"
+    assert (await _build(service, git_of_pods, "notebooks", sha)).way == "nothing"
+    assert service.pods_made() == before
+
+
+async def test_what_a_build_prints_cannot_pass_for_what_its_pod_says(service: Service, git_of_pods: GitServer) -> None:
+    forged = '{"number": 1000000, "event": "failed", "is": {"party": "operator", "message": "forged"}}'
+    script = f"""#!/bin/sh
+echo '{forged}'
+printf '\\n%s\\r\\033[2J\\000\\n' '{forged}'
+for place in /proc/1/fd/1 /proc/1/fd/2; do
+    (echo '{forged}' >$place) 2>/dev/null || echo "closed: $place"
+done
+cat /run/order/order.json 2>/dev/null || echo "no order"
+for id in $(ls /proc | grep '^[0-9]'); do
+    if tr '\\0' '\\n' <"/proc/$id/environ" 2>/dev/null | grep -q KUBERNETES; then echo "seen"; fi
+done
+head -c 300000 /dev/zero | tr '\\0' x
+echo
+"""
+    _, sha = _repository(git_of_pods, "hostile", {"postBuild": Script(script)})
+    built = await _build(service, git_of_pods, "hostile", sha)
+    log = service.log.read_text()
+    assert built.digest
+    assert forged in log
+    assert "closed: /proc/1/fd/1" in log
+    assert "no order" in log
+    assert "seen" not in log.splitlines()
+
+
+async def test_a_token_is_nowhere_but_in_the_order(service: Service, git_of_pods: GitServer) -> None:
+    token = new_token()
+    _, sha = _repository(git_of_pods, "private", {"postBuild": Script("#!/bin/sh\nenv; echo $0; exit 3\n")})
+    git_of_pods.tokens[f"{_OWNER}/private"] = token
+    with pytest.raises(RepositoryFault, match="postBuild ended with status 3") as found:
+        await service.build(git_of_pods.source(f"{_OWNER}/private", token), sha)
+    assert (found.value.file, found.value.step) == ("postBuild", "postBuild")
+    assert token not in service.log.read_text()
+
+
+async def test_a_build_that_is_cancelled_leaves_nothing(service: Service, git_of_pods: GitServer) -> None:
+    _, sha = _repository(git_of_pods, "slow", {"postBuild": Script("#!/bin/sh\necho begun\nsleep 600\n")})
+    before = service.left()
+    building = asyncio.create_task(_build(service, git_of_pods, "slow", sha))
+    await _until_logged(service, "begun")
+    assert service.left() != before
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+    assert service.left() == before
+
+
+async def test_a_pod_that_is_killed_is_nobodys_fault_here(
+    service: Service, git_of_pods: GitServer, cluster: Cluster
+) -> None:
+    repository, sha = _repository(git_of_pods, "killed", {"postBuild": Script("#!/bin/sh\necho begun\nsleep 600\n")})
+    building = asyncio.create_task(_build(service, git_of_pods, "killed", sha))
+    await _until_logged(service, "begun")
+    (pod,) = service.namespace.list("pods")
+    cluster.api.delete({"apiVersion": "v1", "kind": "Pod", "metadata": pod["metadata"]})
+    with pytest.raises(WorldFault, match="taken away"):
+        await building
+    # Whoever tries again begins with what there is, under the same name.
+    sha = repository.commit({"postBuild": Script("#!/bin/sh\necho done\n")})
+    assert (await _build(service, git_of_pods, "killed", sha)).way == "content"
+
+
+async def test_whoever_takes_a_build_up_again_replaces_its_job(service: Service, git_of_pods: GitServer) -> None:
+    repository, sha = _repository(git_of_pods, "taken", {"postBuild": Script("#!/bin/sh\necho begun\nsleep 600\n")})
+    first = asyncio.create_task(_build(service, git_of_pods, "taken", sha))
+    await _until_logged(service, "begun")
+    sha = repository.commit({"postBuild": Script("#!/bin/sh\necho done\n")})
+    built = await _build(service, git_of_pods, "taken", sha)
+    assert built.way == "content"
+    with pytest.raises(WorldFault, match="taken away"):
+        await first
+
+
+async def test_a_build_that_wants_too_much_memory_says_so(service: Service, git_of_pods: GitServer) -> None:
+    greedy = "#!/usr/bin/python3\nx = []\nwhile True:\n    x.append(bytearray(2**27))\n"
+    _, sha = _repository(git_of_pods, "greedy", {"postBuild": Script(greedy)})
+    with pytest.raises(RepositoryFault, match=r"wanted more than the 2\.1 GB of memory"):
+        await _build(service, git_of_pods, "greedy", sha)
+
+
+async def test_who_builds_reaches_the_internet_and_its_registry_and_nothing_else_of_the_cluster(
+    service: Service, git_of_pods: GitServer, cluster: Cluster
+) -> None:
+    (node,) = cluster.api.list("/api/v1/nodes")
+    everywhere = "0.0.0.0"  # noqa: S104 - pods reach it by two addresses
+    async with await asyncio.start_server(lambda _, writer: writer.close(), everywhere, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        places = {
+            "api": (cluster.service_address("kubernetes", "default"), 443),
+            "kubelet": (node["status"]["addresses"][0]["address"], 10250),
+            "metadata": ("169.254.169.254", 80),
+            "outside": (cluster.outside, port),
+        }
+        looks = "".join(f"look('{name}', '{host}', {port})\n" for name, (host, port) in places.items())
+        script = f"""#!/usr/bin/python3
+import socket
+def look(name, host, port):
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+        print("reached:", name)
+    except OSError:
+        print("closed:", name)
+{looks}"""
+        _, sha = _repository(git_of_pods, "curious", {"postBuild": Script(script)})
+        await _build(service, git_of_pods, "curious", sha)
+    said = {line for line in service.log.read_text().splitlines() if line.startswith(("reached:", "closed:"))}
+    # The registry of these tests is at the node's own address.
+    assert said - {"reached: kubelet", "closed: kubelet"} == {"closed: api", "closed: metadata", "reached: outside"}
+
+
+async def _until_logged(service: Service, text: str) -> None:
+    def is_logged() -> bool:
+        return service.log.exists() and text in service.log.read_text().splitlines()
+
+    await asyncio.to_thread(until, is_logged, f"{text} is not logged", seconds=180)
