@@ -12,11 +12,13 @@ import pytest
 from tests.cluster.api import Object
 from tests.cluster.given import Cluster, Namespace, until
 from tests.cluster.helm import CHART, Helm
-from tests.cluster.objects import everything, left_behind
+from tests.cluster.objects import Place, everything, left_behind
 from tests.cluster.own_images import pushed_images
 
 # The first time, images are made of nothing: for minutes.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+
+_LITTLE = {"requests": {"cpu": "10m"}}
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,22 @@ class Installed:
     def name(self) -> str:
         return self.namespace.name
 
+    def begin(self, *arguments: str, **changes: Any) -> None:
+        """Install it, or upgrade it."""
+        of_it = (self.name, str(CHART), "--namespace", self.name)
+        self.helm.run("upgrade", "--install", *of_it, *arguments, values={**self.values, **changes})
+
     def upgrade(self, **changes: Any) -> None:
         """Install it, or upgrade it, and wait until all of its pods are ready."""
-        arguments = ("--namespace", self.name, "--wait", "--timeout", "240s")
-        self.helm.run("upgrade", "--install", self.name, str(CHART), *arguments, values={**self.values, **changes})
+        self.begin("--wait", "--timeout", "240s", **changes)
+
+    def uninstall(self) -> None:
+        """Remove it, if it is there."""
+        self.helm.run("uninstall", self.name, "--namespace", self.name, "--ignore-not-found", "--wait")
+
+    def claims(self) -> list[str]:
+        """Return the names of its volumes."""
+        return [claim["metadata"]["name"] for claim in self.namespace.list("persistentvolumeclaims")]
 
     def pods(self, part: str) -> set[str]:
         """Return the names of a part's pods that do not end."""
@@ -73,12 +87,13 @@ def installed(cluster: Cluster, images: Mapping[str, Any], tmp_path: Path) -> It
             **images,
             "url": "http://binder.test",
             "registry": {"repository": f"{cluster.registry}/builds-of-the-installed", "plainHttp": True},
-            "database": {"embedded": {"storage": 0}},
-            "proxy": {"notReadySeconds": 1, "drainSeconds": 5},
+            "database": {"embedded": {"storage": 0, "resources": _LITTLE}},
+            "proxy": {"notReadySeconds": 1, "drainSeconds": 5, "resources": _LITTLE},
+            "controller": {"resources": _LITTLE},
         }
-        helm = Helm(tmp_path, cluster.kubeconfig)
-        yield Installed(helm, namespace, values)
-        helm.run("uninstall", namespace.name, "--namespace", namespace.name, "--ignore-not-found", "--wait")
+        installed = Installed(Helm(tmp_path, cluster.kubeconfig), namespace, values)
+        yield installed
+        installed.uninstall()
 
 
 def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, installed: Installed) -> None:
@@ -101,9 +116,29 @@ def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, 
     assert installed.health()["ok"] is True
     assert installed.restarts() == 0
 
-    installed.helm.run("uninstall", installed.name, "--namespace", installed.name, "--wait", "--timeout", "120s")
+    installed.uninstall()
+    _nothing_is_left(installed, before)
 
-    def left() -> list[Any]:
-        return left_behind(before, everything(cluster.api), ours=installed.name)
+
+def _nothing_is_left(installed: Installed, before: set[Place]) -> None:
+    api = installed.namespace.cluster.api
+
+    def left() -> list[Place]:
+        return left_behind(before, everything(api), ours=installed.name)
 
     until(lambda: not left(), "something is left", why=lambda: str(left()), seconds=90)
+
+
+@pytest.mark.parametrize(("fate", "left"), [("Delete", 0), ("Retain", 1)])
+def test_the_volume_of_the_database_goes_with_the_release_unless_it_is_to_stay(
+    installed: Installed, fate: str, left: int
+) -> None:
+    before = everything(installed.namespace.cluster.api)
+    # No class of volumes is of that name: what is asked for waits for ever, and that is enough to see.
+    embedded = {"storage": "1Gi", "storageClass": "of-nobody", "whenDeleted": fate, "resources": _LITTLE}
+    installed.begin(database={"embedded": embedded})
+    until(lambda: len(installed.claims()) == 1, "there is no volume")
+    installed.uninstall()
+    until(lambda: len(installed.claims()) == left, "the volume is not as was said", why=lambda: str(installed.claims()))
+    if not left:
+        _nothing_is_left(installed, before)
