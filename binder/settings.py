@@ -6,7 +6,6 @@ reported all together, each with the name of its setting. Secrets are masked whe
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -91,11 +90,16 @@ class Settings(BaseSettings):
     then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
     Empty: nowhere, so that each build pulls what it lies on."""
 
-    builder_node_selector: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
-    """Labels of the nodes on which builds may run, `KEY=VALUE,KEY=VALUE`. Empty: all nodes."""
+    session_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who reaches sessions on a cluster besides the pods of the service's own namespace: networks (`10.1.2.0/24`) and
+    namespaces of the cluster, separated by commas. For a service that runs outside of the cluster: its addresses."""
 
-    builder_tolerations: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
-    """Taints of nodes on which builds may run all the same, `KEY=VALUE,KEY`; without a value, whatever it is."""
+    builder_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
+    """Labels of the cluster's nodes on which builds may run, as `session_node_selector` has them. Empty: any node."""
+
+    builder_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
+    """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
+    alone. Empty: none."""
 
     builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
     """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
@@ -361,7 +365,7 @@ class Settings(BaseSettings):
             raise ValueError("must hold no user name or password: what repositories run would see it")
         return value
 
-    @field_validator("session_node_selector", mode="before")
+    @field_validator("session_node_selector", "builder_node_selector", mode="before")
     @classmethod
     def _split_labels(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -371,7 +375,7 @@ class Settings(BaseSettings):
             raise ValueError("must be labels of nodes, like pool=sessions")
         return tuple(labels)
 
-    @field_validator("session_tolerations", mode="before")
+    @field_validator("session_tolerations", "builder_tolerations", mode="before")
     @classmethod
     def _split_tolerations(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -393,15 +397,7 @@ class Settings(BaseSettings):
             raise ValueError("must be host:/FOLDER or claim:NAME")
         return value
 
-    @field_validator("builder_node_selector", "builder_tolerations", mode="before")
-    @classmethod
-    def _split_pairs(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = (one.strip().partition("=") for one in value.split(",") if one.strip())
-        return {key: value for key, _, value in pairs}
-
-    @field_validator("builder_networks", mode="before")
+    @field_validator("builder_networks", "session_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -75,6 +75,8 @@ class Keeper:
         self._asked: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
+        self._begun: set[str] = set()
+        """Sessions of which a start was begun since the last look at everything began, or before and not ended then."""
         self._at_once = at_once
         self._removing = asyncio.Semaphore(at_once)
         self._looked_at = -_LOOK_AT_ENGINE_SECONDS
@@ -89,7 +91,8 @@ class Keeper:
             await add_sessions(self._store, plan.want)
         ended = [ending for ending in plan.end if await end_session(self._store, ending)]
         begun = [self._end(ending) for ending in ended]
-        begun += [self._begin(session_id, self._remove(session_id)) for session_id in plan.remove]
+        leftovers = [session_id for session_id in plan.remove if session_id not in self._begun]
+        begun += [self._begin(session_id, self._remove(session_id)) for session_id in leftovers]
         begun += [self._begin(session_id, self._prepare_again(session_id)) for session_id in plan.again]
         begun += [self._begin(one.session_id, self._end_if_unused(one)) for one in self._to_ask(plan.idle)]
         begun += [self._begin_start(session_id) for session_id in plan.start]
@@ -114,6 +117,7 @@ class Keeper:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _look(self) -> PoolFacts:
+        self._begun = set(self._starting)
         facts = await read_facts(
             self._store,
             pods=None,
@@ -124,7 +128,7 @@ class Keeper:
         )
         if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
             return facts
-        # After the store: a pod without a row is a leftover then, and a row without a pod has lost it.
+        # After the store: a row without a pod has lost it, and a pod without a row is a leftover, or was begun since.
         facts = replace(facts, pods=await self._engine.running())
         self._looked_at = time.monotonic()
         return facts
@@ -155,6 +159,7 @@ class Keeper:
         if len(self._starting) >= self._at_once or session_id in self._tasks:
             return False
         self._starting.add(session_id)
+        self._begun.add(session_id)
         return self._begin(session_id, self._start(session_id))
 
     async def _start(self, session_id: str) -> None:

@@ -17,10 +17,10 @@ from binder.errors import OperatorFault
 from binder.log import logger
 from binder.paths import Paths
 from binder.process import find_account
-from binder.service.builder import Builder, running_builder, wired_git
+from binder.service.builder import Builder, wired_git
 from binder.service.common import Common
 from binder.service.controller import end_sessions, working_controller
-from binder.service.engines import chosen_engine
+from binder.service.engines import chosen_builder, chosen_engine
 from binder.service.folders import alone_in, make_folders
 from binder.service.github import GitHubSide
 from binder.service.loops import Loops
@@ -73,14 +73,16 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
     if complaints := complaints_about_parts(part, settings):
         raise OperatorFault(" ".join(complaints))
     account = find_account(settings.build_account)
-    check_machine(account, settings.cache_dir, needs_of(part, settings.engine))
+    check_machine(
+        account, settings.cache_dir, needs_of(part, settings.engine, builds_here=not settings.builds_namespace)
+    )
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)
         stack.enter_context(alone_in(paths.state))
         builder = None
         if part != "proxy":
-            builder = await stack.enter_async_context(running_builder(settings, paths, account))
+            builder = await stack.enter_async_context(chosen_builder(settings, paths, account))
         store = await stack.enter_async_context(open_store(settings.store_url))
         await stack.enter_async_context(heard_hints(store))
         await store.release_leases(of_host=socket.gethostname())

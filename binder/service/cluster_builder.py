@@ -30,7 +30,7 @@ def builders_of(settings: Settings) -> Builders:
         settings.builder_cache,
         settings.build_memory_bytes,
         settings.builder_seconds,
-        settings.builder_node_selector,
+        dict(settings.builder_node_selector),
         settings.builder_tolerations,
     )
 

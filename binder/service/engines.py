@@ -1,11 +1,16 @@
-"""Where sessions run: the one place where the engine is chosen."""
+"""Where sessions run, and where builds do: the one place where that is chosen."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binder.cgroups import Limits
+from binder.paths import Paths
+from binder.process import Account
+from binder.service.builder import Builder, running_builder
 from binder.service.common import Common
+from binder.settings import Settings
 from deploy.engine import Engine
+from deploy.placement import placement_of
 from deploy.podman import PodmanEngine
 
 
@@ -19,8 +24,32 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
         yield PodmanEngine(common.paths, common.account, limits)
         return
     # Who has no cluster does not wait two seconds for its client.
-    from binder.cluster import cluster_connection  # noqa: PLC0415
-    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415
+    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from deploy.kubernetes import kubernetes_engine  # noqa: PLC0415
 
-    async with cluster_connection() as connection:
-        yield KubernetesEngine(connection, namespace=common.settings.namespace, instance=common.paths.instance)
+    settings, instance = common.settings, common.paths.instance
+    placement = placement_of(settings)
+    async with (
+        cluster_connection() as connection,
+        kubernetes_engine(connection, namespace=settings.namespace, instance=instance, placement=placement) as engine,
+    ):
+        ours = own_namespace()
+        await engine.close_network([*([ours] if ours else []), *settings.session_proxies])
+        yield engine
+
+
+@asynccontextmanager
+async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+    """Give what builds are made with: here, or on the cluster that the settings name.
+
+    Raises: OperatorFault; WorldFault.
+    """
+    if not settings.builds_namespace:
+        async with running_builder(settings, paths, account) as builder:
+            yield builder
+        return
+    from binder.cluster import cluster_connection  # noqa: PLC0415
+    from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415
+
+    async with cluster_connection() as connection, cluster_builder(settings, paths, account, connection) as builder:
+        yield builder

@@ -23,6 +23,7 @@ _TOOLS = {
 }
 _OF_PROXY = frozenset({"haproxy", "git", "setpriv"})
 _OF_BUILDS = frozenset({"buildah", "runc", "newuidmap", "mmdebstrap", "git", "git-lfs", "setpriv"})
+_OF_FETCHING = frozenset({"git", "git-lfs", "setpriv"})
 _LEAST_FREE_BYTES = 2 * 2**30
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -48,12 +49,13 @@ class MachineFacts:
     cache: Path
 
 
-def needs_of(part: Part, engine: EngineName) -> Needs:
-    """Return what a part needs of its machine. Pure."""
+def needs_of(part: Part, engine: EngineName, *, builds_here: bool = True) -> Needs:
+    """Return what a part needs of its machine; `builds_here`: builds are not Jobs of a cluster. Pure."""
     if engine == "podman":
         return Needs(frozenset(_TOOLS), makes_images=True, runs_containers=True)
-    tools = {"all": _OF_PROXY | _OF_BUILDS, "proxy": _OF_PROXY, "controller": _OF_BUILDS}[part]
-    return Needs(tools, makes_images=part != "proxy", runs_containers=False)
+    of_builds = _OF_BUILDS if builds_here else _OF_FETCHING
+    tools = {"all": _OF_PROXY | of_builds, "proxy": _OF_PROXY, "controller": of_builds}[part]
+    return Needs(tools, makes_images=builds_here and part != "proxy", runs_containers=False)
 
 
 def complaints_about(facts: MachineFacts, needs: Needs) -> list[str]:

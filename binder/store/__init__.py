@@ -56,11 +56,13 @@ class Store:
         self._at_once = _AtOnce(url) if url.startswith("sqlite") else None
         # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
         self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
-        self._reading = self._engine.execution_options(binder_reading=True)
+        # What is read in several statements is of one moment; SQLite has it no other way.
+        one_moment = {} if url.startswith("sqlite") else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self._engine.execution_options(binder_reading=True, **one_moment)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Give a transaction that only reads. Its rows may be kept: they do not expire.
+        """Give a transaction that only reads, all of it as of one moment. Its rows may be kept: they do not expire.
 
         Raises: StoreUnavailableError.
         """

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from binder.hosts import CLOSED_V4, CLOSED_V6
 from templates import Json, render_json
+from templates.peers import peer_of
 
 ORDER = "/run/order/order.json"
 """Where a builder's pod finds its order."""
@@ -20,8 +21,8 @@ class Builders:
     """The pods in which builds run: their image, their cache, and where they may run.
 
     `cache` is `host:/FOLDER` of their node, `claim:NAME` of a PersistentVolumeClaim, or empty: then it ends with the
-    pod. `node_selector` are labels, `tolerations` taints (key → value; empty for any value). `seconds` is how long one
-    may take as a whole.
+    pod. `tolerations` are taints: key, value (empty for any) and effect (empty for all). `seconds` is how long one may
+    take as a whole.
     """
 
     image: str
@@ -29,7 +30,7 @@ class Builders:
     memory_bytes: int
     seconds: int
     node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[tuple[str, str, str]] = ()
 
     @property
     def are_sticky(self) -> bool:
@@ -39,7 +40,7 @@ class Builders:
 
 def job_manifest(builders: Builders, *, name: str, instance: str, build: str, trusted: bool, affinity: Json) -> Json:
     """Return the Job of a build."""
-    tolerations = [_toleration(key, value) for key, value in builders.tolerations.items()]
+    tolerations = [_toleration(*parts) for parts in builders.tolerations]
     tolerations += [_tolerated_for_a_while(lost) for lost in ("not-ready", "unreachable")]
     return render_json(
         "manifests/build.json",
@@ -79,18 +80,13 @@ def network_manifest(instance: str, reached: Sequence[str]) -> Json:
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*CLOSED_V4]}},
         {"ipBlock": {"cidr": "::/0", "except": [*CLOSED_V6]}},
     ]
-    peers = [*internet, *map(_peer, reached)]
+    peers = [*internet, *map(peer_of, reached)]
     return render_json("manifests/builds-network.json", instance=instance, peers=peers)
 
 
-def _peer(reached: str) -> Json:
-    if "/" in reached:
-        return {"ipBlock": {"cidr": reached}}
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": reached}}}
-
-
-def _toleration(key: str, value: str) -> Json:
-    return {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
+def _toleration(key: str, value: str, effect: str) -> Json:
+    said: dict[str, Json] = {"key": key, "operator": "Equal" if value else "Exists"}
+    return said | {name: text for name, text in (("value", value), ("effect", effect)) if text}
 
 
 def _tolerated_for_a_while(lost: str) -> Json:

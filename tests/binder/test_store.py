@@ -48,6 +48,19 @@ async def test_the_oldest_row_is_claimed_first_and_none_when_all_are_held(store:
     assert (claimed[0].lease_owner, claimed[0].lease_until) == (store.owner, NOW + timedelta(seconds=30))
 
 
+async def test_what_is_read_is_of_one_moment(store: Store) -> None:
+    await add_builds(store, 1)
+    count = select(func.count()).select_from(Build)
+    async with store.read() as reading:
+        before = (await reading.scalars(count)).one()
+        async with store.write() as session:
+            build = (await session.scalars(select(Build))).one()
+            session.add(Build(repository_id=build.repository_id, sha=SHA))
+        assert (await reading.scalars(count)).one() == before
+    async with store.read() as reading:
+        assert (await reading.scalars(count)).one() == before + 1
+
+
 async def test_claims_can_be_narrowed(store: Store) -> None:
     ids = await add_builds(store, 3)
     build = await store.claim(Build, Build.id > ids[1], now=NOW, lease_seconds=30)

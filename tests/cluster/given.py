@@ -115,6 +115,40 @@ class Cluster:
         finally:
             self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
 
+    @contextmanager
+    def silent_node(self) -> Iterator[str]:
+        """Give the name of a node that is none: pods are bound to it that tolerate the taint of this name, and nothing
+        runs them.
+        """
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        metadata = {"name": name, "labels": {"kubernetes.io/hostname": name}}
+        taints = [{"key": name, "effect": "NoSchedule"}]
+        made = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
+        room = {"cpu": "8", "memory": "64Gi", "pods": "100"}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+        self.api.create(made)
+        try:
+            status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+            self.api.ask("PATCH", f"/api/v1/nodes/{name}/status", {"status": status})
+            yield name
+        finally:
+            self.api.delete(made)
+
+    @contextmanager
+    def labelled(self, node: str, key: str) -> Iterator[None]:
+        """Have a node bear a label, `KEY=yes`."""
+        path = f"/api/v1/nodes/{node}"
+        self.api.ask("PATCH", path, {"metadata": {"labels": {key: "yes"}}})
+        try:
+            yield
+        finally:
+            self.api.ask("PATCH", path, {"metadata": {"labels": {key: None}}})
+
+    def lose(self, node: str) -> None:
+        """Have a node lost, as the cluster does it that has not heard of one for a while."""
+        lost = [{"key": "node.kubernetes.io/unreachable", "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+        self.api.ask("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": lost}})
+
     def nodes(self) -> Sequence[Object]:
         """Return its nodes."""
         return self.api.list("/api/v1/nodes")
@@ -176,6 +210,14 @@ class Namespace:
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def pretend_to_run(self, name: str, address: str) -> None:
+        """Say in a kubelet's place that a pod runs, at an address."""
+        running = {"startedAt": "2026-01-01T00:00:00Z"}
+        container = {"name": "notebook", "state": {"running": running}, "ready": True, "restartCount": 0}
+        container |= {"image": "any", "imageID": "any"}
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "containerStatuses": [container]}
+        self.cluster.api.ask("PATCH", f"/api/v1/namespaces/{self.name}/pods/{name}/status", {"status": status})
 
     def known(self, name: str) -> "Pod":
         """Return a pod that somebody else created."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -194,6 +194,37 @@ async def test_what_is_wanted_starts_without_a_look_at_all_else(
         await asyncio.sleep(0.002)
     assert await keeper.start_wanted()
     assert not await keeper.start_wanted()
+
+
+class SlowEngine(FakeEngine):
+    """An engine that a session is started on while it is asked what there is."""
+
+    before: Callable[[], Awaitable[None]]
+
+    async def running(self) -> Mapping[str, Running]:
+        await self.before()
+        return await super().running()
+
+
+async def test_what_was_started_during_a_look_is_no_leftover(
+    store: Store, settings: Settings, proof: FakeProof
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    engine = SlowEngine({IMAGE: FakeImage()})
+    keeper = Keeper(store, engine, settings, proof)
+
+    async def start_one() -> None:
+        await add_session(store, build, SessionState.WANTED)
+        assert await keeper.start_wanted()
+        while keeper._tasks:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.002)
+
+    engine.before = start_one
+    await keeper.step()
+    await keeper.close()
+    (row,) = await sessions_now(store)
+    assert row.state is SessionState.STANDBY
+    assert engine.stopped == []
 
 
 async def test_no_more_start_than_there_are_places(

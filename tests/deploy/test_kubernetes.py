@@ -245,7 +245,7 @@ async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(
             (cluster.host, port),
         ]
         await asyncio.to_thread(_reaches_all, session, [*closed, (cluster.outside, port)])
-        await kubernetes_engine.close_network([{"ipBlock": {"cidr": f"{cluster.host}/32"}}])
+        await kubernetes_engine.close_network([f"{cluster.host}/32"])
         await asyncio.to_thread(until, lambda: not session.reaches(second, SERVER_PORT), "the policy has no effect")
         assert [place for place in closed if await asyncio.to_thread(session.reaches, *place)] == []
         assert await asyncio.to_thread(session.reaches, cluster.outside, port)

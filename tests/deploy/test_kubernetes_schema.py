@@ -22,7 +22,9 @@ _PLACEMENT = Placement(
     {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
 )
 
-_BUILDERS = Builders("builder:1", "host:/var/cache/builds", 2**30, 60, {"pool": "builds"}, {"for": "builds", "any": ""})
+_BUILDERS = Builders(
+    "builder:1", "host:/var/cache/builds", 2**30, 60, {"pool": "builds"}, (("for", "builds", ""), ("any", "", ""))
+)
 _ANYWHERE = Builders("builder:1", "claim:cache", 2**30, 60)
 
 
@@ -32,7 +34,7 @@ def _manifests() -> Sequence[Any]:
         cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
         cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
         secret_manifest(_SPEC, instance="12345678"),
-        network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
+        network_manifest("12345678", ["192.0.2.1/32", "binder"]),
         job_manifest(_BUILDERS, name="b-1", instance="12345678", build="1", trusted=True, affinity={}),
         job_manifest(_ANYWHERE, name="b-2", instance="12345678", build="2", trusted=False, affinity={}),
         builds.secret_manifest(b"{}", name="b-1", instance="12345678", job_uid="8a2e2f9e"),
