@@ -93,7 +93,7 @@ initContainers:
     command:
       - sh
       - -c
-      - for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
+      - trap 'exit 1' TERM; for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
     resources:
       requests: {cpu: 10m, memory: 16Mi}
       limits: {memory: 64Mi}
