@@ -173,6 +173,14 @@ def look(name, host, port):
     assert said - {"reached: kubelet", "closed: kubelet"} == {"closed: api", "closed: metadata", "reached: outside"}
 
 
+async def test_a_build_that_is_to_have_no_network_has_none(shop: Shop, git_of_pods: GitServer) -> None:
+    script = "#!/usr/bin/python3\nimport socket\nprint('has', [name for _, name in socket.if_nameindex()])\n"
+    _, sha = _repository(git_of_pods, "closed", {"postBuild": Script(script)})
+    async with shop.service(build_network="dependencies") as service:
+        await _build(service, git_of_pods, "closed", sha)
+        assert "has ['lo']" in service.log.read_text()
+
+
 async def test_a_connection_that_breaks_off_loses_no_line_and_doubles_none(shop: Shop, git_of_pods: GitServer) -> None:
     count = "#!/bin/sh\nfor i in $(seq 1000); do echo line $i; [ $((i % 100)) = 0 ] && sleep 1; done; exit 0\n"
     _, sha = _repository(git_of_pods, "counting", {"postBuild": Script(count)})
