@@ -56,6 +56,10 @@ bench: ## all benchmarks, as a table
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $(ARGS)
 
+bench-scale bench-scale-full: bench-%: # as below, and the simulated cluster's programs are built if they are not there
+	@scripts/set-up postgresql iproute2
+	@$(PYTHON) -m tests.bench $*
+
 bench-%: ## one benchmark
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $* $(ARGS)

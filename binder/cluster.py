@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientError, ClientResponse
@@ -16,6 +17,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from binder.errors import BinderError, OperatorFault, WorldFault
 
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 FOUND, CREATED, MISSING = 200, 201, 404
 # What does not get better by trying again: a right that is missing, a quota that is used up, a namespace, a manifest.
 REFUSALS = frozenset({400, 401, 403, 404, 422})
@@ -60,6 +62,14 @@ async def read_answer(answer: ClientResponse) -> tuple[int, Any]:
     if not FOUND <= answer.status < 300:
         raise ApiException(status=answer.status, reason=answer.reason, body=data.decode(errors="replace"))
     return answer.status, json.loads(data)
+
+
+def own_namespace() -> str | None:
+    """Return the namespace of the pod that this process runs in; None outside of a cluster."""
+    try:
+        return _OWN_NAMESPACE.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
 
 
 @contextmanager

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     the start, and again when a file changed; the service's account must be able to. None: HAProxy speaks HTTP, and TLS
     is ended before it."""
 
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long a proxy that is told to stop goes on for the connections that are open, above all the WebSockets of
+    notebooks, while `/health` tells load balancers to send nobody more; it ends sooner where none is open. Whatever
+    runs the service must give it 15 s more than this. 0: answers under way get 5 s, WebSockets end at once."""
+
     http_listen: str = ""
     """Address and port on which HAProxy leads whoever asks by HTTP to `url`, which must be https: `0.0.0.0:80`. Nobody
     else can listen there then, so renew certificates by DNS or TLS, not by HTTP. Empty: HTTP is not answered."""
@@ -89,6 +94,10 @@ class Settings(BaseSettings):
     """Where such a pod keeps layers and packages for later builds: `host:/FOLDER` of its node (a repository's builds
     then go to the same node, if they can), or `claim:NAME` of a PersistentVolumeClaim that several pods can write to.
     Empty: nowhere, so that each build pulls what it lies on."""
+
+    session_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    """Who reaches sessions on a cluster besides the pods of the service's own namespace: networks (`10.1.2.0/24`) and
+    namespaces of the cluster, separated by commas. For a service that runs outside of the cluster: its addresses."""
 
     builder_node_selector: Annotated[tuple[tuple[str, str], ...], NoDecode] = ()
     """Labels of the cluster's nodes on which builds may run, as `session_node_selector` has them. Empty: any node."""
@@ -206,6 +215,10 @@ class Settings(BaseSettings):
     """PriorityClass of sessions on the cluster. Pods with a lower one, such as placeholders, give way to them where
     there is no room; to a higher one sessions give way themselves, and who works in one loses it. Empty: the cluster's
     default."""
+
+    session_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the sessions' namespace, of the type `kubernetes.io/dockerconfigjson`, with which the cluster's nodes
+    sign in at registries, separated by commas. Empty: nodes have their own ways, or anybody may read the images."""
 
     session_pids: int = Field(default=1024, ge=64)
     """Processes and threads that a session may have."""
@@ -389,14 +402,14 @@ class Settings(BaseSettings):
             raise ValueError("must be host:/FOLDER or claim:NAME")
         return value
 
-    @field_validator("builder_networks", mode="before")
+    @field_validator("builder_networks", "session_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", mode="before")
+    @field_validator("operators", "session_pull_secrets", mode="before")
     @classmethod
-    def _split_logins(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @property

@@ -75,8 +75,7 @@ def image_steps(wheel_name: str, wheel: bytes, requirements: str) -> Mapping[Nam
     # Whoever runs us on a cluster and names no mirror has Debian's own.
     debian = render("images/debian.sources", suite=SUITE, host=DEBIAN).encode()
     ours = {"service.sh": _text("service.sh"), "debian.sources": debian, wheel_name: wheel}
-    starts = render("images/database.sh", version=_POSTGRESQL).encode()
-    postgresql = _packages(f"postgresql-{_POSTGRESQL}") | {"database.sh": starts}
+    postgresql = _packages(f"postgresql-{_POSTGRESQL}") | {"database.sh": _text("database.sh")}
     return {
         "service": Step("service", serving, "service.Containerfile", ours),
         "builder": Step("builder", building, "service.Containerfile", ours),
@@ -119,7 +118,8 @@ class OwnImages:
         for name, content in (step.files or {}).items():
             (given / name).write_bytes(content)
         file = self._work / f"{step.name}.Containerfile"
-        file.write_text(render(f"images/{step.containerfile}", parent=step.parent.image), encoding="utf-8")
+        text = render(f"images/{step.containerfile}", parent=step.parent.image, postgresql=_POSTGRESQL)
+        file.write_text(text, encoding="utf-8")
         await self._buildah.make(
             step.image,
             file,

@@ -23,13 +23,17 @@ class SessionSpec:
 
 @dataclass(frozen=True)
 class Running:
-    """What an engine has of a session. `reason` says, in a sentence for a visitor, why it is not alive any more."""
+    """What an engine has of a session. `reason` says, in a sentence for a visitor, why it is not alive any more.
+
+    `taken`: it was taken away from outside, through no fault of its own: another one may do well.
+    """
 
     alive: bool
     target: str | None = None
     """Where its notebook server listens, `host:port`."""
     exit_code: int | None = None
     reason: str | None = None
+    taken: bool = False
 
 
 class Engine(Protocol):

@@ -2,6 +2,9 @@
 
 Each session that something is done to has one task here. A session that is being started is held by a lease, so that
 whoever comes after us, however we ended, finds what was begun and takes it up again.
+
+There are two loops. `step` looks at everything, which takes the longer the more there is. `start_wanted` looks for what
+is to be started and at nothing else, so that a visitor does not wait for that; it does nothing that `step` would not.
 """
 
 import asyncio
@@ -30,6 +33,7 @@ from deploy.records import (
     mark_ready,
     note_activity,
     read_facts,
+    read_waiting,
     renew_lease,
     resources_of,
     session_of,
@@ -40,15 +44,29 @@ from deploy.records import (
 log = logger(__name__)
 
 _LEASE_SECONDS = 30.0
-_AT_ONCE = 4
 _LOOK_AT_ENGINE_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 30.0
+ON_ONE_MACHINE = 4
+ON_A_CLUSTER = 200
+"""How many sessions are started at a time: a cluster takes a second or two for each, however many there are."""
 
 
 class Keeper:
-    """Keeps the sessions of one store on one engine."""
+    """Keeps the sessions of one store on one engine.
 
-    def __init__(self, store: Store, engine: Engine, settings: Settings, proof: Proof = proof_of) -> None:
+    `at_once` sessions are started at a time, and so many are removed: what one machine's processors do well is far less
+    than what a cluster does.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        settings: Settings,
+        proof: Proof = proof_of,
+        *,
+        at_once: int = ON_ONE_MACHINE,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._settings = settings
@@ -57,7 +75,10 @@ class Keeper:
         self._asked: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starting: set[str] = set()
-        self._removing = asyncio.Semaphore(_AT_ONCE)
+        self._begun: set[str] = set()
+        """Sessions of which a start was begun since the last look at everything began, or before and not ended then."""
+        self._at_once = at_once
+        self._removing = asyncio.Semaphore(at_once)
         self._looked_at = -_LOOK_AT_ENGINE_SECONDS
 
     async def step(self) -> bool:
@@ -70,11 +91,24 @@ class Keeper:
             await add_sessions(self._store, plan.want)
         ended = [ending for ending in plan.end if await end_session(self._store, ending)]
         begun = [self._end(ending) for ending in ended]
-        begun += [self._begin(session_id, self._remove(session_id)) for session_id in plan.remove]
+        leftovers = [session_id for session_id in plan.remove if session_id not in self._begun]
+        begun += [self._begin(session_id, self._remove(session_id)) for session_id in leftovers]
         begun += [self._begin(session_id, self._prepare_again(session_id)) for session_id in plan.again]
         begun += [self._begin(one.session_id, self._end_if_unused(one)) for one in self._to_ask(plan.idle)]
         begun += [self._begin_start(session_id) for session_id in plan.start]
         return bool(plan.succeed or plan.fail or plan.want) or any(begun)
+
+    async def start_wanted(self) -> bool:
+        """Begin to start what is wanted, as far as there are places; return whether there was anything."""
+        free = self._at_once - len(self._starting)
+        if free <= 0:
+            return False
+        waiting = await read_waiting(self._store, utc_now(), at_most=free + len(self._starting))
+        new = [session_id for session_id in waiting.ids if session_id not in self._starting]
+        begun = len(waiting.ids) - len(new)
+        places = max(0, self._settings.sessions_at_most - waiting.running - begun)
+        started = [self._begin_start(session_id) for session_id in new[:places]]
+        return any(started)
 
     async def close(self) -> None:
         """Give up what is being done; sessions that run go on, and rows stay as they are for whoever comes next."""
@@ -83,6 +117,7 @@ class Keeper:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _look(self) -> PoolFacts:
+        self._begun = set(self._starting)
         facts = await read_facts(
             self._store,
             pods=None,
@@ -93,7 +128,7 @@ class Keeper:
         )
         if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
             return facts
-        # After the store: a pod without a row is a leftover then, and a row without a pod has lost it.
+        # After the store: a row without a pod has lost it, and a pod without a row is a leftover, or was begun since.
         facts = replace(facts, pods=await self._engine.running())
         self._looked_at = time.monotonic()
         return facts
@@ -121,24 +156,26 @@ class Keeper:
             log.exception("session_work_failed", session=session_id)
 
     def _begin_start(self, session_id: str) -> bool:
-        if len(self._starting) >= _AT_ONCE or session_id in self._tasks:
+        if len(self._starting) >= self._at_once or session_id in self._tasks:
             return False
         self._starting.add(session_id)
+        self._begun.add(session_id)
         return self._begin(session_id, self._start(session_id))
 
     async def _start(self, session_id: str) -> None:
         row = await take_session(self._store, session_id, lease_seconds=_LEASE_SECONDS)
         if row is None:
             return
+        is_up = False
         try:
             async with self._lease(session_id):
-                await self._bring_up(row)
+                is_up = await self._bring_up(row)
         finally:
-            if not await is_running(self._store, session_id):
+            if not is_up and not await is_running(self._store, session_id):
                 await self._engine.stop(session_id)
 
-    async def _bring_up(self, row: Session) -> None:
-        """Start a session and make it a standby, or say what was wrong."""
+    async def _bring_up(self, row: Session) -> bool:
+        """Start a session and make it a standby, or say what was wrong; return whether it is one."""
         spec = await self._spec(row)
         bound = log.bind(session=spec.id, build=row.build_id)
         began = time.monotonic()
@@ -148,6 +185,7 @@ class Keeper:
             async with self._proof(self._engine, spec, target, timeout_seconds=timeout_seconds):
                 if await mark_ready(self._store, spec.id, target):
                     bound.info("session_started", seconds=round(time.monotonic() - began, 3))
+                    return True
         except BinderError as error:
             bound.warning("session_failed", party=error.party, reason=error.message, cause=str(error.__cause__ or ""))
             await mark_failed(self._store, spec.id, error)
@@ -155,6 +193,7 @@ class Keeper:
             bound.exception("session_broke")
             fault = OperatorFault("Something went wrong in this service while it started the session.")
             await mark_failed(self._store, spec.id, fault)
+        return False
 
     async def _spec(self, row: Session) -> SessionSpec:
         asked, settings = await resources_of(self._store, row.build_id), self._settings

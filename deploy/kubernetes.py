@@ -6,7 +6,7 @@ scheduler's choice; what its state means is `deploy.pods`', and how a watch is k
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
@@ -20,9 +20,8 @@ from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
 from deploy.placement import ANYWHERE, Placement
-from deploy.pods import GONE, Seen, seen, session_of, why_taken
+from deploy.pods import GONE, Seen, last_of, seen, session_of
 from deploy.reasons import why_refused
-from templates import Json
 
 _ATTEMPTS = 3
 _PLACE_SECONDS = 60.0
@@ -42,7 +41,7 @@ class KubernetesEngine:
         self.namespace = namespace
         self.connection = connection
         self._placement = placement
-        self._last_words: dict[str, str] = {}
+        self._last_words: dict[str, Running] = {}
         self._core = CoreV1Api(connection)
         path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
         self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours, taken=self._bury)
@@ -54,8 +53,8 @@ class KubernetesEngine:
             for watch in (self._pods, self._secrets):
                 watches.create_task(watch.run())
 
-    async def close_network(self, proxies: Sequence[Json]) -> None:
-        """Keep sessions from all but the internet, and all but `proxies` (NetworkPolicyPeers) from sessions.
+    async def close_network(self, proxies: Sequence[str]) -> None:
+        """Keep sessions from all but the internet, and all but `proxies` (networks and namespaces) from sessions.
 
         Raises: OperatorFault; WorldFault.
         """
@@ -71,11 +70,21 @@ class KubernetesEngine:
         Raises: OperatorFault; WorldFault; then nothing of it is left.
         """
         try:
-            await self._apply(spec)
-            return await self._started(spec.id)
+            return await self._start(spec)
         except BaseException:
             await self.stop(spec.id)
             raise
+
+    async def _start(self, spec: SessionSpec) -> str:
+        """Start a session's pod, and another one where it is taken away meanwhile, as with its node."""
+        taken = GONE
+        for _ in range(_ATTEMPTS):
+            await self._apply(spec)
+            found = await self._started(spec.id)
+            if not isinstance(found, Running):
+                return found
+            taken = found
+        raise _not_started(taken.reason)
 
     async def _apply(self, spec: SessionSpec) -> None:
         """Create a session's Secret and the pod that it owns, in place of what an earlier start left.
@@ -110,12 +119,19 @@ class KubernetesEngine:
             status, made = await read_answer(answer)
         return made, status == CREATED
 
-    async def _started(self, session_id: str) -> str:
-        """Wait until a pod's server was started, for a node first and then for the image, and return its target."""
-        last, placed = None, False
+    async def _started(self, session_id: str) -> str | Running:
+        """Wait until a pod's server was started, for a node first and then for the image.
+
+        Return its target; or what it is at, where it was taken away through no fault of its own.
+        """
+        name, last, placed = pod_name(self.instance, session_id), None, False
         try:
-            async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._changes(session_id)) as changes:
+            async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._pods.changes(name)) as changes:
                 async for pod in changes:
+                    if pod is None:
+                        return self._last_words.get(session_id, GONE)
+                    if pod.running.taken:
+                        return pod.running
                     last = pod
                     if pod.has_node and not placed:
                         placed = True
@@ -128,17 +144,6 @@ class KubernetesEngine:
             self._pods.check()
             raise _not_started((last and last.why) or "It takes too long.") from (_said_of(last) or error)
         raise AssertionError("changes come without end")
-
-    async def _changes(self, session_id: str) -> AsyncGenerator[Seen]:
-        """Give a pod as it is, and as it changes, without end.
-
-        Raises: OperatorFault, where it is taken away.
-        """
-        async with aclosing(self._pods.changes(pod_name(self.instance, session_id))) as changes:
-            async for pod in changes:
-                if pod is None:
-                    raise _not_started(self._last_words.get(session_id))
-                yield pod
 
     async def stop(self, session_id: str) -> None:
         """Remove a session's Secret, and with it all that it owns: the cluster sees to that, whoever dies meanwhile.
@@ -171,16 +176,14 @@ class KubernetesEngine:
         """
         secrets = set((await self._secrets.known()).values())
         # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
-        self._last_words = {one: reason for one, reason in self._last_words.items() if one in secrets}
-        found = {
-            one: Running(False, reason=self._last_words[one]) if one in self._last_words else GONE for one in secrets
-        }
+        self._last_words = {one: last for one, last in self._last_words.items() if one in secrets}
+        found = {one: self._last_words.get(one, GONE) for one in secrets}
         found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
         return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
 
     def _bury(self, pod: Object) -> None:
         """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
-        self._last_words[session_of(pod)] = why_taken(pod)
+        self._last_words[session_of(pod)] = last_of(pod)
 
     async def log_of(self, session_id: str) -> str:
         """Return the last lines of a session's notebook server."""

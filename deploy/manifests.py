@@ -10,6 +10,7 @@ from typing import Any
 from deploy.engine import SessionSpec
 from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import Json, render, render_json
+from templates.peers import peer_of
 
 SERVER_PORT = 8888
 _TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
@@ -141,16 +142,17 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
     return manifest
 
 
-def network_manifest(instance: str, proxies: Sequence[Json]) -> Json:
+def network_manifest(instance: str, proxies: Sequence[str]) -> Json:
     """Return the NetworkPolicy of all sessions of a service.
 
-    `proxies` are those who may reach them (NetworkPolicyPeers). They themselves reach names and the internet, but not
-    each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
+    `proxies` are those who may reach them: networks (`10.1.2.0/24`) and namespaces. They themselves reach names and the
+    internet, but not each other, nor what has a private address: the nodes, the API server, other services, the
+    metadata of a cloud.
     """
     return render_json(
         "manifests/sessions-network.json",
         instance=instance,
-        proxies=[*proxies],
+        proxies=[*map(peer_of, proxies)],
         port=SERVER_PORT,
         closed_v4=[*_CLOSED_V4],
         closed_v6=[*_CLOSED_V6],

@@ -33,12 +33,13 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Placement:
-    """The operator's choices. `gpu_resource`: what the cluster calls a GPU."""
+    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images."""
 
     node_selector: Mapping[str, str]
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str = ""
     gpu_resource: str = "nvidia.com/gpu"
+    pull_secrets: tuple[str, ...] = ()
 
 
 ANYWHERE = Placement({})
@@ -51,11 +52,13 @@ def placement_of(settings: Settings) -> Placement:
         tuple(Toleration(*parts) for parts in settings.session_tolerations),
         settings.session_priority_class,
         settings.session_gpu_resource,
+        settings.session_pull_secrets,
     )
 
 
 def pod_fields(placement: Placement, gpus: int) -> dict[str, Json]:
-    """Return what is added to the spec of a session's Pod: which nodes it may run on, and before whom."""
+    """Return what is added to the spec of a session's Pod: which nodes it may run on, before whom, and with
+    which right to its image."""
     lost: list[Json] = [
         {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_SECONDS} for key in _LOST
     ]
@@ -66,4 +69,6 @@ def pod_fields(placement: Placement, gpus: int) -> dict[str, Json]:
         fields["nodeSelector"] = dict(placement.node_selector)
     if placement.priority_class:
         fields["priorityClassName"] = placement.priority_class
+    if placement.pull_secrets:
+        fields["imagePullSecrets"] = [{"name": name} for name in placement.pull_secrets]
     return fields

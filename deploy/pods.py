@@ -8,11 +8,19 @@ from typing import Any, NamedTuple
 
 from deploy.engine import Running
 from deploy.manifests import SERVER_PORT
-from deploy.reasons import LOST, is_in_vain, why_disrupted, why_evicted, why_not_pulled, why_unschedulable
+from deploy.reasons import (
+    LOST,
+    TOO_MUCH_DISK,
+    is_in_vain,
+    why_disrupted,
+    why_evicted,
+    why_not_pulled,
+    why_unschedulable,
+)
 
 Pod = Mapping[str, Any]
 
-GONE = Running(alive=False, reason="Its container is gone.")
+GONE = Running(alive=False, reason="Its container is gone.", taken=True)
 """What a session is at of which there is no pod: not yet, or not any more."""
 
 _NOT_STARTED = "The container could not be started."
@@ -77,7 +85,7 @@ def running_of(pod: Pod) -> Running:
     address = status.get("podIP")
     target = f"{address}:{SERVER_PORT}" if address else None
     if reason := _end_with_its_node(status):
-        return Running(alive=False, target=target, reason=reason)
+        return Running(alive=False, target=target, reason=reason, taken=reason != TOO_MUCH_DISK)
     if ended := state.get("terminated"):
         code = int(ended["exitCode"])
         reason = _ENDED.get(ended.get("reason", ""), f"The notebook server ended with exit code {code}.")
@@ -85,8 +93,14 @@ def running_of(pod: Pod) -> Running:
     if reason := _waits_in_vain(state.get("waiting", {})):
         return Running(alive=False, target=target, reason=reason)
     if pod["metadata"].get("deletionTimestamp") or status.get("phase") in {"Failed", "Succeeded"}:
-        return Running(alive=False, target=target, reason=why_taken(pod))
+        return Running(alive=False, target=target, reason=why_taken(pod), taken=True)
     return Running(alive=True, target=target)
+
+
+def last_of(pod: Pod) -> Running:
+    """Return what a session is at whose pod somebody took away, from what that was like in the end."""
+    found = running_of(pod)
+    return Running(alive=False, reason=why_taken(pod), taken=True) if found.alive else found
 
 
 def why_taken(pod: Pod) -> str:

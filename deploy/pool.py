@@ -161,6 +161,8 @@ def _death(row: SessionFact, pod: Running | None) -> Ending:
     # No fault of the image's: the machine was restarted, say, or a visitor shut the server down.
     if pod is None:
         return Ending(row.id, row.state, SessionState.ENDED, "Its container is gone.")
+    if pod.taken:
+        return Ending(row.id, row.state, SessionState.ENDED, pod.reason or "It was taken away.")
     if row.state is SessionState.OPEN and pod.exit_code == 0:
         return Ending(row.id, row.state, SessionState.ENDED, "The notebook server was shut down.")
     return Ending(row.id, row.state, SessionState.FAILED, pod.reason or "It stopped running.")

@@ -10,6 +10,7 @@ _Words: TypeAlias = Sequence[tuple[Sequence[str], str]]
 """If any of these is in what the cluster says, a visitor is told this; the first that fits counts."""
 
 ROOM = "The cluster has no room for it now:"
+TOO_MUCH_DISK = "It used more disk than a session may."
 LOST = "The node that it ran on was lost."
 
 # The scheduler counts the nodes that are no good, for each reason. A node that is short of something would be good.
@@ -43,7 +44,7 @@ _IN_VAIN = frozenset(sentence for _, sentence in _PULL[:2])
 """Nothing of this becomes right by trying again."""
 # Sources: pkg/kubelet/eviction/helpers.go, pkg/kubelet/lifecycle/predicate.go, pkg/kubelet/nodeshutdown
 _EVICTED: _Words = (
-    (("exceeds the ", "exceeds its "), "It used more disk than a session may."),
+    (("exceeds the ", "exceeds its "), TOO_MUCH_DISK),
     (("low on resource: memory",), "Its node ran short of memory, and ended it."),
     (("low on resource: ephemeral", "low on resource: inodes"), "Its node ran short of disk, and ended it."),
     (("",), "Its node ran short of memory or disk, and ended it."),

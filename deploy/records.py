@@ -6,9 +6,9 @@ claimed it, a newer push superseded it.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, false, func, select, union, update
+from sqlalchemy import Select, and_, false, func, not_, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -128,6 +128,25 @@ def _sessions(now: datetime) -> Select[*tuple[Any, ...]]:
     ).join(of_interest, of_interest.c[0] == Session.id)
 
 
+class Waiting(NamedTuple):
+    """Sessions that nobody starts yet, the longest waiting first; and how many others are live."""
+
+    ids: list[str]
+    running: int
+
+
+async def read_waiting(store: Store, now: datetime, *, at_most: int) -> Waiting:
+    """Return what waits to be started, `at_most` of it: few rows of an index, however many sessions there are."""
+    is_free = or_(Session.lease_until.is_(None), Session.lease_until < now)
+    is_waiting = and_(Session.state == SessionState.WANTED, is_free)
+    others = select(func.count()).where(Session.state.in_(LIVE_SESSIONS), not_(is_waiting))
+    # Where nothing waits, no database counts the others.
+    waiting = select(Session.id, others.scalar_subquery()).where(is_waiting)
+    async with store.read() as session:
+        rows = (await session.execute(waiting.order_by(Session.created_at, Session.id).limit(at_most))).all()
+    return Waiting([row[0] for row in rows], rows[0][1] if rows else 0)
+
+
 async def add_sessions(store: Store, builds: Iterable[BuildFact]) -> None:
     """Want one more session of each of these builds."""
     async with store.write() as session:
@@ -158,15 +177,14 @@ def _being_checked(build_ids: Iterable[int]) -> Select[Build]:
 
 async def take_session(store: Store, session_id: str, *, lease_seconds: float) -> Session | None:
     """Take a session that is wanted, and return it; None, if somebody else did, or nobody wants it any more."""
-    wanted = (Session.id == session_id, Session.state == SessionState.WANTED)
-    row = await store.claim(Session, *wanted, now=utc_now(), lease_seconds=lease_seconds)
-    if row is None:
-        return None
+    now = utc_now()
     async with store.write() as session:
         row = await _locked(session, session_id)
-        if row.state is not SessionState.WANTED or row.lease_owner != store.owner:
+        is_held = row.lease_until is not None and row.lease_until >= now
+        if row.state is not SessionState.WANTED or is_held:
             return None
-        advance_session(row, SessionState.STARTING, utc_now())
+        row.lease_owner, row.lease_until = store.owner, now + timedelta(seconds=lease_seconds)
+        advance_session(row, SessionState.STARTING, now)
         return row
 
 

@@ -92,7 +92,7 @@ async def _launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota
     async with store.write() as session:
         # Clicks on one repository take turns: what one has wanted, the next one waits for. SQLite's all do.
         await session.execute(select(Repository.id).where(Repository.id == commit.repository.id).with_for_update())
-        facts = _with_turn(await launch_facts(session, commit, quota=quota), launcher.turn, now)
+        facts = _with_turn(await launch_facts(session, commit, quota=quota, to_claim=True), launcher.turn, now)
         return await _act(session, commit, facts.build, decide(facts, now), launcher, now)
 
 
@@ -142,8 +142,8 @@ def _wanted_session(build: Build) -> Session:
     )
 
 
-async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -> LaunchFacts:
-    """Return what the store holds about a commit; in a transaction that writes, the standby is locked."""
+async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota, to_claim: bool = False) -> LaunchFacts:
+    """Return what the store holds about a commit; `to_claim`, in a transaction that writes, locks the standby."""
     # What was built for a fork's preview opens by its sha; a branch that has the commit gets a build of its own.
     build = await newest_build(session, repository_id=commit.repository.id, sha=commit.sha, untrusted=commit.untrusted)
     if build is None or build.state is not BuildState.SUCCEEDED:
@@ -153,7 +153,7 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -
     there = await supply(session, build)
     return LaunchFacts(
         build,
-        standby=await _standby(session, build) if there.ready else None,
+        standby=await _standby(session, build, to_claim=to_claim) if there.ready else None,
         standbys=there.ready,
         coming=there.coming,
         failed_start=await _failed_start(session, build) if not there.ready else None,
@@ -164,10 +164,12 @@ async def launch_facts(session: AsyncSession, commit: Commit, *, quota: Quota) -
     )
 
 
-async def _standby(session: AsyncSession, build: Build) -> str | None:
+async def _standby(session: AsyncSession, build: Build, *, to_claim: bool) -> str | None:
     ready = select(Session.id).where(*_of_image(build), Session.state == SessionState.STANDBY)
-    # PostgreSQL has concurrent writers: each takes a row that no other has. SQLite has one, and ignores this.
-    oldest = ready.order_by(Session.ready_at, Session.id).limit(1).with_for_update(skip_locked=True)
+    oldest = ready.order_by(Session.ready_at, Session.id).limit(1)
+    if to_claim:
+        # PostgreSQL has concurrent writers: each takes a row that no other has. SQLite has one, and ignores this.
+        oldest = oldest.with_for_update(skip_locked=True)
     return (await session.scalars(oldest)).first()
 
 

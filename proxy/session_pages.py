@@ -4,16 +4,18 @@ It has ended then, or it is another visitor's.
 """
 
 import secrets
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
 from binder.lifecycle import SessionState, is_final
 from binder.names import is_session_id
 from binder.store.tables import Build, Repository, Session, utc_now
+from deploy.manifests import base_path_of
 from proxy.access import Access
 from proxy.answers import html, redirect
 from proxy.build_pages import start_again
@@ -28,6 +30,9 @@ from templates import render
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 # What a notebook's page asks for by itself: nobody wants to come back to it.
 _NOT_PAGES = ("api/", "files/", "static/", "lab/api/", "login", "logout")
+
+
+_JUST_OPENED = timedelta(seconds=10)
 
 
 class SessionPages:
@@ -76,9 +81,12 @@ class SessionPages:
             raise NotVisibleError("There is no such session.")
         session, build, repository = found
         if session.state is SessionState.OPEN and self._holds_token(request, session):
-            # The proxy's table is behind the store, as it is for a moment after a restart.
+            # The proxy's table is behind the store, as it is for a moment after a restart, or where another replica has
+            # just opened the session.
             await self._context.keeper.ensure_route(session)
-            return html("soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1)
+            return self._led_back(request, session) or html(
+                "soon.html", status=503, headers={"Retry-After": "1"}, refresh_seconds=1
+            )
         path = request.path_params.get("path", "")
         link = _link_back(repository, build.sha, path)
         if not is_final(session.state):  # another visitor's: to this one it is not there
@@ -103,10 +111,18 @@ class SessionPages:
                 return answer
             if self._holds_token(request, session):
                 await self._context.keeper.ensure_route(session)
-                return HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
+                waits = HTMLResponse(render("pages/unavailable.html"), 503, {"Retry-After": "1"})
+                return self._led_back(request, session) or waits
         if request.method != "GET" or path.startswith(_NOT_PAGES):
             return _ended(session)
         return redirect(settings.url + session_address(request.path_params["session"], quote(path)))
+
+    def _led_back(self, request: Request, session: Session) -> Response | None:
+        settings = self._context.settings
+        if settings.sessions_host and not is_at_a_session(request, settings):
+            return None  # no way of a session's begins at the service's origin then
+        address = way_back(request.scope["raw_path"], request.url.query, session, utc_now())
+        return RedirectResponse(address, 307, {"Cache-Control": "no-store"}) if address else None
 
     def _holds_token(self, request: Request, session: Session) -> bool:
         held = request.cookies.get(cookie_name(self._context.settings), "")
@@ -122,6 +138,19 @@ class SessionPages:
             build = await transaction.get_one(Build, session.build_id)
             repository = await transaction.get_one(Repository, session.repository_id)
         return session, build, repository
+
+
+def way_back(raw_path: bytes, query: str, session: Session, now: datetime) -> str | None:
+    """Return the address that a visitor came to, where it leads to the session now that its way is open.
+
+    None where the visitor is better told to wait: long after the session was opened, or at an address that the proxy
+    reads in another way than we do, so that nobody is led in circles.
+    """
+    path = raw_path.decode("latin-1")
+    just_opened = session.opened_at is not None and now - session.opened_at < _JUST_OPENED
+    if not just_opened or not path.startswith(base_path_of(session.id)):
+        return None
+    return f"{path}?{query}" if query else path
 
 
 def _ended(session: Session | None) -> Response:

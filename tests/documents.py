@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
+from binder.service.rights import CONTROLLER_RIGHTS
 from binder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,8 +96,14 @@ def _value_schema(field: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in field.items() if name not in {"title", "default"}}
 
 
+def chart_rights() -> str:
+    """Return what the chart allows the controller's account."""
+    return json.dumps(CONTROLLER_RIGHTS, indent=2) + "\n"
+
+
 def main() -> None:
     """Write what is drawn."""
+    (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
     schema = _CHART / "values.schema.json"
     schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")

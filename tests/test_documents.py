@@ -1,7 +1,7 @@
 """The documentation says what the code says."""
 
 from binder.settings import Settings
-from tests.documents import ROOT, architecture_page, chart_schema, documented_settings, settings_page
+from tests.documents import ROOT, architecture_page, chart_rights, chart_schema, documented_settings, settings_page
 
 
 def test_each_setting_says_what_it_is_for() -> None:
@@ -20,3 +20,7 @@ def test_the_life_cycles_are_drawn_from_their_tables() -> None:
 def test_the_chart_knows_each_setting() -> None:
     current = (ROOT / "deploy" / "chart" / "values.schema.json").read_text(encoding="utf-8")
     assert current == chart_schema(current), "run `make docs`"
+
+
+def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
+    assert (ROOT / "deploy" / "chart" / "files" / "rights.json").read_text(encoding="utf-8") == chart_rights()

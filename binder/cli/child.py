@@ -22,14 +22,14 @@ _KEPT_LINES = 20
 
 @asynccontextmanager
 async def running_child(
-    url: str, environment: Mapping[str, str], log: Path, *, ephemeral: bool = True
+    url: str, environment: Mapping[str, str], log: Path, *, part: str = "all", ephemeral: bool = True
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run `binder serve` while the block runs, from when it answers at `url`; what it logs goes to the file `log`.
+    """Run `binder serve`, or a `part` of it, while the block runs, from when it answers at `url`; `log` gets its log.
 
     `environment` is laid over this process's own. With `ephemeral`, its sessions end with it.
     Raises: OperatorFault, with its own words where it has some.
     """
-    argv = [sys.executable, "-m", "binder", "serve", *(["--ephemeral"] if ephemeral else [])]
+    argv = [sys.executable, "-m", "binder", "serve", f"--part={part}", *(["--ephemeral"] if ephemeral else [])]
     async with spawn(Command(argv, {**os.environ, **environment})) as process:
         said: deque[str] = deque(maxlen=_KEPT_LINES)
         keeping = asyncio.create_task(_keep(process, log, said))

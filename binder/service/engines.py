@@ -10,6 +10,7 @@ from binder.service.builder import Builder, running_builder
 from binder.service.common import Common
 from binder.settings import Settings
 from deploy.engine import Engine
+from deploy.placement import placement_of
 from deploy.podman import PodmanEngine
 
 
@@ -23,11 +24,18 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
         yield PodmanEngine(common.paths, common.account, limits)
         return
     # Who has no cluster does not wait two seconds for its client.
-    from binder.cluster import cluster_connection  # noqa: PLC0415
-    from deploy.kubernetes import KubernetesEngine  # noqa: PLC0415
+    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from deploy.kubernetes import kubernetes_engine  # noqa: PLC0415
 
-    async with cluster_connection() as connection:
-        yield KubernetesEngine(connection, namespace=common.settings.namespace, instance=common.paths.instance)
+    settings, instance = common.settings, await common.store.instance()
+    placement = placement_of(settings)
+    async with (
+        cluster_connection() as connection,
+        kubernetes_engine(connection, namespace=settings.namespace, instance=instance, placement=placement) as engine,
+    ):
+        ours = own_namespace()
+        await engine.close_network([*([ours] if ours else []), *settings.session_proxies])
+        yield engine
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The loops of a part of the service: begun together, ended together, and none may end by itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from binder.loop import Hint, run_loop
 
@@ -15,9 +15,16 @@ class Loops:
         self._changed = changed
         self._tasks: list[asyncio.Task[None]] = []
 
-    def run(self, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None) -> None:
-        """Begin a loop."""
-        loop = run_loop(name, step, hint or self._changed, poll_seconds=_POLL_SECONDS)
+    def run(
+        self, name: str, step: Callable[[], Awaitable[bool]], hint: Hint | None = None, *, always_rests: bool = False
+    ) -> None:
+        """Begin a loop; see `run_loop`."""
+        hint = hint or self._changed
+        loop = run_loop(name, step, hint, poll_seconds=_POLL_SECONDS, always_rests=always_rests)
+        self._tasks.append(asyncio.create_task(loop, name=name))
+
+    def add(self, name: str, loop: Coroutine[None, None, None]) -> None:
+        """Begin a loop that knows by itself when to look."""
         self._tasks.append(asyncio.create_task(loop, name=name))
 
     async def broken(self) -> None:

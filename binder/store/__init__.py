@@ -17,19 +17,27 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, make_url, or_, select, update
+from alembic.util import CommandError
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as OrmSession
 
 from binder.errors import StoreUnavailableError
+from binder.log import logger
 from binder.loop import Hint
-from binder.store.tables import Build, Delivery, Report, Row, Session
+from binder.store.tables import Build, Delivery, Identity, Report, Row, Session
+
+log = logger(__name__)
 
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
 
+NOTIFIED = "binder"
+"""The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
+
+_CHANGED, _ARRIVED = "changed", "arrived"
 _LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
 
 
@@ -44,6 +52,7 @@ class Store:
         self.url = url
         self.changed = Hint()
         self.arrived = Hint()
+        self.is_shared = url.startswith("postgresql")
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._engine = create_async_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if url.startswith("sqlite"):
@@ -51,11 +60,13 @@ class Store:
         self._at_once = _AtOnce(url) if url.startswith("sqlite") else None
         # SQLite has one writer, and lets the others poll for their turn: ours queue before they get there.
         self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if url.startswith("sqlite") else nullcontext()
-        self._reading = self._engine.execution_options(binder_reading=True)
+        # What is read in several statements is of one moment; SQLite has it no other way.
+        one_moment = {} if url.startswith("sqlite") else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self._engine.execution_options(binder_reading=True, **one_moment)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Give a transaction that only reads. Its rows may be kept: they do not expire.
+        """Give a transaction that only reads, all of it as of one moment. Its rows may be kept: they do not expire.
 
         Raises: StoreUnavailableError.
         """
@@ -72,6 +83,10 @@ class Store:
         with _store_errors():
             async with self._turn, AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
                 yield session
+                if tells and self.is_shared:
+                    # Told at the commit, and not at all where there is none.
+                    said = f"{_ARRIVED if only_arrivals else _CHANGED} {self.owner}"
+                    await session.execute(select(func.pg_notify(NOTIFIED, said)))
         if tells:
             self._tell(only_arrivals=only_arrivals)
 
@@ -95,6 +110,12 @@ class Store:
             self._tell(only_arrivals=only_arrivals)
         return result
 
+    def take_hint(self, said: str) -> None:
+        """Give the hint that another process gave; an empty one may have been any."""
+        kind, _, owner = said.partition(" ")
+        if owner != self.owner:
+            self._tell(only_arrivals=kind == _ARRIVED)
+
     def _tell(self, *, only_arrivals: bool) -> None:
         self.arrived.give()
         if not only_arrivals:
@@ -104,6 +125,14 @@ class Store:
         """Bring the schema up to date."""
         with _store_errors():
             await asyncio.to_thread(_upgrade, self.url)
+
+    async def instance(self) -> str:
+        """Return the name of the service whose store this is: eight letters, the same for all of its processes.
+
+        Raises: StoreUnavailableError.
+        """
+        async with self.read() as session:
+            return (await session.scalars(select(Identity.instance))).one()
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -128,12 +157,11 @@ class Store:
             rows = await session.scalars(taken.values(lease_owner=self.owner, lease_until=until).returning(kind))
             return rows.one_or_none()
 
-    async def release_leases(self, *, of_host: str | None = None) -> None:
-        """Free what this process holds; with `of_host`, what any process of that host held, all known to be dead."""
-        prefix = f"{of_host}:" if of_host else self.owner
+    async def release_leases(self, *, of_all: bool = False) -> None:
+        """Free what this process holds; with `of_all`, what anybody does: for whoever knows that nobody is at work."""
         async with self.write() as session:
             for kind in _LEASED:
-                held = kind.lease_owner.startswith(prefix, autoescape=True)
+                held = kind.lease_owner.is_not(None) if of_all else kind.lease_owner == self.owner
                 await session.execute(update(kind).where(held).values(lease_owner=None, lease_until=None))
 
 
@@ -195,7 +223,13 @@ def _upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        # A newer version has been here, and what it did lets this one go on, as long as both run.
+        log.warning("store_is_newer", reason=str(error))
 
 
 def _set_up_sqlite(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from binder.hosts import CLOSED_V4, CLOSED_V6
 from templates import Json, render_json
+from templates.peers import peer_of
 
 ORDER = "/run/order/order.json"
 """Where a builder's pod finds its order."""
@@ -79,14 +80,8 @@ def network_manifest(instance: str, reached: Sequence[str]) -> Json:
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*CLOSED_V4]}},
         {"ipBlock": {"cidr": "::/0", "except": [*CLOSED_V6]}},
     ]
-    peers = [*internet, *map(_peer, reached)]
+    peers = [*internet, *map(peer_of, reached)]
     return render_json("manifests/builds-network.json", instance=instance, peers=peers)
-
-
-def _peer(reached: str) -> Json:
-    if "/" in reached:
-        return {"ipBlock": {"cidr": reached}}
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": reached}}}
 
 
 def _toleration(key: str, value: str, effect: str) -> Json:

@@ -3,15 +3,14 @@
 # The password comes in a file, for the first start alone: later it is changed in the database.
 set -eu
 data=/var/lib/database/data
-bin=/usr/lib/postgresql/{{ version }}/bin
 if [ ! -e "$data/PG_VERSION" ]; then
     rm -rf "$data" "$data.new"
-    "$bin/initdb" --pgdata "$data.new" --username binder --pwfile /run/password/password --auth scram-sha-256 \
+    initdb --pgdata "$data.new" --username binder --pwfile /run/password/password --auth scram-sha-256 \
         --encoding UTF8 --locale C.UTF-8 --data-checksums
-    echo 'CREATE DATABASE binder' | "$bin/postgres" --single -D "$data.new" postgres
+    echo 'CREATE DATABASE binder' | postgres --single -D "$data.new" postgres
     echo 'host all all all scram-sha-256' >>"$data.new/pg_hba.conf"
     sync
     mv "$data.new" "$data"
 fi
-exec "$bin/postgres" -D "$data" -c listen_addresses='*' -c unix_socket_directories=/tmp -c logging_collector=off \
-    -c max_connections="${DATABASE_CONNECTIONS:-200}"
+exec postgres -D "$data" -c listen_addresses='*' -c unix_socket_directories=/tmp -c logging_collector=off \
+    -c max_connections=200

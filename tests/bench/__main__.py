@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, crowd, demo, loops, proxy, push, resting, webhooks
+from tests.bench import building, clicks, crowd, demo, loops, proxy, push, resting, scale, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -25,8 +25,13 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "memory-rest": resting.measure,
     "webhooks": webhooks.measure,
     "proxy": proxy.measure,
+    "scale": scale.measure,
+    "scale-full": scale.measure_full,
 }
 """Name of a benchmark → what measures its figures."""
+
+_ONLY_BY_NAME = {"scale", "scale-full"}
+"""Those that need root, the programs of a cluster, and the whole machine for a while."""
 
 _OF_FIGURE = {
     "demo-fresh": "demo",
@@ -55,7 +60,9 @@ _OF_FIGURE = {
 
 def main() -> int:
     """Run the benchmarks that were named, or all of them."""
-    names = list(dict.fromkeys(_OF_FIGURE.get(name, name) for name in sys.argv[1:])) or list(BENCHES)
+    names = list(dict.fromkeys(_OF_FIGURE.get(name, name) for name in sys.argv[1:])) or [
+        name for name in BENCHES if name not in _ONLY_BY_NAME
+    ]
     if unknown := [name for name in names if name not in BENCHES]:
         known = ", ".join([*BENCHES, *_OF_FIGURE])
         sys.stderr.write(f"There is no benchmark {unknown[0]!r}. There are: {known}.\n")

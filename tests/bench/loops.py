@@ -9,18 +9,14 @@ each of the sessions.
 import asyncio
 import gc
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, closing
-from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any
-
-from sqlalchemy import insert
 
 from binder.cli.demo import take_port
 from binder.cli.registration import register
-from binder.lifecycle import BuildState, DeliveryState, SessionState
+from binder.lifecycle import SessionState
 from binder.names import new_session_id, new_token
 from binder.paths import Paths
 from binder.process import find_account
@@ -28,7 +24,7 @@ from binder.service.github import GitHubSide
 from binder.service.sources import PublicRefs
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
-from binder.store.tables import Build, Delivery, Grant, Preview, Report, Repository, Row, Session, Visitor, utc_now
+from binder.store.tables import Grant, Session, Visitor, utc_now
 from build.commits.git import Git
 from build.quotas import ForkQuota
 from deploy.engine import SessionSpec
@@ -41,13 +37,13 @@ from proxy.haproxy import run_haproxy
 from proxy.open_sessions import OpenSessions
 from proxy.routes import RouteKeeper, stored_routes
 from tests.bench.figures import Figure
+from tests.bench.filling import BUILDS, REPOSITORIES, fill, image_of, insert_rows, is_private, repository_of
 from tests.bench.place import folder
 from tests.bench.resting import resident_mb
 
-_REPOSITORIES, _PREVIEWS, _BUILDS, _SESSIONS, _STANDBYS = 1_000, 5_000, 50_000, 10_000, 10
+_SESSIONS, _STANDBYS = 10_000, 10
 _ROUNDS = 7
 _WARM_UP = 5
-_PIECE = 5_000
 
 Steps = Mapping[str, Callable[[], Awaitable[object]]]
 
@@ -108,6 +104,7 @@ def _steps(context: ProxyContext, keeper: Keeper, github: GitHubSide) -> Steps:
     settings = context.settings
     builds = ForkQuota(settings.fork_builds_at_once, settings.build_timeout_seconds)
     return {
+        "starts": keeper.start_wanted,
         "sessions": keeper.step,
         "routes": context.keeper.step,
         "access": OpenSessions(context).step,
@@ -128,35 +125,29 @@ async def _pass(steps: Steps) -> dict[str, float]:
 
 
 async def _fill(store: Store, engine: FakeEngine) -> None:
-    now, image = utc_now(), "image"
-    repositories = range(1, _REPOSITORIES + 1)
-    old = {"queued_at": now - timedelta(days=1), "finished_at": now - timedelta(days=1)}
-    await _insert(store, Repository, ({"id": one, **_repository(one)} for one in repositories))
-    private = [one for one in repositories if _is_private(one)]
+    await fill(store)
+    now = utc_now()
     visitor = {"id": 1, "host": "example.org", "external_id": 1, "login": "ada", "tokens": "sealed"}
-    await _insert(store, Visitor, iter([visitor]))
+    await insert_rows(store, Visitor, [visitor])
+    private = [one for one in range(1, REPOSITORIES + 1) if is_private(one)]
     granted = {"visitor_id": 1, "epoch": 0, "asked_at": now}
-    await _insert(store, Grant, ({"repository_id": one, **granted} for one in private))
-    await _insert(store, Preview, ({"id": one + 1, **_preview(one)} for one in range(_PREVIEWS)))
-    await _insert(store, Build, ({"id": one + 1, **_build(one), **old} for one in range(_BUILDS)))
-    await _insert(store, Delivery, (_delivery(one) for one in range(_BUILDS)))
-    await _insert(store, Report, (_report(one) for one in range(_BUILDS)))
+    await insert_rows(store, Grant, ({"repository_id": one, **granted} for one in private))
     rows = []
     for number in range(_SESSIONS):
-        spec = SessionSpec(new_session_id(), image, new_token(), memory_bytes=1, cpus=1, pids=1)
+        spec = SessionSpec(new_session_id(), "image", new_token(), memory_bytes=1, cpus=1, pids=1)
         target = await engine.start(spec)
         # Those of the newest previews are free, as the pool has it.
         state = SessionState.STANDBY if number >= _SESSIONS - _STANDBYS else SessionState.OPEN
-        build = _BUILDS - _SESSIONS + number
-        repository_id = _build(build)["repository_id"]
+        build = BUILDS - _SESSIONS + number
+        repository_id = repository_of(build)
         rows.append(
             {
                 "id": spec.id,
                 "token": spec.token,
                 "repository_id": repository_id,
-                "visitor_id": 1 if _is_private(repository_id) else None,
+                "visitor_id": 1 if is_private(repository_id) else None,
                 "build_id": build + 1,
-                "image": f"image{build}",
+                "image": image_of(build),
                 "state": state,
                 "target": target,
                 "created_at": now,
@@ -165,78 +156,4 @@ async def _fill(store: Store, engine: FakeEngine) -> None:
                 "activity_at": now,
             }
         )
-    await _insert(store, Session, iter(rows))
-
-
-def _is_private(repository_id: int) -> bool:
-    return repository_id % 10 == 0
-
-
-def _repository(number: int) -> dict[str, Any]:
-    return {
-        "host": "example.org",
-        "owner": "ada",
-        "name": f"notes{number}",
-        "clone_url": f"https://example.org/ada/notes{number}.git",
-        "default_branch": "b0",
-        "private": _is_private(number),
-        "access_epoch": 0,
-    }
-
-
-def _preview(number: int) -> dict[str, Any]:
-    newest = f"{_BUILDS - _PREVIEWS + number:040x}"
-    repository = number % _REPOSITORIES + 1
-    return {"repository_id": repository, "kind": "branch", "ref": f"b{number // _REPOSITORIES}", "head_sha": newest}
-
-
-def _build(number: int) -> dict[str, Any]:
-    preview = number % _PREVIEWS
-    return {
-        "repository_id": preview % _REPOSITORIES + 1,
-        "preview_id": preview + 1,
-        "sha": f"{number:040x}",
-        "state": BuildState.SUCCEEDED,
-        "result": {"image": f"image{number}", "way": "content", "layers": [{"kind": "content", "key": "0" * 64}] * 4},
-    }
-
-
-def _delivery(number: int) -> dict[str, Any]:
-    return {
-        "host": "example.org",
-        "app_id": 1,
-        "guid": f"guid-{number}",
-        "event": "push",
-        "payload": {"after": f"{number:040x}"},
-        "state": DeliveryState.ACTED,
-    }
-
-
-def _report(number: int) -> dict[str, Any]:
-    told = {"state": "success", "description": "Ready"}
-    repository = _build(number)["repository_id"]
-    subject = f"{number:040x}"
-    return {
-        "repository_id": repository,
-        "kind": "status",
-        "subject": subject,
-        "wanted": told,
-        "sent": told,
-        "owed": False,
-    }
-
-
-async def _insert(store: Store, kind: type[Row], rows: Iterator[dict[str, Any]]) -> None:
-    piece: list[dict[str, Any]] = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == _PIECE:
-            await _write(store, kind, piece)
-            piece = []
-    if piece:
-        await _write(store, kind, piece)
-
-
-async def _write(store: Store, kind: type[Row], piece: list[dict[str, Any]]) -> None:
-    async with store.write() as session:
-        await session.execute(insert(kind), piece)
+    await insert_rows(store, Session, rows)

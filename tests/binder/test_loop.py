@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from time import monotonic
 
+import pytest
 from structlog.testing import capture_logs
 
-from binder.loop import Hint, run_loop, wait_for_hint
+from binder.loop import Hint, rest_after, run_loop, wait_for_hint
 
 _LONG = 60.0
 
 
 @asynccontextmanager
-async def _running(step: Callable[[], Awaitable[bool]], hint: Hint, poll_seconds: float = _LONG) -> AsyncIterator[None]:
-    task = asyncio.create_task(run_loop("test", step, hint, poll_seconds=poll_seconds))
+async def _running(
+    step: Callable[[], Awaitable[bool]], hint: Hint, poll_seconds: float = _LONG, *, always_rests: bool = False
+) -> AsyncIterator[None]:
+    loop = run_loop("test", step, hint, poll_seconds=poll_seconds, always_rests=always_rests)
+    task = asyncio.create_task(loop)
     try:
         yield
         assert not task.done()
@@ -25,7 +30,7 @@ async def _running(step: Callable[[], Awaitable[bool]], hint: Hint, poll_seconds
 
 async def _settled() -> None:
     for _ in range(20):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
 
 
 async def test_a_loop_looks_at_once_and_then_at_each_hint() -> None:
@@ -73,6 +78,30 @@ async def test_a_hint_that_comes_while_a_loop_works_is_not_lost() -> None:
     async with _running(step, hint):
         await _settled()
         assert looks == 2
+
+
+@pytest.mark.parametrize(("busy", "always_rests"), [(False, False), (True, True)])
+async def test_a_look_that_takes_long_is_followed_by_a_rest(busy: bool, always_rests: bool) -> None:
+    took = 0.02
+    began: list[float] = []
+    enough = asyncio.Event()
+    hint = Hint()
+
+    async def step() -> bool:
+        began.append(monotonic())
+        hint.give()
+        await asyncio.sleep(took)
+        if len(began) == 3:
+            enough.set()
+        return busy
+
+    async with _running(step, hint, always_rests=always_rests):
+        await asyncio.wait_for(enough.wait(), 5)
+    assert all(later - before >= 4 * took for before, later in pairwise(began))
+
+
+def test_a_rest_is_bounded() -> None:
+    assert (rest_after(0.5), rest_after(60)) == (1.5, 5.0)
 
 
 async def test_without_a_hint_a_loop_looks_after_a_while() -> None:

@@ -15,13 +15,15 @@ from kubernetes import stream
 
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
-from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
-from tests.cluster.layout import HOST_ADDRESS, OUTSIDE_ADDRESS, REGISTRY
+from tests.cluster.images import BUSYBOX, BUSYBOX_IMAGE, name_in, push_images
+from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
 from tests.cluster.running import cluster_down, cluster_up, is_up
 
 _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 20
+METADATA = "169.254.169.254"
+"""Where clouds tell a machine who it is, and with which keys."""
 _numbers = itertools.count(1)
 
 RESTRICTED: Mapping[str, object] = {
@@ -41,12 +43,14 @@ def given_cluster() -> Iterator["Cluster"]:
     Raises: CannotRun.
     """
     if named := os.environ.get("KUBECONFIG"):
-        places = [os.environ.get(name) for name in ("BINDER_TEST_REGISTRY", "BINDER_TEST_HOST", "BINDER_TEST_OUTSIDE")]
+        names = ("REGISTRY", "HOST", "OUTSIDE", "HOST_REGISTRY")
+        places = [os.environ.get(f"BINDER_TEST_{name}") for name in names]
         if not all(places):
             raise CannotRun(
                 "KUBECONFIG names a cluster. Name in BINDER_TEST_REGISTRY a registry (`host:port/path`) that it and "
                 "this machine reach by plain HTTP, and in BINDER_TEST_HOST and BINDER_TEST_OUTSIDE two addresses at "
-                "which pods reach this machine: a private one, from which we reach pods, and one that is not private."
+                "which pods reach this machine: a private one, from which we reach pods, and one that is not private. "
+                "BINDER_TEST_HOST_REGISTRY (`host:port`) is where this machine may serve it another one, by plain HTTP."
             )
         with closing(Cluster(Path(named), *map(str, places))) as cluster:
             yield cluster
@@ -55,7 +59,7 @@ def given_cluster() -> Iterator["Cluster"]:
     was_up = is_up(cache)
     kubeconfig = cluster_up(cache)
     try:
-        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS)) as cluster:
+        with closing(Cluster(kubeconfig, REGISTRY, HOST_ADDRESS, OUTSIDE_ADDRESS, HOST_REGISTRY)) as cluster:
             yield cluster
     finally:
         if not was_up:
@@ -66,14 +70,15 @@ class Cluster:
     """A cluster, reached as its administrator.
 
     `registry` is where its images come from. `host` and `outside` are addresses of this machine, as pods see it: one of
-    the cluster's neighbourhood, and one of the world outside.
+    the cluster's neighbourhood, and one of the world outside. `host_registry` is where a test may have a registry here.
     """
 
-    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str) -> None:
+    def __init__(self, kubeconfig: Path, registry: str, host: str, outside: str, host_registry: str) -> None:
         self.kubeconfig = kubeconfig
         self.registry = registry
         self.host = host
         self.outside = outside
+        self.host_registry = host_registry
         self.api = Api.as_administrator(kubeconfig)
         push_images(BUSYBOX_IMAGE, registry)
 
@@ -112,9 +117,58 @@ class Cluster:
         finally:
             self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
 
+    @contextmanager
+    def cloud_metadata(self) -> Iterator[tuple[str, int]]:
+        """Give where the first node has a server, as nodes of clouds have one that tells secrets: address and port."""
+        with self.namespace() as namespace:
+            serve = f"ip address add {METADATA}/32 dev lo; exec httpd -f -p {METADATA}:8011 -h /tmp"
+            pod = namespace.pod("metadata", "sh", "-c", serve)
+            pod["spec"] |= {"hostNetwork": True, "nodeName": self.nodes()[0]["metadata"]["name"]}
+            pod["spec"]["containers"][0]["securityContext"] = {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
+            running = namespace.start(pod)
+            until(lambda: running.phase() == "Running", "there is no metadata server", why=running.why)
+            try:
+                yield METADATA, 8011
+            finally:
+                running.execute(BUSYBOX, "ip", "address", "del", f"{METADATA}/32", "dev", "lo")
+
+    @contextmanager
+    def silent_node(self) -> Iterator[str]:
+        """Give the name of a node that is none: pods are bound to it that tolerate the taint of this name, and nothing
+        runs them.
+        """
+        name = f"binder-tests-{os.getpid()}-{next(_numbers)}"
+        metadata = {"name": name, "labels": {"kubernetes.io/hostname": name}}
+        taints = [{"key": name, "effect": "NoSchedule"}]
+        made = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
+        room = {"cpu": "8", "memory": "64Gi", "pods": "100"}
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+        self.api.create(made)
+        try:
+            status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+            self.api.ask("PATCH", f"/api/v1/nodes/{name}/status", {"status": status})
+            yield name
+        finally:
+            self.api.delete(made)
+
+    @contextmanager
+    def labelled(self, node: str, key: str) -> Iterator[None]:
+        """Have a node bear a label, `KEY=yes`."""
+        path = f"/api/v1/nodes/{node}"
+        self.api.ask("PATCH", path, {"metadata": {"labels": {key: "yes"}}})
+        try:
+            yield
+        finally:
+            self.api.ask("PATCH", path, {"metadata": {"labels": {key: None}}})
+
+    def lose(self, node: str) -> None:
+        """Have a node lost, as the cluster does it that has not heard of one for a while."""
+        lost = [{"key": "node.kubernetes.io/unreachable", "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+        self.api.ask("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": lost}})
+
     def nodes(self) -> Sequence[Object]:
-        """Return its nodes."""
-        return self.api.list("/api/v1/nodes")
+        """Return its nodes on which anything may run."""
+        return [node for node in self.api.list("/api/v1/nodes") if not node["spec"].get("taints")]
 
     @contextmanager
     def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
@@ -173,6 +227,14 @@ class Namespace:
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def pretend_to_run(self, name: str, address: str) -> None:
+        """Say in a kubelet's place that a pod runs, at an address."""
+        running = {"startedAt": "2026-01-01T00:00:00Z"}
+        container = {"name": "notebook", "state": {"running": running}, "ready": True, "restartCount": 0}
+        container |= {"image": "any", "imageID": "any"}
+        status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "containerStatuses": [container]}
+        self.cluster.api.ask("PATCH", f"/api/v1/namespaces/{self.name}/pods/{name}/status", {"status": status})
 
     def known(self, name: str) -> "Pod":
         """Return a pod that somebody else created."""

@@ -26,6 +26,8 @@ HIDDEN = ("/run", "/var/lib")
 API_SERVER = f"https://{NODE_ADDRESS}:6443"
 REGISTRY = f"{NODE_ADDRESS}:5000"
 """Speaks plain HTTP."""
+HOST_REGISTRY = f"{HOST_ADDRESS}:5001"
+"""Where a test may have a registry of its own, which the node speaks plain HTTP to."""
 
 
 @dataclass(frozen=True)

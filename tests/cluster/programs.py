@@ -25,8 +25,11 @@ _PROGRAMS: Mapping[str, Mapping[str, str]] = {
     "kube-router": {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
     "helm": {"helm": "helm.sh/helm/v4/cmd/helm"},
     "pause": {"pause": "."},
+    "kwok": {"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
 }
 """Folder of a module → program → package of Go's that it is made of."""
+OF_CLUSTER = ("kubernetes", "etcd", "coredns", "kube-router", "pause")
+OF_SIMULATION = ("kubernetes", "etcd", "kwok")
 
 # Kubernetes says which version it is by what the linker writes into it, and its parts hold each other to that.
 _LINKING = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.2"
@@ -34,14 +37,14 @@ _DOWNLOAD_SECONDS = 600
 _BUILD_SECONDS = 3600
 
 
-def build_programs(cache: Path) -> Mapping[str, Path]:
+def build_programs(cache: Path, modules: Sequence[str] = OF_CLUSTER) -> Mapping[str, Path]:
     """Return where the programs are: name → file. What is not in the cache folder yet is built: for ten minutes.
 
     Raises: CannotRun.
     """
     folder = cache / "cluster"
     with alone(folder / "building"):
-        return {name: path for module in _PROGRAMS for name, path in _build_module(module, folder).items()}
+        return {name: path for module in modules for name, path in _build_module(module, folder).items()}
 
 
 def build_program(cache: Path, name: str) -> Path:

@@ -7,7 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.layout import CGROUP, DNS_ADDRESS, DOMAIN, NODE, NODE_ADDRESS, PODS, REGISTRY, SERVICES, Folder
+from tests.cluster.layout import (
+    CGROUP,
+    DNS_ADDRESS,
+    DOMAIN,
+    HOST_REGISTRY,
+    NODE,
+    NODE_ADDRESS,
+    PODS,
+    REGISTRY,
+    SERVICES,
+    Folder,
+)
 
 CONTAINERD_SOCKET = Path("/run/containerd/containerd.sock")
 SLIRP_DNS = "10.0.2.3"
@@ -31,7 +42,12 @@ def settings_for(folder: Folder) -> Mapping[str, str]:
                 "http": {"addr": REGISTRY, "secret": "any"},
             }
         ),
-        f"registries/{REGISTRY}/hosts.toml": f'[host."http://{REGISTRY}"]\n  capabilities = ["pull", "resolve"]\n',
+        **{
+            # By plain HTTP alone: what is not there is said to be so, and is not asked for once more by TLS.
+            f"registries/{place}/hosts.toml": f'server = "http://{place}"\n[host."http://{place}"]\n'
+            '  capabilities = ["pull", "resolve"]\n'
+            for place in (REGISTRY, HOST_REGISTRY)
+        },
         "containerd.toml": _containerd(folder),
         "cni/pods.conflist": json.dumps(_CNI),
         "kubelet.json": json.dumps(

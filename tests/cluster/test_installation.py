@@ -1,84 +1,22 @@
 """The chart, installed by helm with the images of `binder images`: it runs, is upgraded, and leaves nothing behind."""
 
-import json
-import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cluster.api import Object
-from tests.cluster.given import Cluster, Namespace, until
-from tests.cluster.helm import CHART, Helm
-from tests.cluster.objects import everything, left_behind
-from tests.cluster.own_images import pushed_images
+from tests.cluster.given import Cluster, until
+from tests.cluster.installed import LITTLE, Installed, release
+from tests.cluster.objects import Place, everything, left_behind
 
 # The first time, images are made of nothing: for minutes.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 
-@dataclass(frozen=True)
-class Installed:
-    """A release in a namespace of its own, whose name begins those of its other namespaces."""
-
-    helm: Helm
-    namespace: Namespace
-    values: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.namespace.name
-
-    def upgrade(self, **changes: Any) -> None:
-        """Install it, or upgrade it, and wait until all of its pods are ready."""
-        arguments = ("--namespace", self.name, "--wait", "--timeout", "240s")
-        self.helm.run("upgrade", "--install", self.name, str(CHART), *arguments, values={**self.values, **changes})
-
-    def pods(self, part: str) -> set[str]:
-        """Return the names of a part's pods that do not end."""
-        return {
-            pod["metadata"]["name"]
-            for pod in self.namespace.list("pods")
-            if pod["metadata"]["labels"].get("app.kubernetes.io/component") == part
-            and "deletionTimestamp" not in pod["metadata"]
-        }
-
-    def restarts(self) -> int:
-        statuses = [pod["status"]["containerStatuses"] for pod in self.namespace.list("pods")]
-        return sum(status["restartCount"] for each in statuses for status in each)
-
-    def secret(self) -> Object:
-        """Return the Secret of its database."""
-        known = {"metadata": {"name": f"{self.name}-database", "namespace": self.name}}
-        return self.namespace.cluster.api.read({"apiVersion": "v1", "kind": "Secret", **known})
-
-    def health(self) -> Any:
-        """Return what the service says of itself, asked through its Service."""
-        address = self.namespace.cluster.service_address(self.name, self.name)
-        with urllib.request.urlopen(f"http://{address}/health", timeout=10) as answer:
-            return json.load(answer)
-
-
-@pytest.fixture(scope="module")
-def images(cluster: Cluster) -> Mapping[str, Any]:
-    return pushed_images(cluster.registry)
-
-
 @pytest.fixture
-def installed(cluster: Cluster, images: Mapping[str, Any], tmp_path: Path) -> Iterator[Installed]:
-    with cluster.namespace(pod_security="restricted") as namespace:
-        values = {
-            **images,
-            "url": "http://binder.test",
-            "registry": {"repository": f"{cluster.registry}/builds-of-the-installed", "plainHttp": True},
-            "database": {"embedded": {"storage": 0}},
-            "proxy": {"notReadySeconds": 1, "drainSeconds": 5},
-        }
-        helm = Helm(tmp_path, cluster.kubeconfig)
-        yield Installed(helm, namespace, values)
-        helm.run("uninstall", namespace.name, "--namespace", namespace.name, "--ignore-not-found", "--wait")
+def installed(cluster: Cluster, tmp_path: Path) -> Iterator[Installed]:
+    with release(cluster, tmp_path, url="http://binder.test") as installed:
+        yield installed
 
 
 def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, installed: Installed) -> None:
@@ -101,9 +39,29 @@ def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, 
     assert installed.health()["ok"] is True
     assert installed.restarts() == 0
 
-    installed.helm.run("uninstall", installed.name, "--namespace", installed.name, "--wait", "--timeout", "120s")
+    installed.uninstall()
+    _nothing_is_left(installed, before)
 
-    def left() -> list[Any]:
-        return left_behind(before, everything(cluster.api), ours=installed.name)
+
+def _nothing_is_left(installed: Installed, before: set[Place]) -> None:
+    api = installed.namespace.cluster.api
+
+    def left() -> list[Place]:
+        return left_behind(before, everything(api), ours=installed.name)
 
     until(lambda: not left(), "something is left", why=lambda: str(left()), seconds=90)
+
+
+@pytest.mark.parametrize(("fate", "left"), [("Delete", 0), ("Retain", 1)])
+def test_the_volume_of_the_database_goes_with_the_release_unless_it_is_to_stay(
+    installed: Installed, fate: str, left: int
+) -> None:
+    before = everything(installed.namespace.cluster.api)
+    # No class of volumes is of that name: what is asked for waits for ever, and that is enough to see.
+    embedded = {"storage": "1Gi", "storageClass": "of-nobody", "whenDeleted": fate, "resources": LITTLE}
+    installed.begin(database={"embedded": embedded})
+    until(lambda: len(installed.claims()) == 1, "there is no volume")
+    installed.uninstall()
+    until(lambda: len(installed.claims()) == left, "the volume is not as was said", why=lambda: str(installed.claims()))
+    if not left:
+        _nothing_is_left(installed, before)

@@ -28,9 +28,9 @@ def new_spec(image: str) -> SessionSpec:
     return SessionSpec(new_session_id(), image, new_token(), memory_bytes=512 * 2**20, cpus=1.0, pids=128)
 
 
-async def until_it_left(engine: Engine, session_id: str) -> Running:
+async def until_it_left(engine: Engine, session_id: str, *, seconds: float = 15) -> Running:
     """Wait until a session's server has ended by itself, and return what the engine says of it."""
-    for _ in range(300):
+    for _ in range(int(seconds / 0.05)):
         found = (await engine.running())[session_id]
         if not found.alive:
             return found

@@ -34,6 +34,7 @@ CLUSTER_ENTRY_POINTS: Mapping[str, list[str]] = {
     "leaves": ["/bin/sh", "-c", "echo I am leaving; exit 3"],
     "waits": ["/bin/sh", "-c", "exec sleep 600"],
     "grows": ["/bin/sh", "-c", "exec tail /dev/zero"],
+    "fills": ["/bin/sh", "-c", "head -c 64m /dev/zero >/tmp/full; exec sleep 600"],
     "serves": ["/bin/sh", "-c", "exec httpd -f -p 8888 -h /tmp"],
 }
 """The same, of images that have no more than busybox."""

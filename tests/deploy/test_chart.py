@@ -77,13 +77,13 @@ def test_every_pod_has_the_least_that_it_needs(helm: Helm, sample: str) -> None:
     for part, pod in pods.items():
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        (container,) = pod["containers"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert {"requests", "limits"} <= container["resources"].keys()
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"requests", "limits"} <= container["resources"].keys()
         # Only the controller has anything to ask of the API server.
         assert pod.get("automountServiceAccountToken", True) is (part == "controller")
         assert ("serviceAccountName" in pod) is (part == "controller")
@@ -114,6 +114,7 @@ def test_settings_become_what_the_service_reads(helm: Helm) -> None:
     assert data["BINDER_LOG_JSON"] == "false"
     assert data["BINDER_OPERATORS"] == "ada,bob"
     assert data["BINDER_NAMESPACE"] == "notebooks"
+    assert data["BINDER_SESSION_PULL_SECRETS"] == "binder-registry"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +22,7 @@ from deploy.engine import Engine, Running, SessionSpec
 from deploy.fake import FakeEngine, FakeImage
 from deploy.keeper import Keeper
 from deploy.records import renew_lease, take_session
+from tests.postgresql import EACH_STORE
 from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session
 
 CHECKING = BuildState.CHECKING
@@ -171,6 +171,73 @@ async def test_only_a_few_start_at_a_time(store: Store, keeper: Keeper, engine: 
     proof.gate.set()
     await until_quiet(keeper)
     assert len(engine.started) == 10
+
+
+@EACH_STORE
+async def test_what_is_wanted_starts_without_a_look_at_all_else(
+    store: Store, keeper: Keeper, engine: FakeEngine, proof: FakeProof
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    for _ in range(5):
+        await add_session(store, build, SessionState.WANTED)
+    await add_session(store, build, SessionState.WANTED, lease_until=utc_now() + timedelta(minutes=1))
+    oldest = [row.id for row in await sessions_now(store)][:4]
+    proof.gate.clear()
+    assert await keeper.start_wanted()
+    assert not await keeper.start_wanted()
+    while len(engine.started) < 4:  # noqa: ASYNC110 - nobody tells us
+        await asyncio.sleep(0.002)
+    assert sorted(engine.started) == sorted(oldest)
+    proof.gate.set()
+    while keeper._tasks:  # noqa: ASYNC110 - nobody tells us
+        await asyncio.sleep(0.002)
+    assert await keeper.start_wanted()
+    assert not await keeper.start_wanted()
+
+
+class SlowEngine(FakeEngine):
+    """An engine that a session is started on while it is asked what there is."""
+
+    before: Callable[[], Awaitable[None]]
+
+    async def running(self) -> Mapping[str, Running]:
+        await self.before()
+        return await super().running()
+
+
+async def test_what_was_started_during_a_look_is_no_leftover(
+    store: Store, settings: Settings, proof: FakeProof
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    engine = SlowEngine({IMAGE: FakeImage()})
+    keeper = Keeper(store, engine, settings, proof)
+
+    async def start_one() -> None:
+        await add_session(store, build, SessionState.WANTED)
+        assert await keeper.start_wanted()
+        while keeper._tasks:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.002)
+
+    engine.before = start_one
+    await keeper.step()
+    await keeper.close()
+    (row,) = await sessions_now(store)
+    assert row.state is SessionState.STANDBY
+    assert engine.stopped == []
+
+
+async def test_no_more_start_than_there_are_places(
+    store: Store, engine: FakeEngine, settings: Settings, proof: FakeProof
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    for state in (SessionState.OPEN, SessionState.WANTED, SessionState.WANTED, SessionState.WANTED):
+        await add_session(store, build, state)
+    proof.gate.clear()
+    keeper = Keeper(store, engine, settings.model_copy(update={"sessions_at_most": 3}), proof, at_once=100)
+    assert await keeper.start_wanted()
+    assert not await keeper.start_wanted()
+    assert len(keeper._starting) == 2
+    await keeper.close()
 
 
 async def test_to_close_gives_up_what_is_being_started(
@@ -359,7 +426,7 @@ async def _live_for(things: int, url: str, engine: FakeEngine, settings: Setting
     life = Life(10**9)
     store = MortalStore(url, life)
     try:
-        await store.release_leases(of_host=socket.gethostname())
+        await store.release_leases(of_all=True)
         life.left = things
         keeper = Keeper(store, MortalEngine(engine, life), settings, proof)
         try:

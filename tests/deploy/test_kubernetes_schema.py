@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import templates
+from build.cluster import manifests as builds
+from build.cluster.manifests import Builders, job_manifest
 from deploy.engine import SessionSpec
 from deploy.manifests import cluster_manifest, network_manifest, secret_manifest, session_manifest
 from deploy.placement import Placement, Toleration
@@ -16,7 +18,14 @@ from tests.kubernetes_schema import objections_to
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
 
-_PLACEMENT = Placement({"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu")
+_PLACEMENT = Placement(
+    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
+)
+
+_BUILDERS = Builders(
+    "builder:1", "host:/var/cache/builds", 2**30, 60, {"pool": "builds"}, (("for", "builds", ""), ("any", "", ""))
+)
+_ANYWHERE = Builders("builder:1", "claim:cache", 2**30, 60)
 
 
 def _manifests() -> Sequence[Any]:
@@ -25,7 +34,11 @@ def _manifests() -> Sequence[Any]:
         cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
         cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
         secret_manifest(_SPEC, instance="12345678"),
-        network_manifest("12345678", [{"ipBlock": {"cidr": "192.0.2.1/32"}}]),
+        network_manifest("12345678", ["192.0.2.1/32", "binder"]),
+        job_manifest(_BUILDERS, name="b-1", instance="12345678", build="1", trusted=True, affinity={}),
+        job_manifest(_ANYWHERE, name="b-2", instance="12345678", build="2", trusted=False, affinity={}),
+        builds.secret_manifest(b"{}", name="b-1", instance="12345678", job_uid="8a2e2f9e"),
+        builds.network_manifest("12345678", ["192.0.2.0/24", "registry"]),
     ]
 
 

@@ -13,12 +13,14 @@ def test_the_settings_say_where_sessions_run() -> None:
         session_tolerations="for=sessions:NoSchedule,spot,gpu:NoExecute",
         session_priority_class="sessions",
         session_gpu_resource="amd.com/gpu",
+        session_pull_secrets="registry, other",
     )
     assert placement_of(settings) == Placement(
         {"pool": "sessions", "disk": "fast"},
         (Toleration("for", "sessions", "NoSchedule"), Toleration("spot"), Toleration("gpu", "", "NoExecute")),
         "sessions",
         "amd.com/gpu",
+        ("registry", "other"),
     )
     assert placement_of(read_settings()) == ANYWHERE
 
@@ -38,7 +40,9 @@ def test_what_makes_no_sense_names_its_setting(name: str, value: str) -> None:
 
 
 def test_a_session_leaves_a_node_that_is_lost_and_goes_where_the_operator_says() -> None:
-    placement = Placement({"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions")
+    placement = Placement(
+        {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", pull_secrets=("x",)
+    )
     lost = pod_fields(ANYWHERE, 0)["tolerations"]
     assert isinstance(lost, list)
     assert pod_fields(ANYWHERE, 0) == {"tolerations": lost}
@@ -47,6 +51,7 @@ def test_a_session_leaves_a_node_that_is_lost_and_goes_where_the_operator_says()
         "tolerations": [*lost, own],
         "nodeSelector": {"pool": "sessions"},
         "priorityClassName": "sessions",
+        "imagePullSecrets": [{"name": "x"}],
     }
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from deploy.engine import Running
-from deploy.pods import has_node, has_started, running_of, seen, waits_for, why_taken
-from deploy.reasons import ROOM, why_not_pulled, why_refused
+from deploy.pods import has_node, has_started, last_of, running_of, seen, waits_for, why_taken
+from deploy.reasons import ROOM, TOO_MUCH_DISK, why_not_pulled, why_refused
 
 ADDRESS = {"podIP": "10.0.0.7"}
 TARGET = "10.0.0.7:8888"
@@ -80,12 +80,13 @@ def test_one_that_ended_says_why(
     status: dict[str, Any], state: dict[str, Any] | None, code: int | None, reason: str
 ) -> None:
     found = running_of(_pod({**status, **ADDRESS}, state=state))
-    assert found == Running(alive=False, target=TARGET, exit_code=code, reason=reason)
+    taken = code is None and reason != TOO_MUCH_DISK
+    assert found == Running(alive=False, target=TARGET, exit_code=code, reason=reason, taken=taken)
 
 
 def test_one_that_is_taken_away_does_not_live_any_more() -> None:
     pod = _pod({"phase": "Running"}, state={"running": {}}, deletionTimestamp="2026-01-01T00:00:00Z")
-    assert running_of(pod) == Running(alive=False, reason="The cluster took it away.")
+    assert running_of(pod) == Running(alive=False, reason="The cluster took it away.", taken=True)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_one_that_is_taken_away_says_by_whom(reason: str, words: str) -> None:
     pod = _pod({"phase": "Running", "conditions": [disrupted]}, state={"running": {}})
     assert running_of(pod).alive, "it is not taken away yet"
     pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert running_of(pod) == Running(alive=False, reason=words)
+    assert running_of(pod) == last_of(pod) == Running(alive=False, reason=words, taken=True)
     disrupted["status"] = "False"
     assert why_taken(pod) == "The cluster took it away."
 

@@ -205,6 +205,13 @@ WANTED, STARTING, STANDBY, OPEN, FAILED = (
             id="it broke",
         ),
         pytest.param(
+            facts(
+                [build()], [session(STANDBY)], [PREVIEW], pods={"s": Running(alive=False, reason="Lost.", taken=True)}
+            ),
+            PoolPlan(want=(build(),), end=ended("s", reason="Lost.")),
+            id="one that was taken away is followed by the next at once: its image is not at fault",
+        ),
+        pytest.param(
             facts([CHECKING], [session(STANDBY)], pods={"s": Running(alive=False, exit_code=0)}),
             PoolPlan(want=(CHECKING,), end=(Ending("s", STANDBY, FAILED, "It stopped running."),)),
             id="what does not run proves nothing",

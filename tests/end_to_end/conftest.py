@@ -9,15 +9,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
+from tests.browser import running_browser
 from tests.stage import NOTEBOOK, Stage, running_stage
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -42,8 +37,5 @@ def home(reachable_root: Path) -> Path:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window."""
-    assert CHROMIUM.exists(), "Chromium is not installed: `make test` installs Debian's package chromium."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    async with running_browser() as browser:
         yield browser
-        await browser.close()

@@ -5,25 +5,18 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Browser, expect
 
+from tests.browser import PATIENCE_MS, expect_first_output, run_first_cell_of
 from tests.stage import NOTEBOOK, REPOSITORY, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
-
-_PATIENCE_MS = 60_000
 
 
 async def test_from_the_commits_page_to_a_cell_that_prints(stage: Stage, browser: Browser) -> None:
     sha = await stage.push({"index.ipynb": NOTEBOOK.replace("6 * 7", "6 * 9")})
     assert (await stage.final_status(sha)).state == "success"
     page = await browser.new_page()
-    await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/commit/{sha}")
-    await page.get_by_role("listitem").filter(has_text="Ready").get_by_role("link", name="Details").click()
-    await page.wait_for_url("**/s/**", timeout=_PATIENCE_MS)
-    await page.get_by_text("index.ipynb").first.dblclick(timeout=_PATIENCE_MS)
-    await expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=_PATIENCE_MS)
-    await page.locator(".jp-Notebook .jp-CodeCell").first.click(timeout=_PATIENCE_MS)
-    await page.keyboard.press("Shift+Enter")
-    await expect(page.locator(".jp-OutputArea-output").first).to_have_text("54", timeout=_PATIENCE_MS)
+    await run_first_cell_of(page, f"{stage.sandbox.url}/{REPOSITORY}/commit/{sha}", "index.ipynb")
+    await expect_first_output(page, "54")
     await expect(page.get_by_text("Jupyter news")).not_to_be_visible()
     await page.close()
 
@@ -34,9 +27,9 @@ async def test_the_launch_page_shows_the_build_and_goes_on_to_the_notebook(stage
     sha = await stage.push({"postBuild": script}, branch="slow", executable="postBuild")
     page = await browser.new_page()
     await page.goto(f"{stage.url}/v2/gh/{REPOSITORY}/{sha}?labpath=index.ipynb")
-    await expect(page.get_by_text("a step that takes its time")).to_be_visible(timeout=_PATIENCE_MS)
-    await page.wait_for_url("**/s/**", timeout=_PATIENCE_MS)
-    await expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=_PATIENCE_MS)
+    await expect(page.get_by_text("a step that takes its time")).to_be_visible(timeout=PATIENCE_MS)
+    await page.wait_for_url("**/s/**", timeout=PATIENCE_MS)
+    await expect(page.locator(".jp-Notebook .jp-CodeCell").first).to_be_visible(timeout=PATIENCE_MS)
     assert "token" not in page.url
     await page.close()
 

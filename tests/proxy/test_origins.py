@@ -219,5 +219,5 @@ class TestTheWholeWay:
             cookie = f"binder-session={session.token}"
             answer = await go(front, address, Cookie=cookie)
             assert answer.status_code == 302
-            assert (await go(front, address.partition("?")[0], Cookie=cookie)).status_code == 503
+            assert (await go(front, address.partition("?")[0], Cookie=cookie)).status_code == 307
             assert (await go(front, address.partition("?")[0], Cookie=cookie)).json()["name"] == "one"

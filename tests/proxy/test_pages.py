@@ -291,6 +291,27 @@ class TestSessions:
         assert (page.status_code, page.headers["retry-after"]) == (503, "1")
         assert f"{session.id}/{session.token}" in table.routes
 
+    async def test_who_comes_before_the_way_is_known_here_is_led_back_to_it(
+        self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
+    ) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        session = await add_session(context.store, build, SessionState.OPEN, opened_at=utc_now())
+        cookie = {"Cookie": f"binder-session={session.token}"}
+        for address in (f"/s/{session.id}/lab/tree/a%20b.ipynb?x=%2F&y", f"/s/{session.id}/api/kernels"):
+            page = await visitor.post(address, headers=cookie)
+            assert (page.status_code, page.headers["location"]) == (307, address)
+        assert f"{session.id}/{session.token}" in table.routes
+
+    async def test_nobody_is_led_in_circles(self, visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+        build = await add_build(context.store, await add_repository(context.store))
+        long_ago = utc_now() - timedelta(seconds=11)
+        session = await add_session(context.store, build, SessionState.OPEN, opened_at=long_ago)
+        new = await add_session(context.store, build, SessionState.OPEN, opened_at=utc_now())
+        odd = f"/s/%73{new.id[1:]}/lab"  # HAProxy sees no session in it
+        for row, address in ((session, f"/s/{session.id}/lab"), (new, odd)):
+            page = await visitor.get(address, headers={"Cookie": f"binder-session={row.token}"})
+            assert page.status_code == 503
+
     async def test_nobody_else_is(
         self, visitor: httpx.AsyncClient, context: ProxyContext, table: FakeRouteTable
     ) -> None:
@@ -346,7 +367,12 @@ class TestHealth:
         table.is_up = False
         answer = await visitor.get("/health")
         assert answer.status_code == 503
-        assert answer.json()["checks"] == [{"service": "store", "ok": True}, {"service": "haproxy", "ok": False}]
+        assert answer.json()["checks"] == [
+            {"service": "store", "ok": True},
+            {"service": "haproxy", "ok": False},
+            {"service": "draining", "ok": True},
+        ]
+        assert (await visitor.get("/alive")).status_code == 200
 
     async def test_a_store_that_does_not_answer_is_named(
         self, visitor: httpx.AsyncClient, context: ProxyContext

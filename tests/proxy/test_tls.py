@@ -27,8 +27,8 @@ from binder.paths import Paths
 from binder.process import Command, run
 from binder.settings import Settings, read_settings
 from proxy.certificates import Renewals
+from tests.browser import CHROMIUM, FLAGS
 from tests.build.registry_servers import write_certificate
-from tests.end_to_end.conftest import CHROMIUM, FLAGS
 from tests.proxy.conftest import free_port
 from tests.proxy.front import Proxy, proxy_in, settings_of
 from tests.proxy.upstreams import echo, mirror, running

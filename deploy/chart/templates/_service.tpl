@@ -24,6 +24,9 @@ BINDER_REGISTRY: {{ required "`registry.repository` is missing: where the images
 {{- if .Values.priorities.enabled }}
 BINDER_SESSION_PRIORITY_CLASS: {{ include "binder.name" . }}-sessions
 {{- end }}
+{{- if and .Values.registry.password (not (hasKey .Values.settings "session_pull_secrets")) }}
+BINDER_SESSION_PULL_SECRETS: {{ include "binder.name" . }}-registry
+{{- end }}
 {{- if .Values.registry.certificates }}
 BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
 {{- end }}
@@ -78,6 +81,25 @@ env:
         name: {{ $name }}-settings
         key: BINDER_METRICS_TOKEN
   {{- end }}
+{{- end -}}
+
+{{/* Where the chart runs the database itself, others begin once it answers, and do not fail meanwhile. */}}
+{{- define "binder.waiting" -}}
+{{- if not (or .Values.database.existingSecret .Values.database.url) }}
+initContainers:
+  - name: wait
+    image: {{ .Values.images.database | quote }}
+    imagePullPolicy: {{ .Values.images.pullPolicy }}
+    command:
+      - sh
+      - -c
+      - trap 'exit 1' TERM; for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    securityContext:
+      {{- include "binder.containerSecurity" . | nindent 6 }}
+{{- end }}
 {{- end -}}
 
 {{/* A list of the root and the part: what says where packages come from is the controller's, which passes it on. */}}

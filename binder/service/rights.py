@@ -1,0 +1,21 @@
+"""What the controller's account must be allowed on a cluster, by where: each part says what it asks for. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from build.cluster.rights import BUILDS_RULES, NODES_RULES
+from deploy.rights import SESSIONS_RULES, Rule
+
+Place = Literal["sessions", "builds", "own", "cluster"]
+
+_LEASES_RULES: Sequence[Rule] = (
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+)
+
+CONTROLLER_RIGHTS: Mapping[Place, Sequence[Rule]] = {
+    "sessions": SESSIONS_RULES,
+    "builds": BUILDS_RULES,
+    "own": _LEASES_RULES,
+    "cluster": NODES_RULES,
+}
+"""Rules of RBAC for the namespaces of sessions, of builds and of the controller itself, and for what is in none."""
