@@ -318,6 +318,8 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None
 async def account_in_container(account: Account) -> Account:
     """Return the account as this container lets its children be sandboxed, which is found out by trying."""
     kinds: tuple[Sandbox, ...] = ("whole", "shared")
+    if shutil.which("newuidmap") is None:
+        kinds = ()  # `unshare` waits for what it cannot start
     for kind in kinds:
         tried = replace(account, sandbox=kind)
         if (await run(Command(["true"], account=tried, sandboxed=True), timeout_seconds=_TRIAL_SECONDS)).ok:

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     the start, and again when a file changed; the service's account must be able to. None: HAProxy speaks HTTP, and TLS
     is ended before it."""
 
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long a proxy that is told to stop goes on for the connections that are open, above all the WebSockets of
+    notebooks, while `/health` tells load balancers to send nobody more; it ends sooner where none is open. Whatever
+    runs the service must give it 15 s more than this. 0: answers under way get 5 s, WebSockets end at once."""
+
     http_listen: str = ""
     """Address and port on which HAProxy leads whoever asks by HTTP to `url`, which must be https: `0.0.0.0:80`. Nobody
     else can listen there then, so renew certificates by DNS or TLS, not by HTTP. Empty: HTTP is not answered."""

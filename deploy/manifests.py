@@ -146,7 +146,8 @@ def network_manifest(instance: str, proxies: Sequence[str]) -> Json:
     """Return the NetworkPolicy of all sessions of a service.
 
     `proxies` are those who may reach them: networks (`10.1.2.0/24`) and namespaces. They themselves reach names and the
-    internet, but not each other, nor what has a private address: the nodes, the API server, other services, the metadata of a cloud.
+    internet, but not each other, nor what has a private address: the nodes, the API server, other services, the
+    metadata of a cloud.
     """
     return render_json(
         "manifests/sessions-network.json",

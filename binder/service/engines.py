@@ -27,7 +27,7 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
     from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
     from deploy.kubernetes import kubernetes_engine  # noqa: PLC0415
 
-    settings, instance = common.settings, common.paths.instance
+    settings, instance = common.settings, await common.store.instance()
     placement = placement_of(settings)
     async with (
         cluster_connection() as connection,

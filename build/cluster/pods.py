@@ -92,6 +92,15 @@ def impatience(look: Look, builders: Builders) -> OperatorFault:
             return OperatorFault(f"The cluster did not start the builder in time{waits}")
 
 
+def is_at_work(pod: Object) -> bool:
+    """Whether anything runs in a pod, or may yet."""
+    status = pod.get("status", {})
+    states = [one.get("state", {}) for one in status.get("containerStatuses", ())]
+    if not pod["metadata"].get("deletionTimestamp"):
+        return status.get("phase") not in {"Failed", "Succeeded"}
+    return any("running" in state for state in states)
+
+
 def is_built_on(node: Object) -> bool:
     """Whether builds may run on a node at present."""
     conditions = node.get("status", {}).get("conditions", ())

@@ -15,13 +15,15 @@ from kubernetes import stream
 
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
-from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
+from tests.cluster.images import BUSYBOX, BUSYBOX_IMAGE, name_in, push_images
 from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
 from tests.cluster.running import cluster_down, cluster_up, is_up
 
 _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 20
+METADATA = "169.254.169.254"
+"""Where clouds tell a machine who it is, and with which keys."""
 _numbers = itertools.count(1)
 
 RESTRICTED: Mapping[str, object] = {
@@ -116,6 +118,21 @@ class Cluster:
             self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
 
     @contextmanager
+    def cloud_metadata(self) -> Iterator[tuple[str, int]]:
+        """Give where the first node has a server, as nodes of clouds have one that tells secrets: address and port."""
+        with self.namespace() as namespace:
+            serve = f"ip address add {METADATA}/32 dev lo; exec httpd -f -p {METADATA}:8011 -h /tmp"
+            pod = namespace.pod("metadata", "sh", "-c", serve)
+            pod["spec"] |= {"hostNetwork": True, "nodeName": self.nodes()[0]["metadata"]["name"]}
+            pod["spec"]["containers"][0]["securityContext"] = {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
+            running = namespace.start(pod)
+            until(lambda: running.phase() == "Running", "there is no metadata server", why=running.why)
+            try:
+                yield METADATA, 8011
+            finally:
+                running.execute(BUSYBOX, "ip", "address", "del", f"{METADATA}/32", "dev", "lo")
+
+    @contextmanager
     def silent_node(self) -> Iterator[str]:
         """Give the name of a node that is none: pods are bound to it that tolerate the taint of this name, and nothing
         runs them.
@@ -150,8 +167,8 @@ class Cluster:
         self.api.ask("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": lost}})
 
     def nodes(self) -> Sequence[Object]:
-        """Return its nodes."""
-        return self.api.list("/api/v1/nodes")
+        """Return its nodes on which anything may run."""
+        return [node for node in self.api.list("/api/v1/nodes") if not node["spec"].get("taints")]
 
     @contextmanager
     def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
