@@ -38,13 +38,16 @@ class Builders:
         return self.cache.startswith("host:")
 
 
-def job_manifest(builders: Builders, *, name: str, instance: str, build: str, trusted: bool, affinity: Json) -> Json:
-    """Return the Job of a build."""
+def job_manifest(
+    builders: Builders, *, name: str, secret: str, instance: str, build: str, trusted: bool, affinity: Json
+) -> Json:
+    """Return the Job of a build, whose order is in a Secret."""
     tolerations = [_toleration(*parts) for parts in builders.tolerations]
     tolerations += [_tolerated_for_a_while(lost) for lost in ("not-ready", "unreachable")]
     return render_json(
         "manifests/build.json",
         job=name,
+        secret=secret,
         instance=instance,
         build=build,
         image=builders.image,
@@ -60,12 +63,13 @@ def job_manifest(builders: Builders, *, name: str, instance: str, build: str, tr
     )
 
 
-def secret_manifest(order: bytes, *, name: str, instance: str, job_uid: str) -> Json:
+def secret_manifest(order: bytes, *, name: str, instance: str, job: str, job_uid: str) -> Json:
     """Return the Secret of a build, which goes with its Job."""
     return render_json(
         "manifests/build-order.json",
-        job=name,
+        secret=name,
         instance=instance,
+        job=job,
         job_uid=job_uid,
         order=base64.b64encode(order).decode(),
     )
