@@ -31,6 +31,7 @@ class Builders:
     seconds: int
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[tuple[str, str, str]] = ()
+    pull_secrets: Sequence[str] = ()
 
     @property
     def are_sticky(self) -> bool:
@@ -57,6 +58,7 @@ def job_manifest(
         affinity=affinity,
         node_selector=dict(builders.node_selector),
         tolerations=tolerations,
+        pull_secrets=[{"name": name} for name in builders.pull_secrets],
         cache=_cache_volume(builders.cache),
         init_containers=[_owning(builders.image)] if builders.cache.startswith("host:") else [],
         order=ORDER,

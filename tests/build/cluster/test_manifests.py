@@ -16,7 +16,7 @@ from templates import Json
 
 _GOLDEN = Path(__file__).with_name("job.json")
 _SELECTOR, _TAINTS = {"pool": "builds"}, (("builds", "yes", "NoSchedule"), ("any", "", ""))
-BUILDERS = Builders("registry.example/builder:1", "host:/var/cache/builds", 2**31, 7200, _SELECTOR, _TAINTS)
+BUILDERS = Builders("registry.example/builder:1", "host:/var/cache/builds", 2**31, 7200, _SELECTOR, _TAINTS, ("own",))
 
 
 def _job(builders: Builders = BUILDERS, *, trusted: bool = True) -> dict[str, Any]:
