@@ -33,6 +33,7 @@ def builders_of(settings: Settings) -> Builders:
         settings.builder_seconds,
         dict(settings.builder_node_selector),
         settings.builder_tolerations,
+        settings.builder_pull_secrets,
     )
 
 
