@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from binder.cgroups import Allowance, Cgroups, Limits
 from binder.service.builder import Builder
 from binder.service.common import Common
+from binder.service.engines import chosen_preloader
 from binder.service.loops import Loops
 from binder.service.sources import RepositorySources
 from binder.settings import Settings
@@ -34,6 +35,9 @@ async def working_controller(
         stack.push_async_callback(builds.close)
         sessions = Keeper(store, engine, settings)
         stack.push_async_callback(sessions.close)
+        if settings.engine == "kubernetes" and settings.preload_disk_bytes:
+            preloader = chosen_preloader(settings, store, common.paths.instance)
+            loops.run("preload", (await stack.enter_async_context(preloader)).step, always_rests=True)
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
