@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
     alone. Empty: none."""
 
+    builder_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the builds' namespace with which nodes sign in at the registry of `builder_image`, as
+    `session_pull_secrets` has them. Empty: nodes have their own ways, or anybody may read the image."""
+
     builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
     """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
     separated by commas, such as those of the registry and of mirrors of package indexes."""
@@ -407,7 +411,7 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", "session_pull_secrets", mode="before")
+    @field_validator("operators", "session_pull_secrets", "builder_pull_secrets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -9,6 +9,7 @@ from binder.process import Account
 from binder.service.builder import Builder, running_builder
 from binder.service.common import Common
 from binder.settings import Settings
+from binder.store import Store
 from deploy.engine import Engine
 from deploy.placement import placement_of
 from deploy.podman import PodmanEngine
@@ -39,7 +40,7 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
 
 
 @asynccontextmanager
-async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+async def chosen_builder(settings: Settings, paths: Paths, account: Account, store: Store) -> AsyncIterator[Builder]:
     """Give what builds are made with: here, or on the cluster that the settings name.
 
     Raises: OperatorFault; WorldFault.
@@ -51,5 +52,9 @@ async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> 
     from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415
 
-    async with cluster_connection() as connection, cluster_builder(settings, paths, account, connection) as builder:
+    instance = await store.instance()
+    async with (
+        cluster_connection() as connection,
+        cluster_builder(settings, paths, account, connection, instance=instance) as builder,
+    ):
         yield builder

@@ -63,13 +63,14 @@ class BuildsApi:
 
     async def make_job(self, order: Order) -> str:
         """Make the Job of a build, in place of one that is left of it, and return its uid."""
-        await self.end(order.name)
+        await self._end_earlier(order.name)
         source = order.source
         affinity = affinity_for(source.url, await self._nodes())
         build = order.name.rpartition("-")[2]
         manifest: Any = job_manifest(
             self._builders,
             name=order.name,
+            secret=order.secret,
             instance=self._instance,
             build=build,
             trusted=source.trusted,
@@ -82,27 +83,22 @@ class BuildsApi:
 
     async def make_secret(self, order: Order, uid: str) -> None:
         """Make the Secret with the order of a Job, whose pod waits for it."""
-        manifest: Any = secret_manifest(order_bytes(order), name=order.name, instance=self._instance, job_uid=uid)
+        manifest: Any = secret_manifest(
+            order_bytes(order), name=order.secret, instance=self._instance, job=order.name, job_uid=uid
+        )
         making = self._core.create_namespaced_secret_without_preload_content
         with cluster_faults():
             await _json(making(self._namespace, manifest, **_REQUEST))
 
-    async def end(self, name: str, uid: str | None = None) -> None:
+    async def end(self, order: Order, uid: str) -> None:
         """End a build: its Job and its Secret are gone after it, and its pod is not at work any more.
 
-        With a `uid`, another Job that has taken the name is let be.
+        Another Job that has taken the name is let be.
         """
         with cluster_faults():
-            job = await self._job_of(name)
-            there = None if job is None else _uid_of(job)
-            if uid and there not in {None, uid}:
-                return
             with missing_is_fine():
-                await self._core.delete_namespaced_secret(name, self._namespace, **_REQUEST)
-            if there:
-                await self._delete_job(name, there)
-            if uid or there:
-                await self._end_pods(uid or there or "")
+                await self._core.delete_namespaced_secret(order.secret, self._namespace, **_REQUEST)
+            await self._end_job(order.name, uid)
 
     async def look(self, name: str, uid: str) -> Look:
         """Return what a build is at."""
@@ -129,6 +125,12 @@ class BuildsApi:
         response: ClientResponse = (await call(*await request, _request_timeout=_FOLLOWING)).response
         return response
 
+    async def _end_earlier(self, name: str) -> None:
+        """End the Job of that name, if there is one; its Secret goes with it by and by."""
+        with cluster_faults():
+            if job := await self._job_of(name):
+                await self._end_job(name, _uid_of(job))
+
     async def _nodes(self) -> list[str]:
         """Return the nodes among which a repository has one of its own; none, where that makes no difference."""
         if not self._builders.are_sticky:
@@ -149,13 +151,14 @@ class BuildsApi:
             return None
         return job
 
-    async def _delete_job(self, name: str, uid: str) -> None:
+    async def _end_job(self, name: str, uid: str) -> None:
         options = V1DeleteOptions(propagation_policy="Background", preconditions=V1Preconditions(uid=uid))
         try:
             await self._batch.delete_namespaced_job(name, self._namespace, body=options, **_REQUEST)
         except ApiException as error:
             if error.status not in {MISSING, _CONFLICT}:  # somebody else was faster
                 raise
+        await self._end_pods(uid)
 
     async def _end_pods(self, uid: str) -> None:
         """Delete the pods of a Job, and wait until nothing runs in them; what a node says nothing of is let go of."""

@@ -63,14 +63,14 @@ class BuildJobs:
             yield uid
         finally:
             if making.done() and not making.exception():
-                await _finished(asyncio.create_task(self._end(order.name, making.result())))
+                await _finished(asyncio.create_task(self._end(order, making.result())))
 
-    async def _end(self, name: str, uid: str) -> None:
+    async def _end(self, order: Order, uid: str) -> None:
         try:
-            await self._api.end(name, uid)
+            await self._api.end(order, uid)
         except BinderError as error:
             # It has a deadline, and is removed after it.
-            log.warning("build_job_not_removed", job=name, reason=error.message)
+            log.warning("build_job_not_removed", job=order.name, reason=error.message)
 
     async def _made(self, order: Order, uid: str, heard: Heard) -> Built:
         """Tell what a build's pod says until it said how the build ended.
@@ -111,6 +111,10 @@ class BuildJobs:
         """
         async with aclosing(self._events(look, lines)) as events:
             async for event in events:
+                if event is None:
+                    if silence.lasts(QUIET_SECONDS):
+                        return None
+                    continue
                 silence.is_broken()
                 match event:
                     case Made(built):
@@ -123,8 +127,11 @@ class BuildJobs:
                         await heard(event)
         return None
 
-    async def _events(self, look: Look, lines: Lines) -> AsyncGenerator[Event]:
-        """Give the events of a pod's log that are new, until it ends, breaks off, or nothing comes for a while."""
+    async def _events(self, look: Look, lines: Lines) -> AsyncGenerator[Event | None]:
+        """Give the events of a pod's log that are new, until it ends, breaks off, or nothing comes for a while.
+
+        None: something came that was no event.
+        """
         if look.pod is None:
             return
         lines.begin()
@@ -134,7 +141,7 @@ class BuildJobs:
             if answer.status != FOUND:
                 return
             async for piece in answer.content.iter_any():
-                for event in lines.take(piece):
+                for event in lines.take(piece) or (None,):
                     yield event
         except (ClientError, TimeoutError, OSError):
             pass  # the connection, or the node: it is looked at again
@@ -162,9 +169,13 @@ class _Silence:
         """Take note that something was heard."""
         self._since = monotonic()
 
+    def lasts(self, seconds: float) -> bool:
+        """Whether it has lasted for longer."""
+        return monotonic() - self._since > seconds
+
     def check(self, fault: WorldFault) -> None:
         """Raise a fault, where it has lasted for too long."""
-        if monotonic() - self._since > _SILENCE_SECONDS:
+        if self.lasts(_SILENCE_SECONDS):
             raise fault
 
 

@@ -28,6 +28,9 @@ BINDER_SESSION_PRIORITY_CLASS: {{ include "binder.name" . }}-sessions
 {{- if and .Values.registry.password (not (hasKey .Values.settings "session_pull_secrets")) }}
 BINDER_SESSION_PULL_SECRETS: {{ include "binder.name" . }}-registry
 {{- end }}
+{{- if and .Values.registry.password (not (hasKey .Values.settings "builder_pull_secrets")) }}
+BINDER_BUILDER_PULL_SECRETS: {{ include "binder.name" . }}-registry
+{{- end }}
 {{- if .Values.registry.certificates }}
 BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
 {{- end }}

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from binder.errors import RepositoryFault, WorldFault
+from binder.errors import OperatorFault, RepositoryFault, WorldFault
 from binder.lifecycle import BuildState
 from binder.names import new_token
-from build.cluster.pods import is_at_work
+from build.cluster import jobs
+from build.cluster.pods import PATIENCE_SECONDS, is_at_work
 from build.pipeline import Built
 from tests.build.cluster.conftest import Service, Shop
 from tests.build.git_servers import GitServer
@@ -171,6 +173,38 @@ def look(name, host, port):
     said = {line for line in service.log.read_text().splitlines() if line.startswith(("reached:", "closed:"))}
     # The registry of these tests is at the node's own address.
     assert said - {"reached: kubelet", "closed: kubelet"} == {"closed: api", "closed: metadata", "reached: outside"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"builder_node_selector": "there=none"}, "has no node for the build: .* didn't match Pod's node affinity"),
+        ({"builder_image": "{registry}/missing:1"}, r"/missing:1, cannot be pulled: .*not found"),
+        ({"build_memory_bytes": 2**50}, "makes no pod of the build's Job: .*exceeded quota"),
+    ],
+)
+async def test_what_keeps_all_builds_from_starting_is_said(
+    settings: dict[str, object], words: str, shop: Shop, git_of_pods: GitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PATIENCE_SECONDS", dict.fromkeys(PATIENCE_SECONDS, 5.0))
+    _, sha = _repository(git_of_pods, "waiting", {"postBuild": Script("#!/bin/sh\n")})
+    place = shop.cluster.registry
+    chosen: dict[str, Any] = {
+        name: one.format(registry=place) if isinstance(one, str) else one for name, one in settings.items()
+    }
+    async with shop.service(**chosen) as service:
+        service.namespace.create("v1", "ResourceQuota", "small", spec={"hard": {"requests.memory": "1Ti"}})
+        with pytest.raises(OperatorFault, match=words):
+            await _build(service, git_of_pods, "waiting", sha)
+        assert "The builder waits: " in service.log.read_text()
+
+
+async def test_a_build_that_is_to_have_no_network_has_none(shop: Shop, git_of_pods: GitServer) -> None:
+    script = "#!/usr/bin/python3\nimport socket\nprint('has', [name for _, name in socket.if_nameindex()])\n"
+    _, sha = _repository(git_of_pods, "closed", {"postBuild": Script(script)})
+    async with shop.service(build_network="dependencies") as service:
+        await _build(service, git_of_pods, "closed", sha)
+        assert "has ['lo']" in service.log.read_text()
 
 
 async def test_a_connection_that_breaks_off_loses_no_line_and_doubles_none(shop: Shop, git_of_pods: GitServer) -> None:

@@ -16,13 +16,19 @@ from templates import Json
 
 _GOLDEN = Path(__file__).with_name("job.json")
 _SELECTOR, _TAINTS = {"pool": "builds"}, (("builds", "yes", "NoSchedule"), ("any", "", ""))
-BUILDERS = Builders("registry.example/builder:1", "host:/var/cache/builds", 2**31, 7200, _SELECTOR, _TAINTS)
+BUILDERS = Builders("registry.example/builder:1", "host:/var/cache/builds", 2**31, 7200, _SELECTOR, _TAINTS, ("own",))
 
 
 def _job(builders: Builders = BUILDERS, *, trusted: bool = True) -> dict[str, Any]:
     affinity = affinity_for("https://example.org/r.git", ["node-1"])
     made = job_manifest(
-        builders, name="binder-0123abcd-7", instance="0123abcd", build="7", trusted=trusted, affinity=affinity
+        builders,
+        name="binder-0123abcd-7",
+        secret="binder-0123abcd-7-order",
+        instance="0123abcd",
+        build="7",
+        trusted=trusted,
+        affinity=affinity,
     )
     job: dict[str, Any] = json.loads(json.dumps(made))
     return job
@@ -37,7 +43,7 @@ def test_the_job_is_the_golden_one() -> None:
     [
         _job(),
         _job(replace(BUILDERS, cache="claim:builds")),
-        secret_manifest(b"{}", name="binder-0123abcd-7", instance="0123abcd", job_uid="1"),
+        secret_manifest(b"{}", name="s", instance="0123abcd", job="binder-0123abcd-7", job_uid="1"),
         network_manifest("0123abcd", ["10.1.2.0/24", "mirrors"]),
     ],
 )

@@ -125,6 +125,12 @@ def test_a_job_that_took_too_long_is_the_repositorys_fault() -> None:
             raise look_at(pods, job, BUILDERS).fault or AssertionError
 
 
+def test_a_job_whose_pod_is_gone_does_not_wait_for_another() -> None:
+    conditions = [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]
+    with pytest.raises(WorldFault, match="taken away"):
+        raise look_at([], _JOB | {"status": {"conditions": conditions}}, BUILDERS).fault or AssertionError
+
+
 def test_a_job_that_somebody_deletes_is_taken_away() -> None:
     job = {"metadata": _JOB["metadata"] | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
     running = _pod(containerStatuses=_in(running={}))
