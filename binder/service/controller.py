@@ -91,7 +91,7 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
     Raises: OperatorFault, where there is no cluster; what ended a loop.
     """
     # Who has no cluster does not wait two seconds for its client.
-    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.cluster_lease import ClusterLease  # noqa: PLC0415
 
     async def work() -> None:
@@ -100,8 +100,9 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
             await loops.broken()
 
     async with cluster_connection() as connection:
-        namespace = own_namespace() or common.settings.namespace
-        lease = ClusterLease(connection, namespace=namespace, name=f"binder-{await common.store.instance()}")
+        # Where what it is about is: it goes with that, and nobody needs rights in the namespace of the secrets.
+        namespace, name = common.settings.namespace, f"binder-{await common.store.instance()}"
+        lease = ClusterLease(connection, namespace=namespace, name=name)
         await Leadership(lease, common.store.owner, Watchdog(boot_time)).lead(work)
 
 
