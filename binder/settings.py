@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
     alone. Empty: none."""
 
+    builder_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the builds' namespace with which nodes sign in at the registry of `builder_image`, as
+    `session_pull_secrets` has them. Empty: nodes have their own ways, or anybody may read the image."""
+
     builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
     """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
     separated by commas, such as those of the registry and of mirrors of package indexes."""
@@ -233,6 +237,14 @@ class Settings(BaseSettings):
     standbys_at_most: int = Field(default=10, ge=0)
     """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
     most likely to be opened. 0: a session is started to check a build, and at a click."""
+
+    preload_disk_bytes: int = Field(default=0, ge=0)
+    """What images may take on a node of the cluster that are brought there before anybody clicks, those of the
+    likeliest previews first; what they share counts once. What is not likely any more is the node's to remove, as its
+    disk fills. 0: images come with the first session."""
+
+    preload_copies: int = Field(default=2, ge=1)
+    """To how many nodes such an image is brought; the cluster prefers to run its sessions there."""
 
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""
@@ -407,7 +419,7 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", "session_pull_secrets", mode="before")
+    @field_validator("operators", "session_pull_secrets", "builder_pull_secrets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -15,13 +15,15 @@ from kubernetes import stream
 
 from binder.settings import read_settings
 from tests.cluster.api import Api, Object
-from tests.cluster.images import BUSYBOX_IMAGE, name_in, push_images
+from tests.cluster.images import BUSYBOX, BUSYBOX_IMAGE, name_in, push_images
 from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
-from tests.cluster.running import cluster_down, cluster_up, is_up
+from tests.cluster.running import cluster_down, cluster_up, halted, is_up
 
 _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 20
+METADATA = "169.254.169.254"
+"""Where clouds tell a machine who it is, and with which keys."""
 _numbers = itertools.count(1)
 
 RESTRICTED: Mapping[str, object] = {
@@ -90,6 +92,15 @@ class Cluster:
         return str(service["spec"]["clusterIP"])
 
     @contextmanager
+    def halted(self, program: str) -> Iterator[None]:
+        """Have a program of the node's, as `etcd`, do nothing while the block runs.
+
+        Raises: CannotRun, where the cluster is not one of this machine's own.
+        """
+        with halted(read_settings().cache_dir, program):
+            yield
+
+    @contextmanager
     def extended_resource(self, count: int) -> Iterator[str]:
         """Give the name of a resource, as GPUs are one, that the first node has so much of and nobody else asks for."""
         name, node = f"example.org/binder-tests-{os.getpid()}-{next(_numbers)}", self.nodes()[0]
@@ -114,6 +125,21 @@ class Cluster:
             yield name
         finally:
             self.api.ask("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
+
+    @contextmanager
+    def cloud_metadata(self) -> Iterator[tuple[str, int]]:
+        """Give where the first node has a server, as nodes of clouds have one that tells secrets: address and port."""
+        with self.namespace() as namespace:
+            serve = f"ip address add {METADATA}/32 dev lo; exec httpd -f -p {METADATA}:8011 -h /tmp"
+            pod = namespace.pod("metadata", "sh", "-c", serve)
+            pod["spec"] |= {"hostNetwork": True, "nodeName": self.nodes()[0]["metadata"]["name"]}
+            pod["spec"]["containers"][0]["securityContext"] = {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
+            running = namespace.start(pod)
+            until(lambda: running.phase() == "Running", "there is no metadata server", why=running.why)
+            try:
+                yield METADATA, 8011
+            finally:
+                running.execute(BUSYBOX, "ip", "address", "del", f"{METADATA}/32", "dev", "lo")
 
     @contextmanager
     def silent_node(self) -> Iterator[str]:
@@ -150,8 +176,8 @@ class Cluster:
         self.api.ask("PATCH", f"/api/v1/nodes/{node}", {"spec": {"taints": lost}})
 
     def nodes(self) -> Sequence[Object]:
-        """Return its nodes."""
-        return self.api.list("/api/v1/nodes")
+        """Return its nodes on which anything may run."""
+        return [node for node in self.api.list("/api/v1/nodes") if not node["spec"].get("taints")]
 
     @contextmanager
     def namespace(self, *, pod_security: str = "privileged") -> Iterator["Namespace"]:
@@ -199,17 +225,33 @@ class Namespace:
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
 
-    def account(self, rules: Sequence[Mapping[str, Sequence[str]]]) -> str:
-        """Return the token of an account that may do what these rules of RBAC allow in here, and nothing else."""
+    def account(
+        self, rules: Sequence[Mapping[str, Sequence[str]]], everywhere: Sequence[Mapping[str, Sequence[str]]] = ()
+    ) -> str:
+        """Return the token of an account that may do what these rules of RBAC allow, and nothing else: those in here,
+        and `everywhere` on the cluster.
+        """
         api, name = "rbac.authorization.k8s.io", f"account-{next(_numbers)}"
         self.create("v1", "ServiceAccount", name)
         self.create(f"{api}/v1", "Role", name, rules=[dict(rule) for rule in rules])
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.name}
         role = {"apiGroup": api, "kind": "Role", "name": name}
         self.create(f"{api}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        if everywhere:
+            self._allow_everywhere(f"{self.name}-{name}", everywhere, subject)
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def _allow_everywhere(self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], subject: Object) -> None:
+        """Give an account rights on the cluster, that go with this namespace."""
+        api = "rbac.authorization.k8s.io"
+        uid = self.cluster.api.ask("GET", f"/api/v1/namespaces/{self.name}")["metadata"]["uid"]
+        owner = {"apiVersion": "v1", "kind": "Namespace", "name": self.name, "uid": uid}
+        role = {"apiGroup": api, "kind": "ClusterRole", "name": name}
+        made = {"apiVersion": f"{api}/v1", "metadata": {"name": name, "ownerReferences": [owner]}}
+        self.cluster.api.create({**made, "kind": "ClusterRole", "rules": [dict(rule) for rule in rules]})
+        self.cluster.api.create({**made, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
 
     def pretend_to_run(self, name: str, address: str) -> None:
         """Say in a kubelet's place that a pod runs, at an address."""

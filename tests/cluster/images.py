@@ -13,7 +13,23 @@ from build.registries.registry import Registry
 
 BUSYBOX = "/bin/busybox"
 """Debian's busybox-static."""
-_APPLETS = ("cat", "env", "httpd", "id", "ls", "mkdir", "mount", "nc", "nslookup", "sh", "sleep", "touch", "wget")
+_APPLETS = (
+    "cat",
+    "env",
+    "httpd",
+    "id",
+    "ip",
+    "ls",
+    "mkdir",
+    "mount",
+    "nc",
+    "nslookup",
+    "sh",
+    "sleep",
+    "touch",
+    "unshare",
+    "wget",
+)
 _TAG = "1"
 
 

@@ -1,10 +1,9 @@
 """Sessions on a real cluster: a kernel answers, what goes wrong is told apart, and others' pods are let alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,12 +15,12 @@ from deploy import kubernetes
 from deploy.engine import Running
 from deploy.kubernetes import KubernetesEngine
 from deploy.kubernetes import kubernetes_engine as open_engine
-from deploy.manifests import SERVER_PORT, pod_name, secret_manifest
+from deploy.manifests import pod_name, secret_manifest
 from deploy.pods import GONE
 from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
 from tests.cluster.api import Object
-from tests.cluster.given import Cluster, Namespace, Pod, until
+from tests.cluster.given import Cluster, Namespace, until
 from tests.deploy.conftest import connection_of, new_spec, until_it_left
 
 pytestmark = pytest.mark.cluster
@@ -225,37 +224,3 @@ async def test_an_account_that_may_not_look_is_the_operators_to_set_up(
     ):
         with pytest.raises(OperatorFault, match="forbidden"):
             await engine.running()
-
-
-async def test_a_session_reaches_the_internet_and_nothing_of_the_cluster(
-    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
-) -> None:
-    specs = [new_spec(odd_cluster_images("serves")) for _ in range(2)]
-    first, second = [(await kubernetes_engine.start(spec)).partition(":")[0] for spec in specs]
-    namespace = Namespace(cluster, kubernetes_engine.namespace)
-    session = namespace.known(pod_name(kubernetes_engine.instance, specs[0].id))
-    (node,) = cluster.api.list("/api/v1/nodes")
-    everywhere = "0.0.0.0"  # noqa: S104 - pods reach it by two addresses
-    async with await asyncio.start_server(lambda _, writer: writer.close(), everywhere, 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        closed = [
-            (second, SERVER_PORT),
-            (cluster.service_address("kubernetes", "default"), 443),
-            (node["status"]["addresses"][0]["address"], 10250),
-            (cluster.host, port),
-        ]
-        await asyncio.to_thread(_reaches_all, session, [*closed, (cluster.outside, port)])
-        await kubernetes_engine.close_network([f"{cluster.host}/32"])
-        await asyncio.to_thread(until, lambda: not session.reaches(second, SERVER_PORT), "the policy has no effect")
-        assert [place for place in closed if await asyncio.to_thread(session.reaches, *place)] == []
-        assert await asyncio.to_thread(session.reaches, cluster.outside, port)
-        neighbour = await asyncio.to_thread(namespace.run, "neighbour", "sleep", "600")
-        assert not await asyncio.to_thread(neighbour.reaches, first, SERVER_PORT)
-        # As the proxy, we may.
-        _, wire = await asyncio.wait_for(asyncio.open_connection(first, SERVER_PORT), 5)
-        wire.close()
-
-
-def _reaches_all(session: Pod, places: Sequence[tuple[str, int]]) -> None:
-    for address, port in places:
-        until(partial(session.reaches, address, port), f"{address} cannot be reached")
