@@ -141,7 +141,7 @@ async def test_whoever_takes_a_build_up_again_replaces_its_job(service: Service,
 async def test_a_build_that_wants_too_much_memory_says_so(service: Service, git_of_pods: GitServer) -> None:
     greedy = "#!/usr/bin/python3\nx = []\nwhile True:\n    x.append(bytearray(2**27))\n"
     _, sha = _repository(git_of_pods, "greedy", {"postBuild": Script(greedy)})
-    with pytest.raises(RepositoryFault, match=r"wanted more than the 2 GB of memory"):
+    with pytest.raises(RepositoryFault, match=r"wanted more than the 2\.0 GB of memory"):
         await _build(service, git_of_pods, "greedy", sha)
 
 
