@@ -238,6 +238,14 @@ class Settings(BaseSettings):
     """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
     most likely to be opened. 0: a session is started to check a build, and at a click."""
 
+    preload_disk_bytes: int = Field(default=0, ge=0)
+    """What images may take on a node of the cluster that are brought there before anybody clicks, those of the
+    likeliest previews first; what they share counts once. What is not likely any more is the node's to remove, as its
+    disk fills. 0: images come with the first session."""
+
+    preload_copies: int = Field(default=2, ge=1)
+    """To how many nodes such an image is brought; the cluster prefers to run its sessions there."""
+
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""
 

@@ -5,6 +5,7 @@ Pure. Which port it gets and where it runs is the engine's choice.
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from deploy.engine import SessionSpec
@@ -51,6 +52,7 @@ done
 echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image." >&2
 exit 127
 """
+_PRELOAD_SECONDS = 900
 _OF_THIS_MACHINE = "localhost/"
 # Private, shared with carriers, loopback and link-local. Source: https://www.iana.org/assignments/iana-ipv4-special-registry
 _CLOSED_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -138,6 +140,18 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
     pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
     pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
     pod["spec"] |= pod_fields(placement, spec.gpus)
+    manifest: Json = pod
+    return manifest
+
+
+def preload_manifest(image: str, node: str, placement: Placement, *, name: str, instance: str) -> Json:
+    """Return the Pod that brings an image to a node, and runs nothing of it."""
+    pod: Any = render_json(
+        "manifests/preload.json", pod=name, instance=instance, node=node, image=image, most_seconds=_PRELOAD_SECONDS
+    )
+    # A node's labels are no concern of it, and it gives way to whoever has a class.
+    fields = pod_fields(replace(placement, node_selector={}, priority_class=""), 0)
+    pod["spec"] |= fields
     manifest: Json = pod
     return manifest
 

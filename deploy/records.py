@@ -4,7 +4,7 @@ Each move looks again at its row in its own transaction, and leaves one alone th
 claimed it, a newer push superseded it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -258,6 +258,16 @@ async def resources_of(store: Store, build_id: int) -> Resources:
     async with store.read() as session:
         result = await session.scalar(select(Build.result).where(Build.id == build_id))
     return Resources(**(result or {}).get("resources", {}))
+
+
+async def layers_of(store: Store, build_ids: Collection[int]) -> dict[int, dict[str, int]]:
+    """Return the layers of builds' images: id → key → bytes, 0 where that is not known."""
+    async with store.read() as session:
+        found = await session.execute(select(Build.id, Build.result).where(Build.id.in_(build_ids)))
+        return {
+            build_id: {layer["key"]: int(layer.get("bytes") or 0) for layer in (result or {}).get("layers", ())}
+            for build_id, result in found
+        }
 
 
 async def is_running(store: Store, session_id: str) -> bool:

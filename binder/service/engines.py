@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from binder.cgroups import Limits
 from binder.paths import Paths
@@ -13,6 +14,9 @@ from binder.store import Store
 from deploy.engine import Engine
 from deploy.placement import placement_of
 from deploy.podman import PodmanEngine
+
+if TYPE_CHECKING:
+    from deploy.preloader import Preloader
 
 
 @asynccontextmanager
@@ -37,6 +41,22 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
         ours = own_namespace()
         await engine.close_network([*([ours] if ours else []), *settings.session_proxies])
         yield engine
+
+
+@asynccontextmanager
+async def chosen_preloader(settings: Settings, store: Store, instance: str) -> AsyncIterator["Preloader"]:
+    """Give what brings images to the nodes of the cluster that the settings name.
+
+    Raises: OperatorFault, where there is none.
+    """
+    from binder.cluster import cluster_connection  # noqa: PLC0415
+    from deploy.preloader import Preloader, opened_preloader  # noqa: PLC0415
+
+    placement = placement_of(settings)
+    async with cluster_connection() as connection:
+        where = {"namespace": settings.namespace, "instance": instance}
+        async with opened_preloader(Preloader(connection, store, settings, placement=placement, **where)) as preloader:
+            yield preloader
 
 
 @asynccontextmanager

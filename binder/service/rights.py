@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from build.cluster.rights import BUILDS_RULES, NODES_RULES
-from deploy.rights import SESSIONS_RULES, Rule
+from build.cluster.rights import BUILDS_RULES
+from build.cluster.rights import NODES_RULES as NODES_OF_BUILDS_RULES
+from deploy.rights import NODES_RULES, SESSIONS_RULES, Rule
 
 Place = Literal["sessions", "builds", "cluster"]
 
@@ -16,6 +17,6 @@ _LEASES_RULES: Sequence[Rule] = (
 CONTROLLER_RIGHTS: Mapping[Place, Sequence[Rule]] = {
     "sessions": (*SESSIONS_RULES, *_LEASES_RULES),
     "builds": BUILDS_RULES,
-    "cluster": NODES_RULES,
+    "cluster": [*NODES_OF_BUILDS_RULES, *NODES_RULES],
 }
 """Rules of RBAC for the namespaces of sessions and of builds, and for what is in none."""

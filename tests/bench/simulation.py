@@ -80,6 +80,10 @@ class Seen:
     """From the click's row until the session may be opened."""
     start_look_seconds: tuple[float, float]
     whole_look_seconds: tuple[float, float]
+    crowd_per_second: float
+    """How fast sessions came up that were all wanted at once: those that stand, before the launches."""
+    crowd_cpu_seconds: float
+    """Of the controller, for each of them."""
     end_cpu_seconds: float
     end_calls: float
     rest_cpu_share: float
@@ -143,7 +147,10 @@ class Trial:
         """Grow to a size, launch sessions on top of it, and end those again."""
         self._say(f"{size.nodes} nodes, {size.sessions} sessions")
         await asyncio.to_thread(self._simulation.grow_to, size.nodes)
+        cpu, began, new = self._cpu(), time.monotonic(), size.sessions - self._standing
         await self._stand(size.sessions)
+        crowd_rate, crowd_cpu = new / (time.monotonic() - began), (self._cpu() - cpu) / new
+        self._say(f"they stand, {crowd_rate:.1f} came up each second")
         await asyncio.sleep(_SETTLE_SECONDS)
         self._asked_since_then()
         cpu, since = self._cpu(), time.time()
@@ -179,6 +186,8 @@ class Trial:
             ready_seconds=_half_and_most(ready),
             start_look_seconds=_half_and_most(start_looks),
             whole_look_seconds=_half_and_most(whole_looks),
+            crowd_per_second=crowd_rate,
+            crowd_cpu_seconds=crowd_cpu,
             end_cpu_seconds=(self._cpu() - cpu) / size.launches,
             end_calls=ended.total() / size.launches,
             rest_cpu_share=rest_cpu,

@@ -225,17 +225,33 @@ class Namespace:
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
 
-    def account(self, rules: Sequence[Mapping[str, Sequence[str]]]) -> str:
-        """Return the token of an account that may do what these rules of RBAC allow in here, and nothing else."""
+    def account(
+        self, rules: Sequence[Mapping[str, Sequence[str]]], everywhere: Sequence[Mapping[str, Sequence[str]]] = ()
+    ) -> str:
+        """Return the token of an account that may do what these rules of RBAC allow, and nothing else: those in here,
+        and `everywhere` on the cluster.
+        """
         api, name = "rbac.authorization.k8s.io", f"account-{next(_numbers)}"
         self.create("v1", "ServiceAccount", name)
         self.create(f"{api}/v1", "Role", name, rules=[dict(rule) for rule in rules])
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.name}
         role = {"apiGroup": api, "kind": "Role", "name": name}
         self.create(f"{api}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        if everywhere:
+            self._allow_everywhere(f"{self.name}-{name}", everywhere, subject)
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def _allow_everywhere(self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], subject: Object) -> None:
+        """Give an account rights on the cluster, that go with this namespace."""
+        api = "rbac.authorization.k8s.io"
+        uid = self.cluster.api.ask("GET", f"/api/v1/namespaces/{self.name}")["metadata"]["uid"]
+        owner = {"apiVersion": "v1", "kind": "Namespace", "name": self.name, "uid": uid}
+        role = {"apiGroup": api, "kind": "ClusterRole", "name": name}
+        made = {"apiVersion": f"{api}/v1", "metadata": {"name": name, "ownerReferences": [owner]}}
+        self.cluster.api.create({**made, "kind": "ClusterRole", "rules": [dict(rule) for rule in rules]})
+        self.cluster.api.create({**made, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
 
     def pretend_to_run(self, name: str, address: str) -> None:
         """Say in a kubelet's place that a pod runs, at an address."""
