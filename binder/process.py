@@ -318,8 +318,17 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None
 async def account_in_container(account: Account) -> Account:
     """Return the account as this container lets its children be sandboxed, which is found out by trying."""
     kinds: tuple[Sandbox, ...] = ("whole", "shared")
-    for kind in kinds:
-        tried = replace(account, sandbox=kind)
-        if (await run(Command(["true"], account=tried, sandboxed=True), timeout_seconds=_TRIAL_SECONDS)).ok:
-            return tried
+    # Where it may make no namespace of users, or has no program that gives it ids, `unshare` does not end by itself.
+    if shutil.which("newuidmap") and await _works(Command(["unshare", "--user", "--", "true"], account=account)):
+        for kind in kinds:
+            tried = replace(account, sandbox=kind)
+            if await _works(Command(["true"], account=tried, sandboxed=True)):
+                return tried
     return replace(account, sandbox="none")
+
+
+async def _works(command: Command) -> bool:
+    try:
+        return (await run(command, timeout_seconds=_TRIAL_SECONDS)).ok
+    except TimedOutError:
+        return False

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     the start, and again when a file changed; the service's account must be able to. None: HAProxy speaks HTTP, and TLS
     is ended before it."""
 
+    drain_seconds: float = Field(default=0, ge=0)
+    """How long a proxy that is told to stop goes on for the connections that are open, above all the WebSockets of
+    notebooks, while `/health` tells load balancers to send nobody more; it ends sooner where none is open. Whatever
+    runs the service must give it 15 s more than this. 0: answers under way get 5 s, WebSockets end at once."""
+
     http_listen: str = ""
     """Address and port on which HAProxy leads whoever asks by HTTP to `url`, which must be https: `0.0.0.0:80`. Nobody
     else can listen there then, so renew certificates by DNS or TLS, not by HTTP. Empty: HTTP is not answered."""
@@ -100,6 +105,10 @@ class Settings(BaseSettings):
     builder_tolerations: Annotated[tuple[tuple[str, str, str], ...], NoDecode] = ()
     """Taints of the cluster's nodes that builds tolerate, as `session_tolerations` has them. Keeps nodes for builds
     alone. Empty: none."""
+
+    builder_pull_secrets: Annotated[tuple[str, ...], NoDecode] = ()
+    """Secrets in the builds' namespace with which nodes sign in at the registry of `builder_image`, as
+    `session_pull_secrets` has them. Empty: nodes have their own ways, or anybody may read the image."""
 
     builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
     """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
@@ -410,7 +419,7 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("operators", "session_pull_secrets", mode="before")
+    @field_validator("operators", "session_pull_secrets", "builder_pull_secrets", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, false, func, not_, or_, select, union, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, not_, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from binder.errors import BinderError, RepositoryFault
-from binder.lifecycle import BuildState, SessionState
+from binder.lifecycle import BuildState, SessionState, step
 from binder.names import new_session_id, new_token
 from binder.session_resources import Resources
 from binder.store import Store
@@ -137,14 +137,18 @@ class Waiting(NamedTuple):
 
 async def read_waiting(store: Store, now: datetime, *, at_most: int) -> Waiting:
     """Return what waits to be started, `at_most` of it: few rows of an index, however many sessions there are."""
-    is_free = or_(Session.lease_until.is_(None), Session.lease_until < now)
-    is_waiting = and_(Session.state == SessionState.WANTED, is_free)
+    is_waiting = _is_waiting(now)
     others = select(func.count()).where(Session.state.in_(LIVE_SESSIONS), not_(is_waiting))
     # Where nothing waits, no database counts the others.
     waiting = select(Session.id, others.scalar_subquery()).where(is_waiting)
     async with store.read() as session:
         rows = (await session.execute(waiting.order_by(Session.created_at, Session.id).limit(at_most))).all()
     return Waiting([row[0] for row in rows], rows[0][1] if rows else 0)
+
+
+def _is_waiting(now: datetime) -> ColumnElement[bool]:
+    is_free = or_(Session.lease_until.is_(None), Session.lease_until < now)
+    return and_(Session.state == SessionState.WANTED, is_free)
 
 
 async def add_sessions(store: Store, builds: Iterable[BuildFact]) -> None:
@@ -178,14 +182,12 @@ def _being_checked(build_ids: Iterable[int]) -> Select[Build]:
 async def take_session(store: Store, session_id: str, *, lease_seconds: float) -> Session | None:
     """Take a session that is wanted, and return it; None, if somebody else did, or nobody wants it any more."""
     now = utc_now()
+    state = step(SessionState.WANTED, SessionState.STARTING)
+    held = {"lease_owner": store.owner, "lease_until": now + timedelta(seconds=lease_seconds)}
+    # One statement: it is asked at each launch.
+    taken = update(Session).where(Session.id == session_id, _is_waiting(now)).values(state=state, reason=None, **held)
     async with store.write() as session:
-        row = await _locked(session, session_id)
-        is_held = row.lease_until is not None and row.lease_until >= now
-        if row.state is not SessionState.WANTED or is_held:
-            return None
-        row.lease_owner, row.lease_until = store.owner, now + timedelta(seconds=lease_seconds)
-        advance_session(row, SessionState.STARTING, now)
-        return row
+        return (await session.scalars(taken.returning(Session))).one_or_none()
 
 
 async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) -> None:
@@ -198,13 +200,12 @@ async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) ->
 
 async def mark_ready(store: Store, session_id: str, target: str) -> bool:
     """Make a session that we started a standby; False, if it is not ours any more."""
+    state = step(SessionState.STARTING, SessionState.STANDBY)
+    ready = {"target": target, "ready_at": utc_now(), "reason": None, "lease_owner": None, "lease_until": None}
+    ours = (Session.id == session_id, Session.state == SessionState.STARTING, Session.lease_owner == store.owner)
+    made = update(Session).where(*ours).values(state=state, **ready)
     async with store.write() as session:
-        row = await _locked(session, session_id)
-        if not _is_being_started(row, store):
-            return False
-        row.target = target
-        advance_session(row, SessionState.STANDBY, utc_now())
-        return True
+        return (await session.execute(made.returning(Session.id))).first() is not None
 
 
 async def mark_failed(store: Store, session_id: str, error: BinderError) -> None:

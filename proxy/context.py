@@ -7,6 +7,7 @@ from binder.paths import Paths
 from binder.settings import Settings
 from binder.store import Store
 from proxy.commits import RefResolver
+from proxy.draining import Draining
 from proxy.figures import Figures
 from proxy.launch_limits import LaunchLimits
 from proxy.routes import RouteKeeper
@@ -89,6 +90,7 @@ class ProxyContext:
     sign_in: SignIn
     queue: Queue = field(default_factory=Queue)
     figures: Figures = field(default_factory=Figures)
+    draining: Draining = field(default_factory=Draining)
     limits: LaunchLimits = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,12 +1,10 @@
 """The front page with its link and badge maker, the badges, and what every host has."""
 
-from sqlalchemy import select
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from binder.errors import BinderError, VisitorFault
-from binder.store.tables import Repository
+from binder.errors import VisitorFault
 from proxy.about_service import offered_providers
 from proxy.answers import asset, html
 from proxy.badges import badge_texts, link_of_form
@@ -32,7 +30,6 @@ class FrontPages:
             Route("/", self.front),
             *(Route(address, self.badge) for address in badges),
             Route("/assets/{name}", self.asset),
-            Route("/health", self.health),
             Route("/favicon.ico", self.nothing),
             Route("/robots.txt", self.robots),
         ]
@@ -63,15 +60,6 @@ class FrontPages:
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return Response(asset(name), headers=headers, media_type=_ASSETS[name])
 
-    async def health(self, _: Request) -> Response:
-        """Say whether the store and HAProxy answer: 200 or 503."""
-        checks = [
-            {"service": "store", "ok": await self._store_answers()},
-            {"service": "haproxy", "ok": await self._haproxy_answers()},
-        ]
-        ok = all(check["ok"] for check in checks)
-        return JSONResponse({"ok": ok, "checks": checks}, 200 if ok else 503, {"Cache-Control": "no-store"})
-
     async def nothing(self, _: Request) -> Response:
         """Have no icon."""
         return Response(status_code=204)
@@ -79,18 +67,3 @@ class FrontPages:
     async def robots(self, _: Request) -> Response:
         """Ask crawlers not to launch anything."""
         return PlainTextResponse(_ROBOTS)
-
-    async def _store_answers(self) -> bool:
-        try:
-            async with self._context.store.read() as session:
-                await session.execute(select(Repository.id).limit(1))
-        except BinderError:
-            return False
-        return True
-
-    async def _haproxy_answers(self) -> bool:
-        try:
-            await self._context.haproxy.running_pid()
-        except BinderError:
-            return False
-        return True

@@ -20,15 +20,20 @@ from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, DeliveryState, SessionState
+from binder.settings import Settings
 from binder.store.queries import counts_by_state
 from binder.store.tables import Build, Delivery, Report, Session, utc_now
 from proxy.context import ProxyContext
+from proxy.figures import Figures
 
 _COUNTED: Final[Sequence[tuple[str, str, type[Any], type[StrEnum]]]] = (
     ("binder_builds", "Builds of all time, by state.", Build, BuildState),
     ("binder_sessions", "Sessions of all time, by state: standby is the pool, open are in use.", Session, SessionState),
     ("binder_deliveries", "GitHub's deliveries of all time, by state.", Delivery, DeliveryState),
 )
+
+
+_HEADERS: Final = {"Cache-Control": "no-store"}
 
 
 class Metrics:
@@ -43,11 +48,9 @@ class Metrics:
 
     async def metrics(self, request: Request) -> Response:
         """Give the metrics to who has the token; to all others they do not exist."""
-        wanted = self._context.settings.metrics_token.get_secret_value()
-        brought = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not wanted or not secrets.compare_digest(brought.encode(), wanted.encode()):
+        if not _has_token(request, self._context.settings):
             raise VisitorFault("There is nothing at this address.")
-        return Response(await self._drawn(), 200, {"Cache-Control": "no-store"}, CONTENT_TYPE_LATEST)
+        return Response(await self._drawn(), 200, _HEADERS, CONTENT_TYPE_LATEST)
 
     async def _drawn(self) -> bytes:
         registry, now, settings = CollectorRegistry(), utc_now(), self._context.settings
@@ -78,3 +81,27 @@ class Metrics:
         for name, text, value in now_and_most:
             Gauge(name, text, registry=registry).set(value)
         return generate_latest(registry) + generate_latest(self._context.figures.registry)
+
+
+class OwnFigures:
+    """Answers Prometheus for a part that has no pages: with what it has counted itself, and nothing of the store."""
+
+    def __init__(self, figures: Figures, settings: Settings) -> None:
+        self._figures = figures
+        self._settings = settings
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the route of the metrics."""
+        return [Route("/metrics", self.metrics)]
+
+    async def metrics(self, request: Request) -> Response:
+        """Give the metrics to who has the token; to all others they do not exist."""
+        if not _has_token(request, self._settings):
+            return Response(status_code=404)
+        return Response(generate_latest(self._figures.registry), 200, _HEADERS, CONTENT_TYPE_LATEST)
+
+
+def _has_token(request: Request, settings: Settings) -> bool:
+    wanted = settings.metrics_token.get_secret_value()
+    brought = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return bool(wanted) and secrets.compare_digest(brought.encode(), wanted.encode())

@@ -22,6 +22,7 @@ from proxy.build_pages import BuildPages
 from proxy.context import ProxyContext
 from proxy.faults import NotVisibleError
 from proxy.front_pages import FrontPages
+from proxy.health import Check, Health, check_store
 from proxy.launch_events import LaunchEvents
 from proxy.launch_pages import LaunchPages
 from proxy.launches import Launches
@@ -54,6 +55,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
     launches = Launches(context)
     pages: list[_Pages] = [
         FrontPages(context),
+        Health(_checks_of(context)),
         AboutService(context),
         BuildApi(context, launches),
         LaunchPages(context, launches),
@@ -81,6 +83,14 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         },
     )
     return [Mount("/", application)]
+
+
+def _checks_of(context: ProxyContext) -> dict[str, Check]:
+    return {
+        "store": lambda: check_store(context.store),
+        "haproxy": context.haproxy.running_pid,
+        "draining": context.draining.check,
+    }
 
 
 class _Offer:

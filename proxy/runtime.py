@@ -94,6 +94,19 @@ class RuntimeApi:
             await self._ask(f"abort ssl cert {file}")
         raise OperatorFault(f"HAProxy does not take the certificate in {file}: {' '.join(said.split())[:500]}")
 
+    async def open_connections(self) -> int:
+        """Return how many connections of visitors are open, idle ones too.
+
+        Raises: OperatorFault, where HAProxy does not answer.
+
+        Source: https://docs.haproxy.org/2.6/management.html#9.1
+        """
+        said = await self._ask("show stat visitors 1 -1")
+        names, *rows = said.removeprefix("# ").splitlines()
+        if not rows:
+            raise OperatorFault("HAProxy does not say how many connections there are.")
+        return int(rows[0].split(",")[names.split(",").index("scur")])
+
     async def running_pid(self) -> int:
         """Return the process id of the HAProxy that answers.
 

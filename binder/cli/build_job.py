@@ -4,6 +4,7 @@ How the build ended is the last thing that it tells; what it exits with says onl
 """
 
 import asyncio
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ from binder.errors import BinderError, OperatorFault, RepositoryFault
 from binder.lifecycle import BuildState
 from binder.log import logger, set_up_logging
 from binder.paths import Paths
-from binder.process import account_in_container, find_account
+from binder.process import Account, account_in_container, find_account
 from binder.service.builder import running_builder
-from binder.service.folders import make_folders
+from binder.service.folders import make_folders, open_lock, try_lock
 from binder.settings import Settings, read_settings
+from build.buildah import Buildah
 from build.cluster.lines import Entered, Event, Made, Planned, failed_by
 from build.cluster.order import Order, host_in, order_in, settings_in
 from build.cluster.telling import Teller, ToldLog
@@ -29,6 +31,8 @@ from build.planner import Job
 log = logger(__name__)
 
 _ENDED = 128 + signal.SIGTERM
+_ROOM = 2
+"""A build begins with so many times the reserve free, if it can."""
 
 _STATE, _CACHE = Path("/var/lib/binder"), Path("/var/cache/binder/builds")
 
@@ -78,6 +82,7 @@ async def _built(order: Order, teller: Teller) -> Built:
     account = await account_in_container(find_account(settings.build_account))
     paths = Paths(settings.state_dir, settings.cache_dir)
     make_folders(paths, account)
+    await make_room(settings, paths, account)
     secrets = {*host.secrets, order.registry_password, order.source.token or ""}
     notes = BuildLog(ToldLog(teller), secrets=secrets, most_bytes=settings.build_log_bytes)
     try:
@@ -96,6 +101,22 @@ async def _built(order: Order, teller: Teller) -> Built:
         raise
     finally:
         await notes.close()
+
+
+async def make_room(settings: Settings, paths: Paths, account: Account) -> None:
+    """Empty a cache that builds share where its disk is nearly full, unless another build is at it.
+
+    All of it can be made again; nobody else collects its garbage.
+    """
+    if shutil.disk_usage(paths.cache).free >= _ROOM * settings.disk_reserve_bytes:
+        return
+    buildah = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
+    with open_lock(paths.cache / "in-use") as descriptor:
+        if try_lock(descriptor):
+            log.warning("cache_emptied", folder=str(paths.cache))
+            for folder in (paths.git, paths.packages, paths.engine / "storage"):
+                await buildah.remove(folder)
+    make_folders(paths, account)
 
 
 def _job(order: Order, notes: BuildLog, work: Path, teller: Teller) -> Job:

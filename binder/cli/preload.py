@@ -6,7 +6,6 @@ from rich.console import Console
 
 from binder.errors import OperatorFault
 from binder.log import set_up_logging
-from binder.paths import Paths
 from binder.service.engines import chosen_preloader
 from binder.settings import Settings, read_settings
 from binder.store import open_store
@@ -31,11 +30,10 @@ def bring_images(*, dry_run: bool) -> None:
 
 
 async def _bring(console: Console, settings: Settings, *, dry_run: bool) -> None:
-    instance = Paths(settings.state_dir, settings.cache_dir).instance
     async with (
         asyncio.timeout(_LONGEST_SECONDS),
         open_store(settings.store_url) as store,
-        chosen_preloader(settings, store, instance) as preloader,
+        chosen_preloader(settings, store) as preloader,
     ):
         facts = await preloader.look()
         _show(console, facts, settings.preload_copies)

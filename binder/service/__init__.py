@@ -7,7 +7,6 @@ is said in `parts` and `machine`.
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from binder.paths import Paths
 from binder.process import find_account
 from binder.service.builder import Builder, wired_git
 from binder.service.common import Common
-from binder.service.controller import end_sessions, working_controller
-from binder.service.engines import chosen_builder, chosen_engine
+from binder.service.controller import answering, lead_controller, working_controller
+from binder.service.engines import chosen_builder
 from binder.service.folders import alone_in, make_folders
 from binder.service.github import GitHubSide
 from binder.service.loops import Loops
@@ -80,12 +79,11 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)
         stack.enter_context(alone_in(paths.state))
-        builder = None
-        if part != "proxy":
-            builder = await stack.enter_async_context(chosen_builder(settings, paths, account))
         store = await stack.enter_async_context(open_store(settings.store_url))
         await stack.enter_async_context(heard_hints(store))
-        await store.release_leases(of_host=socket.gethostname())
+        builder = None
+        if part != "proxy":
+            builder = await stack.enter_async_context(chosen_builder(settings, paths, account, store))
         github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))
         common = Common(settings, paths, account, store, github, Figures())
@@ -111,16 +109,19 @@ async def _start(
     ephemeral: bool,
 ) -> None:
     """Start the parts, first that which others need."""
+    if part == "controller":
+        await stack.enter_async_context(answering(common))
+    else:
+        loops = await stack.enter_async_context(running_proxy(common, service.git))
+        service.loops.add("proxy", loops.broken())
     if builder is None:
-        await stack.enter_async_context(running_proxy(common, service.git, service.loops))
         return
     limits = _limits(common.settings)
-    engine = await stack.enter_async_context(chosen_engine(common, limits))
-    if ephemeral:
-        stack.push_async_callback(end_sessions, engine)
-    if part == "all":
-        await stack.enter_async_context(running_proxy(common, service.git, service.loops))
-    await stack.enter_async_context(working_controller(common, builder, engine, limits, service.loops))
+    if common.settings.engine == "podman":
+        working = working_controller(common, builder, limits, service.loops, ephemeral=ephemeral)
+        await stack.enter_async_context(working)
+    else:
+        service.loops.add("controller", lead_controller(common, builder, limits, ephemeral=ephemeral))
 
 
 def _limits(settings: Settings) -> Limits:

@@ -15,6 +15,7 @@ from binder.service.builder import Builder, wired_builder
 from binder.settings import Settings
 from build.buildah import Buildah
 from build.cluster.absent import AbsentBuildah
+from build.cluster.api import BuildsApi
 from build.cluster.builds import ClusterBuilds
 from build.cluster.jobs import BuildJobs
 from build.cluster.manifests import Builders
@@ -32,14 +33,17 @@ def builders_of(settings: Settings) -> Builders:
         settings.builder_seconds,
         dict(settings.builder_node_selector),
         settings.builder_tolerations,
+        settings.builder_pull_secrets,
     )
 
 
 @asynccontextmanager
 async def cluster_builder(
-    settings: Settings, paths: Paths, account: Account, connection: ApiClient
+    settings: Settings, paths: Paths, account: Account, connection: ApiClient, *, instance: str
 ) -> AsyncIterator[Builder]:
     """Give what builds are made with, where `settings.builds_namespace` says that they run on a cluster.
+
+    Its Jobs bear the name `instance`.
 
     Raises: OperatorFault; WorldFault.
     """
@@ -52,13 +56,15 @@ async def cluster_builder(
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     known = await asyncio.to_thread(known_by, host)
     near = wired_builder(settings, paths, account, host, buildah=AbsentBuildah)
-    jobs = BuildJobs(connection, builders_of(settings), namespace=settings.builds_namespace, instance=paths.instance)
-    await jobs.close_network(settings.builder_networks)
+    builders = builders_of(settings)
+    api = BuildsApi(connection, builders, namespace=settings.builds_namespace, instance=instance)
+    await api.close_network(settings.builder_networks)
 
     def order(job: Job) -> Order:
-        return order_for(settings, known, job.source, job.sha, name=jobs.name_of(job.name), mark=new_token())
+        name = f"binder-{instance}-{job.name}"
+        return order_for(settings, known, job.source, job.sha, name=name, mark=new_token())
 
-    builds = ClusterBuilds(near.pipeline, near.images, jobs, order)
+    builds = ClusterBuilds(near.pipeline, near.images, BuildJobs(api, builders), order)
     # What is to be removed of the cache is no image: it can be done without Buildah.
     remover = Buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     try:

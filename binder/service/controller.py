@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from starlette.applications import Starlette
+
 from binder.cgroups import Allowance, Cgroups, Limits
+from binder.leadership import Leadership, boot_time
 from binder.service.builder import Builder
 from binder.service.common import Common
-from binder.service.engines import chosen_preloader
+from binder.service.engines import chosen_engine, chosen_preloader
 from binder.service.loops import Loops
 from binder.service.sources import RepositorySources
+from binder.service.web import network_socket, serving
 from binder.settings import Settings
+from binder.watchdog import Watchdog
 from build.again import Rebuilder
 from build.garbage.collector import Collector, policy_of
 from build.limits import BuildLimits
@@ -18,6 +23,8 @@ from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from deploy.engine import Engine
 from deploy.keeper import Keeper
+from proxy.health import Health, check_store
+from proxy.metrics import OwnFigures
 
 _BUILD_PIDS = 4096
 _BUILD_CPUS = 1.0
@@ -25,19 +32,29 @@ _BUILD_CPUS = 1.0
 
 @asynccontextmanager
 async def working_controller(
-    common: Common, builder: Builder, engine: Engine, limits: Limits, loops: Loops
+    common: Common, builder: Builder, limits: Limits, loops: Loops, *, ephemeral: bool
 ) -> AsyncIterator[None]:
-    """Have `loops` make what the store asks for while the block runs; what they began is given up with it."""
+    """Have `loops` make what the store asks for while the block runs, and nobody else; what they began is given up with
+    it, for whoever comes next. With `ephemeral`, all sessions end with it.
+
+    Raises: OperatorFault, where there is no engine.
+    """
     settings, store = common.settings, common.store
     build_limits = _build_limits(common, limits)
     async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(chosen_engine(common, limits))
+        if ephemeral:
+            stack.push_async_callback(_end_sessions, engine)
+        # Whoever was at work before is not any more, and what he began is taken up at once.
+        await store.release_leases(of_all=True)
+        stack.push_async_callback(store.release_leases)
         builds = _builds(common, builder, build_limits)
         stack.push_async_callback(builds.close)
         sessions = Keeper(store, engine, settings)
         stack.push_async_callback(sessions.close)
         if settings.engine == "kubernetes" and settings.preload_disk_bytes:
-            preloader = chosen_preloader(settings, store, common.paths.instance)
-            loops.run("preload", (await stack.enter_async_context(preloader)).step, always_rests=True)
+            preloader = await stack.enter_async_context(chosen_preloader(settings, store))
+            loops.run("preload", preloader.step, always_rests=True)
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
@@ -54,8 +71,40 @@ async def working_controller(
         yield
 
 
-async def end_sessions(engine: Engine) -> None:
-    """End all sessions of this service."""
+@asynccontextmanager
+async def answering(common: Common) -> AsyncIterator[None]:
+    """Say how a controller does that has no proxy beside it: on the network, to whoever runs it.
+
+    Raises: OperatorFault, where nobody may listen there.
+    """
+    health = Health({"store": lambda: check_store(common.store)})
+    figures = OwnFigures(common.figures, common.settings)
+    app = Starlette(routes=[*health.routes(), *figures.routes()])
+    async with serving(app, network_socket(common.settings.listen)):
+        yield
+
+
+async def lead_controller(common: Common, builder: Builder, limits: Limits, *, ephemeral: bool) -> None:
+    """Have a controller work whenever it is this process's turn, for ever.
+
+    Raises: OperatorFault, where there is no cluster; what ended a loop.
+    """
+    # Who has no cluster does not wait two seconds for its client.
+    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from binder.cluster_lease import ClusterLease  # noqa: PLC0415
+
+    async def work() -> None:
+        loops = Loops(common.store.changed)
+        async with working_controller(common, builder, limits, loops, ephemeral=ephemeral):
+            await loops.broken()
+
+    async with cluster_connection() as connection:
+        namespace = own_namespace() or common.settings.namespace
+        lease = ClusterLease(connection, namespace=namespace, name=f"binder-{await common.store.instance()}")
+        await Leadership(lease, common.store.owner, Watchdog(boot_time)).lead(work)
+
+
+async def _end_sessions(engine: Engine) -> None:
     await asyncio.gather(*(engine.stop(session_id) for session_id in await engine.running()))
 
 

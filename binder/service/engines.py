@@ -32,7 +32,7 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
     from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
     from deploy.kubernetes import kubernetes_engine  # noqa: PLC0415
 
-    settings, instance = common.settings, common.paths.instance
+    settings, instance = common.settings, await common.store.instance()
     placement = placement_of(settings)
     async with (
         cluster_connection() as connection,
@@ -44,23 +44,23 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
 
 
 @asynccontextmanager
-async def chosen_preloader(settings: Settings, store: Store, instance: str) -> AsyncIterator["Preloader"]:
+async def chosen_preloader(settings: Settings, store: Store) -> AsyncIterator["Preloader"]:
     """Give what brings images to the nodes of the cluster that the settings name.
 
-    Raises: OperatorFault, where there is none.
+    Raises: OperatorFault, where there is none; WorldFault.
     """
     from binder.cluster import cluster_connection  # noqa: PLC0415
     from deploy.preloader import Preloader, opened_preloader  # noqa: PLC0415
 
     placement = placement_of(settings)
     async with cluster_connection() as connection:
-        where = {"namespace": settings.namespace, "instance": instance}
+        where = {"namespace": settings.namespace, "instance": await store.instance()}
         async with opened_preloader(Preloader(connection, store, settings, placement=placement, **where)) as preloader:
             yield preloader
 
 
 @asynccontextmanager
-async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+async def chosen_builder(settings: Settings, paths: Paths, account: Account, store: Store) -> AsyncIterator[Builder]:
     """Give what builds are made with: here, or on the cluster that the settings name.
 
     Raises: OperatorFault; WorldFault.
@@ -72,5 +72,9 @@ async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> 
     from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415
 
-    async with cluster_connection() as connection, cluster_builder(settings, paths, account, connection) as builder:
+    instance = await store.instance()
+    async with (
+        cluster_connection() as connection,
+        cluster_builder(settings, paths, account, connection, instance=instance) as builder,
+    ):
         yield builder

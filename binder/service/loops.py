@@ -1,7 +1,7 @@
 """The loops of a part of the service: begun together, ended together, and none may end by itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from binder.loop import Hint, run_loop
 
@@ -21,6 +21,10 @@ class Loops:
         """Begin a loop; see `run_loop`."""
         hint = hint or self._changed
         loop = run_loop(name, step, hint, poll_seconds=_POLL_SECONDS, always_rests=always_rests)
+        self._tasks.append(asyncio.create_task(loop, name=name))
+
+    def add(self, name: str, loop: Coroutine[None, None, None]) -> None:
+        """Begin a loop that knows by itself when to look."""
         self._tasks.append(asyncio.create_task(loop, name=name))
 
     async def broken(self) -> None:

@@ -9,7 +9,7 @@ from binder.log import logger
 from binder.service.common import Common
 from binder.service.loops import Loops
 from binder.service.sources import PublicRefs
-from binder.service.web import serving
+from binder.service.web import serving, unix_socket
 from build.commits.git import Git
 from githubapp.setup import SetUp
 from proxy.certificates import Renewals
@@ -24,9 +24,10 @@ log = logger(__name__)
 
 
 @asynccontextmanager
-async def running_proxy(common: Common, git: Git, loops: Loops) -> AsyncIterator[None]:
-    """Answer visitors and GitHub while the block runs; what has to be looked at again and again is given to `loops`.
+async def running_proxy(common: Common, git: Git) -> AsyncIterator[Loops]:
+    """Answer visitors and GitHub while the block runs; give the loops that this takes.
 
+    Where the block is left in peace, those who are there may stay as long as the settings say.
     Raises: OperatorFault, where HAProxy cannot be started.
     """
     settings, paths, store, github = common.settings, common.paths, common.store, common.github
@@ -47,10 +48,15 @@ async def running_proxy(common: Common, git: Git, loops: Loops) -> AsyncIterator
             figures=common.figures,
         )
         app = Starlette(routes=[github.route(), *routes(context)])
-        async with serving(app, service_socket(paths)):
+        loops = Loops(store.changed)
+        async with serving(app, unix_socket(service_socket(paths))):
             loops.run("routes", keeper.step, always_rests=True)
             loops.run("access", OpenSessions(context).step)
             if settings.certificates:
                 renewals = Renewals(settings.certificates, haproxy.certificates, haproxy.serve_certificate)
                 loops.run("certificates", renewals.step)
-            yield
+            try:
+                yield loops
+                await context.draining.drain(haproxy.runtime, seconds=settings.drain_seconds)
+            finally:
+                await loops.stop()

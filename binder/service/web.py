@@ -1,4 +1,4 @@
-"""Serves the pages on a Unix socket, behind HAProxy: nothing of ours listens on the network but HAProxy."""
+"""Serves the pages on a Unix socket, behind HAProxy; on the network itself are only a controller's few answers."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from binder.errors import OperatorFault
 
 _GRACE_SECONDS = 2
 _BACKLOG = 1024
@@ -24,21 +26,21 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, path: Path) -> AsyncIterator[None]:
-    """Serve `app` on the Unix socket `path` while the block runs."""
+async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on a socket while the block runs."""
     config = uvicorn.Config(
         app,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        # HAProxy is the only one that reaches this socket, and says who is behind it.
+        # HAProxy is the only one that reaches the socket of the pages, and says who is behind it.
         proxy_headers=True,
         forwarded_allow_ips="*",
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[_listen(path)]), name="web")
+    task = asyncio.create_task(server.serve(sockets=[listening]), name="web")
     try:
         while not server.started:
             if task.done():
@@ -50,10 +52,29 @@ async def serving(app: ASGIApp, path: Path) -> AsyncIterator[None]:
         await task
 
 
-def _listen(path: Path) -> socket.socket:
+def unix_socket(path: Path) -> socket.socket:
+    """Return a socket for HAProxy in a folder that only it gets into."""
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(str(path))
     os.chmod(path, 0o666)  # noqa: PTH101,S103 - whoever gets into its folder may talk to it: HAProxy
     listening.listen(_BACKLOG)
     return listening
+
+
+def network_socket(listen: str) -> socket.socket:
+    """Return a socket at an address and port.
+
+    Raises: OperatorFault, where nobody may listen there.
+    """
+    host, _, port = listen.rpartition(":")
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=_family_of(host), backlog=_BACKLOG)
+    except OSError as error:
+        raise OperatorFault(
+            f"Nobody can listen on {listen}: {error.strerror}. Set BINDER_LISTEN to another address and port."
+        ) from error
+
+
+def _family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -24,8 +25,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as OrmSession
 
 from binder.errors import StoreUnavailableError
+from binder.log import logger
 from binder.loop import Hint
-from binder.store.tables import Build, Delivery, Report, Row, Session
+from binder.store.tables import Build, Delivery, Identity, Report, Row, Session
+
+log = logger(__name__)
 
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
@@ -122,6 +126,14 @@ class Store:
         with _store_errors():
             await asyncio.to_thread(_upgrade, self.url)
 
+    async def instance(self) -> str:
+        """Return the name of the service whose store this is: eight letters, the same for all of its processes.
+
+        Raises: StoreUnavailableError.
+        """
+        async with self.read() as session:
+            return (await session.scalars(select(Identity.instance))).one()
+
     async def close(self) -> None:
         """Let go of all connections."""
         await self._engine.dispose()
@@ -145,12 +157,11 @@ class Store:
             rows = await session.scalars(taken.values(lease_owner=self.owner, lease_until=until).returning(kind))
             return rows.one_or_none()
 
-    async def release_leases(self, *, of_host: str | None = None) -> None:
-        """Free what this process holds; with `of_host`, what any process of that host held, all known to be dead."""
-        prefix = f"{of_host}:" if of_host else self.owner
+    async def release_leases(self, *, of_all: bool = False) -> None:
+        """Free what this process holds; with `of_all`, what anybody does: for whoever knows that nobody is at work."""
         async with self.write() as session:
             for kind in _LEASED:
-                held = kind.lease_owner.startswith(prefix, autoescape=True)
+                held = kind.lease_owner.is_not(None) if of_all else kind.lease_owner == self.owner
                 await session.execute(update(kind).where(held).values(lease_owner=None, lease_until=None))
 
 
@@ -212,7 +223,13 @@ def _upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        # A newer version has been here, and what it did lets this one go on, as long as both run.
+        log.warning("store_is_newer", reason=str(error))
 
 
 def _set_up_sqlite(engine: Engine) -> None:

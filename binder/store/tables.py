@@ -77,6 +77,14 @@ class Leased:
     lease_until: Mapped[datetime | None]
 
 
+class Identity(Row):
+    """The one row that says which service this is: what it owns on a cluster bears this name, whoever made it."""
+
+    __tablename__ = "identity"
+
+    instance: Mapped[str] = mapped_column(String(8), primary_key=True)
+
+
 class Installation(Row):
     """The App on one account. `external_id` is its host's number. One that was deleted has no row any more."""
 

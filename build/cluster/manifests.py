@@ -31,6 +31,7 @@ class Builders:
     seconds: int
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[tuple[str, str, str]] = ()
+    pull_secrets: Sequence[str] = ()
 
     @property
     def are_sticky(self) -> bool:
@@ -38,13 +39,16 @@ class Builders:
         return self.cache.startswith("host:")
 
 
-def job_manifest(builders: Builders, *, name: str, instance: str, build: str, trusted: bool, affinity: Json) -> Json:
-    """Return the Job of a build."""
+def job_manifest(
+    builders: Builders, *, name: str, secret: str, instance: str, build: str, trusted: bool, affinity: Json
+) -> Json:
+    """Return the Job of a build, whose order is in a Secret."""
     tolerations = [_toleration(*parts) for parts in builders.tolerations]
     tolerations += [_tolerated_for_a_while(lost) for lost in ("not-ready", "unreachable")]
     return render_json(
         "manifests/build.json",
         job=name,
+        secret=secret,
         instance=instance,
         build=build,
         image=builders.image,
@@ -54,18 +58,20 @@ def job_manifest(builders: Builders, *, name: str, instance: str, build: str, tr
         affinity=affinity,
         node_selector=dict(builders.node_selector),
         tolerations=tolerations,
+        pull_secrets=[{"name": name} for name in builders.pull_secrets],
         cache=_cache_volume(builders.cache),
         init_containers=[_owning(builders.image)] if builders.cache.startswith("host:") else [],
         order=ORDER,
     )
 
 
-def secret_manifest(order: bytes, *, name: str, instance: str, job_uid: str) -> Json:
+def secret_manifest(order: bytes, *, name: str, instance: str, job: str, job_uid: str) -> Json:
     """Return the Secret of a build, which goes with its Job."""
     return render_json(
         "manifests/build-order.json",
-        job=name,
+        secret=name,
         instance=instance,
+        job=job,
         job_uid=job_uid,
         order=base64.b64encode(order).decode(),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from binder.errors import OperatorFault
+from binder.names import digest_of
 from binder.settings import Settings
 from build.commits.git import Source
 from build.host import HostSettings
@@ -81,6 +82,11 @@ class Order:
     registry_password: str
     registry_certificates: str | None
     known: Known
+
+    @property
+    def secret(self) -> str:
+        """The name of the Secret that it is in: nobody's else, for nodes remember for a while what they were given."""
+        return f"{self.name}-{digest_of(self.mark)[:10]}"
 
 
 _ORDER = TypeAdapter(Order)

@@ -49,7 +49,7 @@ class Look:
 
 def look_at(pods: Sequence[Object], job: Object, builders: Builders) -> Look:
     """Return what a Job is at, by its pods: there is one at most."""
-    if fault := _fault_of_job(job, builders):
+    if fault := _fault_of_job(job, builders, has_pod=bool(pods)):
         # What it said before may still be read, as long as it is there.
         return Look("ended", _name(pods[0]) if pods else None, fault=fault)
     if not pods:
@@ -92,6 +92,15 @@ def impatience(look: Look, builders: Builders) -> OperatorFault:
             return OperatorFault(f"The cluster did not start the builder in time{waits}")
 
 
+def is_at_work(pod: Object) -> bool:
+    """Whether anything runs in a pod, or may yet."""
+    status = pod.get("status", {})
+    states = [one.get("state", {}) for one in status.get("containerStatuses", ())]
+    if not pod["metadata"].get("deletionTimestamp"):
+        return status.get("phase") not in {"Failed", "Succeeded"}
+    return any("running" in state for state in states)
+
+
 def is_built_on(node: Object) -> bool:
     """Whether builds may run on a node at present."""
     conditions = node.get("status", {}).get("conditions", ())
@@ -103,12 +112,14 @@ def _name(pod: Object) -> str:
     return str(pod["metadata"]["name"])
 
 
-def _fault_of_job(job: Object, builders: Builders) -> BinderError | None:
+def _fault_of_job(job: Object, builders: Builders, *, has_pod: bool) -> BinderError | None:
     if job["metadata"].get("deletionTimestamp"):
         return taken_away()
     for condition in job.get("status", {}).get("conditions", ()):
         if condition["status"] == "True" and condition.get("reason") == "DeadlineExceeded":
             return too_long(builders)
+        if condition["status"] == "True" and condition["type"] == "Failed" and not has_pod:
+            return taken_away()
     return None
 
 

@@ -63,8 +63,6 @@ async def _measure(size: Size) -> list[Figure]:
     programs = await asyncio.to_thread(build_programs, read_settings().cache_dir, OF_SIMULATION)
     with folder() as home:
         parts = await _simulate(home, json.dumps({name: str(path) for name, path in programs.items()}), size)
-    for seen in parts:
-        sys.stderr.write(f"scale: {json.dumps(seen)}\n")
     rate = Figure(
         "scale-rate",
         [parts[-1]["per_second"]],
@@ -78,16 +76,21 @@ async def _measure(size: Size) -> list[Figure]:
 async def _simulate(home: Path, programs: str, size: Size) -> list[dict[str, Any]]:
     argv = [*_NAMESPACES, sys.executable, "-m", "tests.bench.simulation", str(home), programs, json.dumps(asdict(size))]
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    parts = []
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
-            said, _ = await process.communicate()
+            async for line in process.stdout:
+                sys.stderr.write(f"scale: {line.decode()}")
+                parts.append(json.loads(line))
+            await process.wait()
     finally:
         if process.returncode is None:
             process.kill()  # and the kernel all that is in its namespaces
             await process.wait()
     if process.returncode:
         raise RuntimeError(f"the simulation ended with exit code {process.returncode}")
-    return [json.loads(line) for line in said.splitlines()]
+    return parts
 
 
 def _figure(name: str, unit: str, what: str, values: Sequence[float]) -> Figure:

@@ -34,7 +34,7 @@ PARTS = (1 / 4, 1 / 2, 1)
 _SETTLE_SECONDS = 5.0
 _REST_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
-_PATIENCE_SECONDS = 600.0
+_PATIENCE_SECONDS = 1800.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Builds whose commits no preview shows any more: the first ones are those of sessions that stand, then come launches.
 _OLD_BUILDS = BUILDS - PREVIEWS
@@ -124,8 +124,7 @@ def _running_controller(url: str, kubeconfig: Path, places: int, folder: Path) -
         until(notes.exists, "controller")
         yield Controller(process, notes)
     finally:
-        process.kill()
-        process.wait()
+        process.communicate()  # which ends its standard input, and so it
 
 
 class Trial:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from binder.cgroups import Allowance, CgroupFacts, Cgroups, Limits, limits_for, read_cgroup_facts, values_for
+from binder.cgroups import (
+    Allowance,
+    CgroupFacts,
+    Cgroups,
+    Limits,
+    limits_for,
+    processes_lost_to_memory,
+    read_cgroup_facts,
+    values_for,
+)
 from binder.errors import OperatorFault
 
 NAME, ALLOWED = "s234567abcdefghi", Allowance(memory_bytes=2**30, pids=100, cpus=1.5)
@@ -104,3 +113,12 @@ async def test_real_groups_come_and_go() -> None:
     await cgroups.remove(NAME)
     assert not any(group.exists() for group in groups)
     assert not any(group.parent.exists() for group in groups)
+
+
+def test_a_container_knows_what_it_lost_to_memory(tmp_path: Path) -> None:
+    assert processes_lost_to_memory(tmp_path) == 0
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert processes_lost_to_memory(tmp_path) == 2
+    (tmp_path / "memory.events").write_text("low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n")
+    assert processes_lost_to_memory(tmp_path) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from binder.errors import StoreUnavailableError
 from binder.store import Store, open_store
@@ -73,6 +73,16 @@ async def test_processes_that_start_together_migrate_once(store_url: str) -> Non
     assert [await process.wait() for process in processes] == [0, 0, 0]
     async with open_store(store_url) as store:
         await add_repository(store)
+
+
+async def test_a_version_goes_on_whose_store_a_newer_one_has_moved_on(store_url: str) -> None:
+    async with open_store(store_url) as store, store.write() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    async with open_store(store_url) as store:
+        await add_repository(store)
+    async with store.read() as session:
+        assert await session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    await store.close()
 
 
 async def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

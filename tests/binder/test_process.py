@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from binder.process import (
     Command,
     OutputTooLongError,
     TimedOutError,
+    account_in_container,
     arguments_of,
     capture,
+    environment_of,
     find_account,
     run,
     spawn,
@@ -305,3 +308,21 @@ def test_builds_never_run_as_root() -> None:
             find_account("no-such-account")
     else:
         assert find_account("root").uid == os.geteuid()
+
+
+async def test_what_a_container_allows_is_found_out_by_trying(account: Account) -> None:
+    assert (await account_in_container(replace(account, sandbox="none"))).sandbox == "whole", "this is no container"
+
+
+def test_a_container_has_no_proc_of_its_own_to_give(account: Account) -> None:
+    command = Command(["true"], account=replace(account, sandbox="shared"), sandboxed=True)
+    arguments = arguments_of(command)
+    assert "--map-auto" in arguments
+    assert not {"--mount-proc", "--pid"} & set(arguments)
+    assert "_CONTAINERS_USERNS_CONFIGURED" in environment_of(command)
+
+
+def test_where_there_are_no_namespaces_the_container_is_the_boundary(account: Account) -> None:
+    command = Command(["true"], account=replace(account, sandbox="none"), sandboxed=True)
+    assert "unshare" not in arguments_of(command)
+    assert "_CONTAINERS_USERNS_CONFIGURED" not in environment_of(command)

@@ -103,3 +103,20 @@ def test_folders_do_not_depend_on_where_a_child_runs(monkeypatch: pytest.MonkeyP
 
 def test_the_github_host_is_that_of_its_pages() -> None:
     assert Settings(github_url="https://github.example.org:8443/").github_host == "github.example.org"
+
+
+@pytest.mark.parametrize("cache", ["/var/cache", "host:cache", "claim:", "claim:Builds", "pvc:builds"])
+def test_a_cache_of_builders_is_a_folder_of_nodes_or_a_claim(cache: str) -> None:
+    with pytest.raises(OperatorFault, match="BINDER_BUILDER_CACHE"):
+        read_settings(builder_cache=cache)
+    assert read_settings(builder_cache="host:/var/cache/builds").builder_cache == "host:/var/cache/builds"
+
+
+def test_where_builders_run_and_what_they_reach_is_written_as_for_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BINDER_BUILDER_NODE_SELECTOR", "pool=builds")
+    monkeypatch.setenv("BINDER_BUILDER_TOLERATIONS", "builds=yes:NoSchedule, other")
+    monkeypatch.setenv("BINDER_BUILDER_NETWORKS", "10.1.2.0/24, mirrors,")
+    settings = read_settings()
+    assert settings.builder_node_selector == (("pool", "builds"),)
+    assert settings.builder_tolerations == (("builds", "yes", "NoSchedule"), ("other", "", ""))
+    assert settings.builder_networks == ("10.1.2.0/24", "mirrors")

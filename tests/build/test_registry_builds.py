@@ -11,6 +11,9 @@ import pytest_asyncio
 
 from binder.names import new_session_id, new_token
 from binder.process import Account
+from binder.service.builder import wired_builder
+from binder.settings import read_settings
+from build.cluster.absent import AbsentBuildah, BuilderNeededError
 from build.pipeline import Built
 from build.plan import Layer
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
@@ -120,6 +123,26 @@ async def _run_on_files(shared: Shared, worker: Builder) -> None:
     assert built.way == "content"
     assert await worker.inside(built.image, "cat made.txt") == ["made"]
     assert ("PUT", 201) in shared.registry.methods(f"/manifests/{built.layers[-1].layer.tag}")
+
+
+async def test_who_has_no_buildah_lays_content_and_makes_nothing_else(shared: Shared) -> None:
+    sha = shared.repository.commit({"a.ipynb": new_token()})
+    async with shared.worker() as worker:
+        settings = read_settings(**shared.settings)
+        wired = wired_builder(settings, worker.paths, worker.account, worker.host, buildah=AbsentBuildah)
+        absent = Builder(wired)
+        try:
+            built = await absent.build(shared.repository.source, sha)
+            assert built.way == "content"
+            assert (await absent.build(shared.repository.source, sha)).way == "nothing"
+            other = new_repository(shared.folder / "other", shared.repository.account)
+            before = len(shared.registry.requests())
+            for files in ({"requirements.txt": "six==1.16.0\n"}, {"Dockerfile": "FROM registry.example/a:1\n"}):
+                with pytest.raises(BuilderNeededError):
+                    await absent.build(other.source, other.commit({"requirements.txt": None, **files}))
+            assert {method for method, _, _ in shared.registry.requests()[before:]} <= {"GET", "HEAD"}
+        finally:
+            await wired.close()
 
 
 async def test_what_was_built_once_is_nothing_to_do_anywhere(shared: Shared) -> None:

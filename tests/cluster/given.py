@@ -18,7 +18,7 @@ from tests.cluster.api import Api, Object
 from tests.cluster.images import BUSYBOX, BUSYBOX_IMAGE, name_in, push_images
 from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
-from tests.cluster.running import cluster_down, cluster_up, is_up
+from tests.cluster.running import cluster_down, cluster_up, halted, is_up
 
 _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 20
@@ -90,6 +90,15 @@ class Cluster:
         """Return the address of a Service."""
         service = self.api.ask("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
         return str(service["spec"]["clusterIP"])
+
+    @contextmanager
+    def halted(self, program: str) -> Iterator[None]:
+        """Have a program of the node's, as `etcd`, do nothing while the block runs.
+
+        Raises: CannotRun, where the cluster is not one of this machine's own.
+        """
+        with halted(read_settings().cache_dir, program):
+            yield
 
     @contextmanager
     def extended_resource(self, count: int) -> Iterator[str]:

@@ -13,6 +13,9 @@ from tests.cluster.given import Cluster, Namespace
 from tests.cluster.helm import CHART, Helm
 from tests.cluster.own_images import pushed_images
 
+LITTLE = {"requests": {"cpu": "10m"}}
+"""What pods ask for where the node has little, and others use it too."""
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -26,10 +29,22 @@ class Installed:
     def name(self) -> str:
         return self.namespace.name
 
+    def begin(self, *arguments: str, **changes: Any) -> None:
+        """Install it, or upgrade it."""
+        of_it = (self.name, str(CHART), "--namespace", self.name)
+        self.helm.run("upgrade", "--install", *of_it, *arguments, values={**self.values, **changes})
+
     def upgrade(self, **changes: Any) -> None:
         """Install it, or upgrade it, and wait until all of its pods are ready."""
-        arguments = ("--namespace", self.name, "--wait", "--timeout", "240s")
-        self.helm.run("upgrade", "--install", self.name, str(CHART), *arguments, values={**self.values, **changes})
+        self.begin("--wait", "--timeout", "240s", **changes)
+
+    def uninstall(self) -> None:
+        """Remove it, if it is there."""
+        self.helm.run("uninstall", self.name, "--namespace", self.name, "--ignore-not-found", "--wait")
+
+    def claims(self) -> list[str]:
+        """Return the names of its volumes."""
+        return [claim["metadata"]["name"] for claim in self.namespace.list("persistentvolumeclaims")]
 
     def pods(self, part: str) -> set[str]:
         """Return the names of a part's pods that do not end."""
@@ -62,10 +77,11 @@ def release(cluster: Cluster, home: Path, **values: Any) -> Iterator[Installed]:
     usual = {
         **pushed_images(cluster.registry),
         "registry": {"repository": f"{cluster.registry}/builds-of-the-installed", "plainHttp": True},
-        "database": {"embedded": {"storage": 0}},
-        "proxy": {"notReadySeconds": 1, "drainSeconds": 5},
+        "database": {"embedded": {"storage": 0, "resources": LITTLE}},
+        "proxy": {"notReadySeconds": 1, "drainSeconds": 5, "resources": LITTLE},
+        "controller": {"resources": LITTLE},
     }
     with cluster.namespace(pod_security="restricted") as namespace:
-        helm = Helm(home, cluster.kubeconfig)
-        yield Installed(helm, namespace, {**usual, **values})
-        helm.run("uninstall", namespace.name, "--namespace", namespace.name, "--ignore-not-found", "--wait")
+        installed = Installed(Helm(home, cluster.kubeconfig), namespace, {**usual, **values})
+        yield installed
+        installed.uninstall()

@@ -42,9 +42,9 @@ def _manifests() -> Sequence[Any]:
         secret_manifest(_SPEC, instance="12345678"),
         network_manifest("12345678", ["192.0.2.1/32", "binder"]),
         preload_manifest("registry.example.org/x:1", "node", _PLACEMENT, name="binder-p", instance="12345678"),
-        job_manifest(_BUILDERS, name="b-1", instance="12345678", build="1", trusted=True, affinity={}),
-        job_manifest(_ANYWHERE, name="b-2", instance="12345678", build="2", trusted=False, affinity={}),
-        builds.secret_manifest(b"{}", name="b-1", instance="12345678", job_uid="8a2e2f9e"),
+        job_manifest(_BUILDERS, name="b-1", secret="o-1", instance="12345678", build="1", trusted=True, affinity={}),
+        job_manifest(_ANYWHERE, name="b-2", secret="o-2", instance="12345678", build="2", trusted=False, affinity={}),
+        builds.secret_manifest(b"{}", name="o-1", job="b-1", instance="12345678", job_uid="8a2e2f9e"),
         builds.network_manifest("12345678", ["192.0.2.0/24", "registry"]),
     ]
 

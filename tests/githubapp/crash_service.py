@@ -32,7 +32,7 @@ async def run(port: int) -> None:
             serving(Starlette(routes=[webhook_route(Inbox(store, settings))]), listener),
             asyncio.TaskGroup() as loops,
         ):
-            await store.release_leases(of_host=socket.gethostname())
+            await store.release_leases(of_all=True)
             for part in (DeliveryWorker(store, client, settings), Reporter(store, client, settings)):
                 loops.create_task(run_loop(type(part).__name__, part.step, store.arrived, poll_seconds=POLL_SECONDS))
             print("ready", flush=True)

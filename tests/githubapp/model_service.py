@@ -1,7 +1,6 @@
 """The service in the stories of `test_model`: its loops step by step, a builder, deaths, and how it comes to rest."""
 
 import asyncio
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -121,8 +120,8 @@ class Service:
         await next(self._endings)(dead.owner)
 
     async def _release(self, _: str) -> None:
-        """Free what the dead held, as a service does that begins on their host."""
-        await self.store.release_leases(of_host=socket.gethostname())
+        """Free what the dead held, as a service does that begins."""
+        await self.store.release_leases(of_all=True)
 
     async def _expire(self, owner: str) -> None:
         """Let the leases of the dead run out, as where another host goes on."""

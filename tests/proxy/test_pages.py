@@ -367,7 +367,12 @@ class TestHealth:
         table.is_up = False
         answer = await visitor.get("/health")
         assert answer.status_code == 503
-        assert answer.json()["checks"] == [{"service": "store", "ok": True}, {"service": "haproxy", "ok": False}]
+        assert answer.json()["checks"] == [
+            {"service": "store", "ok": True},
+            {"service": "haproxy", "ok": False},
+            {"service": "draining", "ok": True},
+        ]
+        assert (await visitor.get("/alive")).status_code == 200
 
     async def test_a_store_that_does_not_answer_is_named(
         self, visitor: httpx.AsyncClient, context: ProxyContext

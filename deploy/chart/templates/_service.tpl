@@ -27,6 +27,9 @@ BINDER_SESSION_PRIORITY_CLASS: {{ include "binder.name" . }}-sessions
 {{- if and .Values.registry.password (not (hasKey .Values.settings "session_pull_secrets")) }}
 BINDER_SESSION_PULL_SECRETS: {{ include "binder.name" . }}-registry
 {{- end }}
+{{- if and .Values.registry.password (not (hasKey .Values.settings "builder_pull_secrets")) }}
+BINDER_BUILDER_PULL_SECRETS: {{ include "binder.name" . }}-registry
+{{- end }}
 {{- if .Values.registry.certificates }}
 BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
 {{- end }}
@@ -93,7 +96,7 @@ initContainers:
     command:
       - sh
       - -c
-      - for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
+      - trap 'exit 1' TERM; for try in $(seq 120); do pg_isready --quiet --host {{ include "binder.databaseSecret" . }} && exit 0; sleep 1; done; exit 1
     resources:
       requests: {cpu: 10m, memory: 16Mi}
       limits: {memory: 64Mi}

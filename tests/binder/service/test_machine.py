@@ -33,6 +33,14 @@ def test_a_part_misses_what_it_needs(part: Part, engine: EngineName, missed: lis
         assert words in complaint
 
 
+@pytest.mark.parametrize(
+    ("part", "missed"), [("all", ["haproxy", "git "]), ("controller", ["git "]), ("proxy", ["haproxy", "git "])]
+)
+def test_where_builds_are_jobs_nothing_is_needed_to_make_images(part: Part, missed: list[str]) -> None:
+    complaints = complaints_about(NOTHING, needs_of(part, "kubernetes", builds_here=False))
+    assert [words in complaint for complaint, words in zip(complaints, missed, strict=True)] == [True] * len(missed)
+
+
 def test_a_machine_that_has_everything_is_not_complained_about() -> None:
     facts = MachineFacts([], "binder-build", True, True, 2**40, Path("/"))
     assert complaints_about(facts, needs_of("all", "podman")) == []

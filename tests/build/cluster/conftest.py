@@ -24,6 +24,8 @@ from tests.build.machines import the_base
 from tests.builds import Builder
 
 if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient
+
     from binder.service.builder import Builder as Wired
     from tests.cluster.given import Cluster, Namespace
 
@@ -32,10 +34,9 @@ _PUSH = 'buildah push --quiet --tls-verify=false "$1" "docker://$2"'
 
 @dataclass
 class Service:
-    """A service with builds on a cluster: its `settings`, and the namespace of its builds."""
+    """A service with builds on a cluster, and the namespace in which these are."""
 
     namespace: "Namespace"
-    settings: dict[str, Any]
     wired: "Wired"
     folder: Path
     states: list[BuildState] = field(default_factory=list)
@@ -101,46 +102,83 @@ def git_of_pods(reachable_path: Path, account: Account, cluster: "Cluster") -> I
         yield server
 
 
-@pytest.fixture
-async def service(
-    cluster: "Cluster", builder_image: str, registry_with_base: str, account: Account, reachable_path: Path
-) -> AsyncIterator[Service]:
-    """A service of which the builds run in a namespace of the test's own; nothing is left of them after it."""
-    async with running_service(cluster, builder_image, registry_with_base, account, reachable_path) as service:
-        yield service
+@dataclass(frozen=True)
+class Shop:
+    """What services are made of: the cluster, the image of builders, and a registry that has the base."""
 
+    cluster: "Cluster"
+    image: str
+    registry: str
+    account: Account
+    folder: Path
 
-@asynccontextmanager
-async def running_service(
-    cluster: "Cluster", image: str, registry: str, account: Account, folder: Path, **more: object
-) -> AsyncIterator[Service]:
-    """Run a service with builds in a namespace of its own."""
-    from kubernetes.aio.config import new_client_from_config  # noqa: PLC0415 - takes two seconds
+    @asynccontextmanager
+    async def service(
+        self, *, as_administrator: bool = False, through: str | None = None, **settings: object
+    ) -> AsyncIterator[Service]:
+        """Run a service with builds in a namespace of its own; nothing is left of them after it.
 
-    from binder.service import cluster_builder as wiring  # noqa: PLC0415
+        What it may do there is what builds say that they need, and nothing else; an administrator sees nodes, too.
+        It reaches the API server `through` another address.
+        """
+        from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415 - takes two seconds
+        from build.cluster.rights import BUILDS_RULES  # noqa: PLC0415
+        from tests.cluster.given import until  # noqa: PLC0415
 
-    connect: Any = new_client_from_config
-    with cluster.namespace() as namespace:
-        reached = f"{cluster.registry.partition(':')[0]}/32,{cluster.host}/32"
-        chosen: dict[str, Any] = {
-            "state_dir": folder / "state",
-            "cache_dir": folder / "cache",
-            "registry": registry,
+        with self.cluster.namespace() as namespace:
+            chosen = self._settings(namespace.name) | settings
+            paths = Paths(chosen["state_dir"], chosen["cache_dir"])
+            paths.make(self.account)
+            token = None if as_administrator else namespace.account(BUILDS_RULES)
+            async with (
+                await self._connection(token, through) as connection,
+                cluster_builder(
+                    read_settings(**chosen), paths, self.account, connection, instance=paths.instance
+                ) as wired,
+            ):
+                service = Service(namespace, wired, self.folder)
+                before = service.left()
+                yield service
+                # A pod in which nothing runs any more stays until its node has cleared its folders.
+                await asyncio.to_thread(until, lambda: service.left() == before, "a build has left something")
+
+    def _settings(self, namespace: str) -> dict[str, Any]:
+        return {
+            "state_dir": self.folder / "state",
+            "cache_dir": self.folder / "cache",
+            "registry": self.registry,
             "registry_plain_http": True,
-            "builds_namespace": namespace.name,
-            "builder_image": image,
-            "builder_networks": reached,
-            "build_memory_bytes": 2 * 2**30,
-            **more,
+            "builds_namespace": namespace,
+            "builder_image": self.image,
+            "builder_networks": f"{self.cluster.registry.partition(':')[0]}/32,{self.cluster.host}/32",
+            "build_memory_bytes": 2 * 10**9,
         }
-        settings = read_settings(**chosen)
-        paths = Paths(settings.state_dir, settings.cache_dir)
-        paths.make(account)
-        async with (
-            await connect(str(cluster.kubeconfig)) as connection,
-            wiring.cluster_builder(settings, paths, account, connection) as wired,
-        ):
-            service = Service(namespace, chosen, wired, folder)
-            before = service.left()
-            yield service
-            assert service.left() == before
+
+    async def _connection(self, token: str | None, through: str | None) -> "ApiClient":
+        from kubernetes.aio.client import ApiClient, Configuration  # noqa: PLC0415 - takes two seconds
+        from kubernetes.aio.config import load_kube_config  # noqa: PLC0415
+
+        configuration: Any = Configuration()
+        load: Any = load_kube_config
+        await load(str(self.cluster.kubeconfig), client_configuration=configuration)
+        if token:
+            configuration.cert_file = configuration.key_file = None
+            configuration.api_key = {"BearerToken": f"Bearer {token}"}
+        if through:
+            configuration.host, configuration.verify_ssl = through, False
+        return ApiClient(configuration)
+
+
+@pytest.fixture
+def shop(
+    cluster: "Cluster", builder_image: str, registry_with_base: str, account: Account, reachable_path: Path
+) -> Shop:
+    """What services are made of."""
+    return Shop(cluster, builder_image, registry_with_base, account, reachable_path)
+
+
+@pytest.fixture
+async def service(shop: Shop) -> AsyncIterator[Service]:
+    """A service of which the builds run in a namespace of the test's own."""
+    async with shop.service() as service:
+        yield service

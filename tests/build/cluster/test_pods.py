@@ -6,7 +6,7 @@ import pytest
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
 from build.cluster.manifests import Builders
-from build.cluster.pods import Look, impatience, is_built_on, look_at
+from build.cluster.pods import Look, impatience, is_at_work, is_built_on, look_at
 
 BUILDERS = Builders("registry.example/builder:1", "", 2 * 2**30, 3600)
 _JOB: dict[str, Any] = {"metadata": {"name": "b"}}
@@ -125,6 +125,12 @@ def test_a_job_that_took_too_long_is_the_repositorys_fault() -> None:
             raise look_at(pods, job, BUILDERS).fault or AssertionError
 
 
+def test_a_job_whose_pod_is_gone_does_not_wait_for_another() -> None:
+    conditions = [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]
+    with pytest.raises(WorldFault, match="taken away"):
+        raise look_at([], _JOB | {"status": {"conditions": conditions}}, BUILDERS).fault or AssertionError
+
+
 def test_a_job_that_somebody_deletes_is_taken_away() -> None:
     job = {"metadata": _JOB["metadata"] | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
     running = _pod(containerStatuses=_in(running={}))
@@ -144,6 +150,21 @@ def test_a_job_that_somebody_deletes_is_taken_away() -> None:
 def test_who_waits_for_too_long_says_for_what(look: Look, words: str) -> None:
     with pytest.raises(OperatorFault, match=words):
         raise impatience(look, BUILDERS)
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_so"),
+    [
+        (_pod(containerStatuses=_in(running={})), True),
+        (_pod(deleted=True, containerStatuses=_in(running={})), True),
+        (_pod(phase="Pending"), True),
+        (_pod(deleted=True, phase="Pending"), False),
+        (_pod(deleted=True, containerStatuses=_in(terminated={"exitCode": 143})), False),
+        (_pod(phase="Succeeded", containerStatuses=_in(terminated={"exitCode": 0})), False),
+    ],
+)
+def test_a_pod_is_at_work_until_its_node_says_that_it_ended(pod: dict[str, Any], is_so: bool) -> None:
+    assert is_at_work(pod) is is_so
 
 
 def test_nodes_that_are_ready_and_open_are_built_on() -> None:
