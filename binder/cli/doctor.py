@@ -17,7 +17,7 @@ def examine() -> None:
     """Print what is missing, or that nothing is; exits with 4 where something is."""
     settings = read_settings()
     account = find_account(settings.build_account)
-    needs = needs_of("all", settings.engine)
+    needs = needs_of("all", settings.engine, builds_here=not settings.builds_namespace)
     complaints = complaints_about(look_at_machine(account, settings.cache_dir), needs)
     remarks = [] if complaints else [f"✓ This machine has what a service needs. Builds run as {account.name}."]
     try:

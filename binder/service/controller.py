@@ -22,7 +22,7 @@ from build.limits import BuildLimits
 from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from deploy.engine import Engine
-from deploy.keeper import Keeper
+from deploy.keeper import ON_A_CLUSTER, ON_ONE_MACHINE, Keeper
 from proxy.health import Health, check_store
 from proxy.metrics import OwnFigures
 
@@ -50,9 +50,10 @@ async def working_controller(
         stack.push_async_callback(store.release_leases)
         builds = _builds(common, builder, build_limits)
         stack.push_async_callback(builds.close)
-        sessions = Keeper(store, engine, settings)
+        on_a_cluster = settings.engine == "kubernetes"
+        sessions = Keeper(store, engine, settings, at_once=ON_A_CLUSTER if on_a_cluster else ON_ONE_MACHINE)
         stack.push_async_callback(sessions.close)
-        if settings.engine == "kubernetes" and settings.preload_disk_bytes:
+        if on_a_cluster and settings.preload_disk_bytes:
             preloader = await stack.enter_async_context(chosen_preloader(settings, store))
             loops.run("preload", preloader.step, always_rests=True)
         # Before what they began, the loops that begin it.
@@ -90,7 +91,7 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
     Raises: OperatorFault, where there is no cluster; what ended a loop.
     """
     # Who has no cluster does not wait two seconds for its client.
-    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.cluster_lease import ClusterLease  # noqa: PLC0415
 
     async def work() -> None:
@@ -99,8 +100,9 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
             await loops.broken()
 
     async with cluster_connection() as connection:
-        namespace = own_namespace() or common.settings.namespace
-        lease = ClusterLease(connection, namespace=namespace, name=f"binder-{await common.store.instance()}")
+        # Where what it is about is: it goes with that, and nobody needs rights in the namespace of the secrets.
+        namespace, name = common.settings.namespace, f"binder-{await common.store.instance()}"
+        lease = ClusterLease(connection, namespace=namespace, name=name)
         await Leadership(lease, common.store.owner, Watchdog(boot_time)).lead(work)
 
 

@@ -31,6 +31,8 @@ _NAMESPACES = (
 )
 _FIGURES: Sequence[tuple[str, str, str, Callable[[dict[str, Any]], float]]] = (
     ("cpu", "ms", "of the controller's processor, for each launch", lambda seen: seen["cpu_seconds"] * 1000),
+    ("crowd-cpu", "ms", "the same, where all are wanted at once", lambda seen: seen["crowd_cpu_seconds"] * 1000),
+    ("crowd-rate", "1/s", "how fast those come up", lambda seen: seen["crowd_per_second"]),
     ("end-cpu", "ms", "the same, for each end of a session", lambda seen: seen["end_cpu_seconds"] * 1000),
     ("rest-cpu", "%", "of one processor, while nothing happens", lambda seen: seen["rest_cpu_share"] * 100),
     ("memory", "MB", "of the controller, resident", lambda seen: seen["memory_mb"]),

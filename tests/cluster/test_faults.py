@@ -91,7 +91,7 @@ def _runs(stage: ClusterStage) -> bool:
 
 async def _leader(stage: ClusterStage) -> str:
     """Return the pod of the controller that works."""
-    leases = f"/apis/coordination.k8s.io/v1/namespaces/{stage.installed.name}/leases"
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{stage.sessions.name}/leases"
     (lease,) = await asyncio.to_thread(stage.installed.namespace.cluster.api.list, leases)
     return str(lease["spec"]["holderIdentity"]).partition(":")[0]
 
