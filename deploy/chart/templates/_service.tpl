@@ -99,7 +99,7 @@ startupProbe:
     port: http
   periodSeconds: 2
   timeoutSeconds: 5
-  failureThreshold: 60
+  failureThreshold: 150
 readinessProbe:
   httpGet:
     path: /health
