@@ -195,6 +195,10 @@ class Settings(BaseSettings):
     session_cpus: float = Field(default=1.0, gt=0)
     """Processors that a session may use when others want them too."""
 
+    session_disk_bytes: int = Field(default=10 * 2**30, ge=0)
+    """What a session may write on the disk of a cluster's node: one that writes more is ended, before it takes the disk
+    from others. 0: there is no such bound. It does not hold on one machine."""
+
     session_memory_at_most_bytes: int = Field(default=0, ge=0)
     """Memory that a repository may ask for in `binder.yml` for its sessions. 0: no more than all others have."""
 

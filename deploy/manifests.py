@@ -17,6 +17,7 @@ SERVER_PORT = 8888
 _TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
 # Of those who have a session open, one in ten computes: a node is given as many as that.
 _BUSY_AT_ONCE = 0.1
+_DISK = "ephemeral-storage"
 
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
@@ -130,10 +131,13 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
     """
     memory = str(spec.memory_bytes)
     gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
+    cpu = f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m"
+    # A bound of the disk sets nothing aside for one session that another may write.
+    bound, free = ({_DISK: str(placement.disk_bytes)}, {_DISK: "0"}) if placement.disk_bytes else ({}, {})
     resources: Json = {
         # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory, **gpus},
-        "limits": {"memory": memory, **gpus},
+        "requests": {"cpu": cpu, "memory": memory, **free, **gpus},
+        "limits": {"memory": memory, **bound, **gpus},
     }
     name = pod_name(instance, spec.id)
     token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}

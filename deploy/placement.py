@@ -39,13 +39,16 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Placement:
-    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images."""
+    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images;
+    `disk_bytes`: what a session may write there, where that is bounded.
+    """
 
     node_selector: Mapping[str, str]
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str = ""
     gpu_resource: str = "nvidia.com/gpu"
     pull_secrets: tuple[str, ...] = ()
+    disk_bytes: int = 0
 
 
 ANYWHERE = Placement({})
@@ -59,6 +62,7 @@ def placement_of(settings: Settings) -> Placement:
         settings.session_priority_class,
         settings.session_gpu_resource,
         settings.session_pull_secrets,
+        settings.session_disk_bytes,
     )
 
 

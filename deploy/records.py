@@ -181,20 +181,22 @@ def _being_checked(build_ids: Iterable[int]) -> Select[Build]:
 
 async def take_session(store: Store, session_id: str, *, lease_seconds: float) -> Session | None:
     """Take a session that is wanted, and return it; None, if somebody else did, or nobody wants it any more."""
-    now = utc_now()
     state = step(SessionState.WANTED, SessionState.STARTING)
-    held = {"lease_owner": store.owner, "lease_until": now + timedelta(seconds=lease_seconds)}
-    # One statement: it is asked at each launch.
-    taken = update(Session).where(Session.id == session_id, _is_waiting(now)).values(state=state, reason=None, **held)
     async with store.write() as session:
+        now = await _now(session)
+        held = {"lease_owner": store.owner, "lease_until": now + timedelta(seconds=lease_seconds)}
+        # One statement: it is asked at each launch.
+        taken = (
+            update(Session).where(Session.id == session_id, _is_waiting(now)).values(state=state, reason=None, **held)
+        )
         return (await session.scalars(taken.returning(Session))).one_or_none()
 
 
 async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) -> None:
     """Hold on to a session that we are starting."""
     mine = (Session.id == session_id, Session.lease_owner == store.owner)
-    until = utc_now() + timedelta(seconds=lease_seconds)
     async with store.write() as session:
+        until = await _now(session) + timedelta(seconds=lease_seconds)
         await session.execute(update(Session).where(*mine).values(lease_until=until))
 
 
@@ -219,12 +221,21 @@ async def mark_failed(store: Store, session_id: str, error: BinderError) -> None
             fail_build(build, error, utc_now())
 
 
+async def is_abandoned(store: Store, session_id: str) -> bool:
+    """Whether nobody is starting a session any more that was being started."""
+    return _is_abandoned(await session_of(store, session_id))
+
+
 async def want_again(store: Store, session_id: str) -> None:
     """Want a session again that nobody is starting any more."""
     async with store.write() as session:
         row = await _locked(session, session_id)
-        if row.state is SessionState.STARTING and (row.lease_until is None or row.lease_until < utc_now()):
+        if _is_abandoned(row):
             advance_session(row, SessionState.WANTED, utc_now())
+
+
+def _is_abandoned(row: Session) -> bool:
+    return row.state is SessionState.STARTING and (row.lease_until is None or row.lease_until < utc_now())
 
 
 async def end_session(store: Store, ending: Ending, *, unless_used_after: datetime | None = None) -> bool:
@@ -243,6 +254,12 @@ async def note_activity(store: Store, session_id: str, at: datetime) -> None:
     async with store.write() as session:
         row = await _locked(session, session_id)
         row.activity_at = max(at, row.activity_at or at)
+
+
+async def _now(session: AsyncSession) -> datetime:
+    """Return the time at which a transaction begins: where much happens, it may have waited for that for long."""
+    await session.connection()
+    return utc_now()
 
 
 async def _locked(session: AsyncSession, session_id: str) -> Session:

@@ -33,7 +33,7 @@ async def _bring(console: Console, settings: Settings, *, dry_run: bool) -> None
     async with (
         asyncio.timeout(_LONGEST_SECONDS),
         open_store(settings.store_url) as store,
-        chosen_preloader(settings, store, await store.instance()) as preloader,
+        chosen_preloader(settings, store) as preloader,
     ):
         facts = await preloader.look()
         _show(console, facts, settings.preload_copies)

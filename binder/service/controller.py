@@ -54,8 +54,8 @@ async def working_controller(
         sessions = Keeper(store, engine, settings, at_once=ON_A_CLUSTER if on_a_cluster else ON_ONE_MACHINE)
         stack.push_async_callback(sessions.close)
         if on_a_cluster and settings.preload_disk_bytes:
-            preloader = chosen_preloader(settings, store, await store.instance())
-            loops.run("preload", (await stack.enter_async_context(preloader)).step, always_rests=True)
+            preloader = await stack.enter_async_context(chosen_preloader(settings, store))
+            loops.run("preload", preloader.step, always_rests=True)
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)

@@ -44,17 +44,17 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
 
 
 @asynccontextmanager
-async def chosen_preloader(settings: Settings, store: Store, instance: str) -> AsyncIterator["Preloader"]:
+async def chosen_preloader(settings: Settings, store: Store) -> AsyncIterator["Preloader"]:
     """Give what brings images to the nodes of the cluster that the settings name.
 
-    Raises: OperatorFault, where there is none.
+    Raises: OperatorFault, where there is none; WorldFault.
     """
     from binder.cluster import cluster_connection  # noqa: PLC0415
     from deploy.preloader import Preloader, opened_preloader  # noqa: PLC0415
 
     placement = placement_of(settings)
     async with cluster_connection() as connection:
-        where = {"namespace": settings.namespace, "instance": instance}
+        where = {"namespace": settings.namespace, "instance": await store.instance()}
         async with opened_preloader(Preloader(connection, store, settings, placement=placement, **where)) as preloader:
             yield preloader
 

@@ -203,19 +203,23 @@ class Trial:
         await insert_rows(self._store, Session, (_wanted(build, now) for build in range(self._standing, sessions)))
         self._standing = sessions
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        opened = 0
-        while opened < sessions:
+        of_us = Session.build_id <= sessions
+        coming = (SessionState.WANTED, SessionState.STARTING, SessionState.STANDBY)
+        left = sessions
+        while left:
             self._controller.check()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"only {opened} of {sessions} sessions stand after {_PATIENCE_SECONDS:g} s")
+                raise RuntimeError(f"{left} of {sessions} sessions do not stand after {_PATIENCE_SECONDS:g} s")
             await asyncio.sleep(_LOOK_SECONDS)
             now = utc_now()
             opening = {"state": SessionState.OPEN, "opened_at": now, "activity_at": now}
-            is_ready = (Session.build_id <= sessions, Session.state == SessionState.STANDBY)
             async with self._store.write() as session:
-                await session.execute(update(Session).where(*is_ready).values(**opening))
-                count = select(func.count()).where(Session.build_id <= sessions, Session.state == SessionState.OPEN)
-                opened = (await session.scalars(count)).one()
+                ready = (of_us, Session.state == SessionState.STANDBY)
+                await session.execute(update(Session).where(*ready).values(**opening))
+                left = (await session.scalars(select(func.count()).where(of_us, Session.state.in_(coming)))).one()
+        async with self._store.read() as session:
+            lost = select(func.count()).where(of_us, Session.state != SessionState.OPEN)
+            self._say(f"{(await session.scalars(lost)).one()} of {sessions} were lost")
 
     async def _launch(self, size: Size) -> None:
         """Click on links, so many each second, and take the sessions as soon as they are there."""

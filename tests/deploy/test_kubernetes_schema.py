@@ -25,7 +25,7 @@ from tests.kubernetes_schema import objections_to
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
 
 _PLACEMENT = Placement(
-    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
+    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",), 2**30
 )
 
 _BUILDERS = Builders(

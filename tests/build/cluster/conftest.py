@@ -86,10 +86,22 @@ def builder_image(cluster: "Cluster") -> str:
 @pytest.fixture(scope="session")
 def registry_with_base(builder: Builder, jupyter_image: str, cluster: "Cluster") -> str:
     """A repository of the cluster's registry that holds the Debian that everything lies on, and nothing else."""
-    place, tag = f"{cluster.registry}/builds-{new_session_id()}", the_base().tag
-    names = (f"{LOCAL}:{tag}", f"{place}:{tag}")
-    asyncio.run(builder.buildah.run_script(_PUSH, *names, step="push", take=None))
+    place = f"{cluster.registry}/builds-{new_session_id()}"
+    push_base(builder, f"{place}:{the_base().tag}")
     return place
+
+
+def push_base(builder: Builder, name: str) -> None:
+    """Bring the Debian that everything lies on into a registry, as `name`."""
+    asyncio.run(builder.buildah.run_script(_PUSH, f"{LOCAL}:{the_base().tag}", name, step="push", take=None))
+
+
+@pytest.fixture(scope="session")
+def image_of_others(builder: Builder, jupyter_image: str, cluster: "Cluster") -> str:
+    """An image that a Dockerfile may begin with."""
+    name = f"{cluster.registry}/others/debian:1"
+    push_base(builder, name)
+    return name
 
 
 @pytest.fixture
