@@ -60,6 +60,9 @@ bench-scale bench-scale-full: bench-%: # as below, and the simulated cluster's p
 	@scripts/set-up postgresql iproute2
 	@$(PYTHON) -m tests.bench $*
 
+bench-cluster: cluster-programs # as below, on a real cluster
+	@$(PYTHON) -m tests.bench cluster
+
 bench-%: ## one benchmark
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $* $(ARGS)

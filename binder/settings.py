@@ -196,6 +196,10 @@ class Settings(BaseSettings):
     session_cpus: float = Field(default=1.0, gt=0)
     """Processors that a session may use when others want them too."""
 
+    session_disk_bytes: int = Field(default=10 * 2**30, ge=0)
+    """What a session may write on the disk of a cluster's node: one that writes more is ended, before it takes the disk
+    from others. 0: there is no such bound. It does not hold on one machine."""
+
     session_memory_at_most_bytes: int = Field(default=0, ge=0)
     """Memory that a repository may ask for in `binder.yml` for its sessions. 0: no more than all others have."""
 
@@ -238,6 +242,14 @@ class Settings(BaseSettings):
     standbys_at_most: int = Field(default=10, ge=0)
     """How many of these may be started before anybody clicks, so that a click opens at once: of the previews that are
     most likely to be opened. 0: a session is started to check a build, and at a click."""
+
+    preload_disk_bytes: int = Field(default=0, ge=0)
+    """What images may take on a node of the cluster that are brought there before anybody clicks, those of the
+    likeliest previews first; what they share counts once. What is not likely any more is the node's to remove, as its
+    disk fills. 0: images come with the first session."""
+
+    preload_copies: int = Field(default=2, ge=1)
+    """To how many nodes such an image is brought; the cluster prefers to run its sessions there."""
 
     session_idle_seconds: float = Field(default=1800, ge=60)
     """How long an open session may be without activity before it is ended."""

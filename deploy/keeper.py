@@ -27,6 +27,7 @@ from deploy.probe import Proof, proof_of, server_of
 from deploy.records import (
     add_sessions,
     end_session,
+    is_abandoned,
     is_running,
     judge_builds,
     mark_failed,
@@ -236,6 +237,8 @@ class Keeper:
             await self._engine.stop(session_id)
 
     async def _prepare_again(self, session_id: str) -> None:
+        if not await is_abandoned(self._store, session_id):
+            return  # it came up since that was decided
         log.warning("session_wanted_again", session=session_id)
         await self._remove(session_id)
         await want_again(self._store, session_id)

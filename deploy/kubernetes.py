@@ -48,7 +48,7 @@ class KubernetesEngine:
         self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
 
     async def watch(self) -> None:
-        """Keep to what the cluster says, until it is cancelled; nothing can be asked or started meanwhile without."""
+        """Keep to what the cluster says, until it is cancelled: all else here relies on it."""
         async with asyncio.TaskGroup() as watches:
             for watch in (self._pods, self._secrets):
                 watches.create_task(watch.run())

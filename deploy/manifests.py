@@ -5,6 +5,7 @@ Pure. Which port it gets and where it runs is the engine's choice.
 
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from deploy.engine import SessionSpec
@@ -16,6 +17,7 @@ SERVER_PORT = 8888
 _TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
 # Of those who have a session open, one in ten computes: a node is given as many as that.
 _BUSY_AT_ONCE = 0.1
+_DISK = "ephemeral-storage"
 
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
@@ -51,6 +53,7 @@ done
 echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image." >&2
 exit 127
 """
+_PRELOAD_SECONDS = 900
 _OF_THIS_MACHINE = "localhost/"
 # Private, shared with carriers, loopback and link-local. Source: https://www.iana.org/assignments/iana-ipv4-special-registry
 _CLOSED_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -128,16 +131,31 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
     """
     memory = str(spec.memory_bytes)
     gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
+    cpu = f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m"
+    # A bound of the disk sets nothing aside for one session that another may write.
+    bound, free = ({_DISK: str(placement.disk_bytes)}, {_DISK: "0"}) if placement.disk_bytes else ({}, {})
     resources: Json = {
         # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m", "memory": memory, **gpus},
-        "limits": {"memory": memory, **gpus},
+        "requests": {"cpu": cpu, "memory": memory, **free, **gpus},
+        "limits": {"memory": memory, **bound, **gpus},
     }
     name = pod_name(instance, spec.id)
     token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}
     pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
     pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
     pod["spec"] |= pod_fields(placement, spec.gpus)
+    manifest: Json = pod
+    return manifest
+
+
+def preload_manifest(image: str, node: str, placement: Placement, *, name: str, instance: str) -> Json:
+    """Return the Pod that brings an image to a node, and runs nothing of it."""
+    pod: Any = render_json(
+        "manifests/preload.json", pod=name, instance=instance, node=node, image=image, most_seconds=_PRELOAD_SECONDS
+    )
+    # A node's labels are no concern of it, and it gives way to whoever has a class.
+    fields = pod_fields(replace(placement, node_selector={}, priority_class=""), 0)
+    pod["spec"] |= fields
     manifest: Json = pod
     return manifest
 

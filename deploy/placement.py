@@ -8,6 +8,7 @@ JupyterHub's. Source: https://kubernetes.io/docs/concepts/scheduling-eviction/po
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from binder.settings import Settings
 from templates import Json
@@ -25,6 +26,11 @@ class Toleration:
     value: str = ""
     effect: str = ""
 
+    def tolerates(self, taint: Mapping[str, str]) -> bool:
+        """Whether it puts up with a taint."""
+        fits = self.key == taint["key"] and self.effect in {"", taint["effect"]}
+        return fits and self.value in {"", taint.get("value", "")}
+
     def as_json(self) -> Json:
         """Return it as a Pod has it."""
         said: dict[str, Json] = {"key": self.key, "operator": "Equal" if self.value else "Exists"}
@@ -33,13 +39,16 @@ class Toleration:
 
 @dataclass(frozen=True)
 class Placement:
-    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images."""
+    """The operator's choices. `gpu_resource`: what the cluster calls a GPU; `pull_secrets`: who may read the images;
+    `disk_bytes`: what a session may write there, where that is bounded.
+    """
 
     node_selector: Mapping[str, str]
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str = ""
     gpu_resource: str = "nvidia.com/gpu"
     pull_secrets: tuple[str, ...] = ()
+    disk_bytes: int = 0
 
 
 ANYWHERE = Placement({})
@@ -53,6 +62,17 @@ def placement_of(settings: Settings) -> Placement:
         settings.session_priority_class,
         settings.session_gpu_resource,
         settings.session_pull_secrets,
+        settings.session_disk_bytes,
+    )
+
+
+def may_run_on(node: Mapping[str, Any], placement: Placement) -> bool:
+    """Whether sessions may run on a node (as the API server gives it): it has the labels, and no taint forbids it."""
+    labels = node["metadata"].get("labels", {})
+    taints = node["spec"].get("taints", ())
+    return all(labels.get(key) == value for key, value in placement.node_selector.items()) and all(
+        taint["effect"] == "PreferNoSchedule" or any(one.tolerates(taint) for one in placement.tolerations)
+        for taint in taints
     )
 
 

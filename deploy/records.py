@@ -4,16 +4,16 @@ Each move looks again at its row in its own transaction, and leaves one alone th
 claimed it, a newer push superseded it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, false, func, not_, or_, select, union, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, not_, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from binder.errors import BinderError, RepositoryFault
-from binder.lifecycle import BuildState, SessionState
+from binder.lifecycle import BuildState, SessionState, step
 from binder.names import new_session_id, new_token
 from binder.session_resources import Resources
 from binder.store import Store
@@ -137,14 +137,18 @@ class Waiting(NamedTuple):
 
 async def read_waiting(store: Store, now: datetime, *, at_most: int) -> Waiting:
     """Return what waits to be started, `at_most` of it: few rows of an index, however many sessions there are."""
-    is_free = or_(Session.lease_until.is_(None), Session.lease_until < now)
-    is_waiting = and_(Session.state == SessionState.WANTED, is_free)
+    is_waiting = _is_waiting(now)
     others = select(func.count()).where(Session.state.in_(LIVE_SESSIONS), not_(is_waiting))
     # Where nothing waits, no database counts the others.
     waiting = select(Session.id, others.scalar_subquery()).where(is_waiting)
     async with store.read() as session:
         rows = (await session.execute(waiting.order_by(Session.created_at, Session.id).limit(at_most))).all()
     return Waiting([row[0] for row in rows], rows[0][1] if rows else 0)
+
+
+def _is_waiting(now: datetime) -> ColumnElement[bool]:
+    is_free = or_(Session.lease_until.is_(None), Session.lease_until < now)
+    return and_(Session.state == SessionState.WANTED, is_free)
 
 
 async def add_sessions(store: Store, builds: Iterable[BuildFact]) -> None:
@@ -177,34 +181,33 @@ def _being_checked(build_ids: Iterable[int]) -> Select[Build]:
 
 async def take_session(store: Store, session_id: str, *, lease_seconds: float) -> Session | None:
     """Take a session that is wanted, and return it; None, if somebody else did, or nobody wants it any more."""
-    now = utc_now()
+    state = step(SessionState.WANTED, SessionState.STARTING)
     async with store.write() as session:
-        row = await _locked(session, session_id)
-        is_held = row.lease_until is not None and row.lease_until >= now
-        if row.state is not SessionState.WANTED or is_held:
-            return None
-        row.lease_owner, row.lease_until = store.owner, now + timedelta(seconds=lease_seconds)
-        advance_session(row, SessionState.STARTING, now)
-        return row
+        now = await _now(session)
+        held = {"lease_owner": store.owner, "lease_until": now + timedelta(seconds=lease_seconds)}
+        # One statement: it is asked at each launch.
+        taken = (
+            update(Session).where(Session.id == session_id, _is_waiting(now)).values(state=state, reason=None, **held)
+        )
+        return (await session.scalars(taken.returning(Session))).one_or_none()
 
 
 async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) -> None:
     """Hold on to a session that we are starting."""
     mine = (Session.id == session_id, Session.lease_owner == store.owner)
-    until = utc_now() + timedelta(seconds=lease_seconds)
     async with store.write() as session:
+        until = await _now(session) + timedelta(seconds=lease_seconds)
         await session.execute(update(Session).where(*mine).values(lease_until=until))
 
 
 async def mark_ready(store: Store, session_id: str, target: str) -> bool:
     """Make a session that we started a standby; False, if it is not ours any more."""
+    state = step(SessionState.STARTING, SessionState.STANDBY)
+    ready = {"target": target, "ready_at": utc_now(), "reason": None, "lease_owner": None, "lease_until": None}
+    ours = (Session.id == session_id, Session.state == SessionState.STARTING, Session.lease_owner == store.owner)
+    made = update(Session).where(*ours).values(state=state, **ready)
     async with store.write() as session:
-        row = await _locked(session, session_id)
-        if not _is_being_started(row, store):
-            return False
-        row.target = target
-        advance_session(row, SessionState.STANDBY, utc_now())
-        return True
+        return (await session.execute(made.returning(Session.id))).first() is not None
 
 
 async def mark_failed(store: Store, session_id: str, error: BinderError) -> None:
@@ -218,12 +221,21 @@ async def mark_failed(store: Store, session_id: str, error: BinderError) -> None
             fail_build(build, error, utc_now())
 
 
+async def is_abandoned(store: Store, session_id: str) -> bool:
+    """Whether nobody is starting a session any more that was being started."""
+    return _is_abandoned(await session_of(store, session_id))
+
+
 async def want_again(store: Store, session_id: str) -> None:
     """Want a session again that nobody is starting any more."""
     async with store.write() as session:
         row = await _locked(session, session_id)
-        if row.state is SessionState.STARTING and (row.lease_until is None or row.lease_until < utc_now()):
+        if _is_abandoned(row):
             advance_session(row, SessionState.WANTED, utc_now())
+
+
+def _is_abandoned(row: Session) -> bool:
+    return row.state is SessionState.STARTING and (row.lease_until is None or row.lease_until < utc_now())
 
 
 async def end_session(store: Store, ending: Ending, *, unless_used_after: datetime | None = None) -> bool:
@@ -244,6 +256,12 @@ async def note_activity(store: Store, session_id: str, at: datetime) -> None:
         row.activity_at = max(at, row.activity_at or at)
 
 
+async def _now(session: AsyncSession) -> datetime:
+    """Return the time at which a transaction begins: where much happens, it may have waited for that for long."""
+    await session.connection()
+    return utc_now()
+
+
 async def _locked(session: AsyncSession, session_id: str) -> Session:
     return await session.get_one(Session, session_id, with_for_update=True)
 
@@ -257,6 +275,16 @@ async def resources_of(store: Store, build_id: int) -> Resources:
     async with store.read() as session:
         result = await session.scalar(select(Build.result).where(Build.id == build_id))
     return Resources(**(result or {}).get("resources", {}))
+
+
+async def layers_of(store: Store, build_ids: Collection[int]) -> dict[int, dict[str, int]]:
+    """Return the layers of builds' images: id → key → bytes, 0 where that is not known."""
+    async with store.read() as session:
+        found = await session.execute(select(Build.id, Build.result).where(Build.id.in_(build_ids)))
+        return {
+            build_id: {layer["key"]: int(layer.get("bytes") or 0) for layer in (result or {}).get("layers", ())}
+            for build_id, result in found
+        }
 
 
 async def is_running(store: Store, session_id: str) -> bool:

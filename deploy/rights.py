@@ -18,3 +18,6 @@ SESSIONS_RULES: Sequence[Rule] = (
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "patch"]},
 )
 """Rights in the namespace of the sessions."""
+
+NODES_RULES: Sequence[Rule] = ({"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},)
+"""Rights on the cluster, where images are brought to nodes before the click (`BINDER_PRELOAD_DISK_BYTES`)."""

@@ -186,11 +186,11 @@ class Supply(NamedTuple):
 
 async def supply(session: AsyncSession, build: Build) -> Supply:
     """Count in one question: each way to the store and back takes longer than the counting."""
-    of_image = select(func.count(Session.id)).where(*_of_image(build))
-    live = select(func.count(Session.id)).where(Session.state.in_(LIVE_SESSIONS))
-    opened = select(func.count(Session.id)).where(
-        Session.state == SessionState.OPEN, Session.repository_id == build.repository_id
-    )
+    # Counted as rows, and not by a column: so an index alone has the answer.
+    sessions = select(func.count()).select_from(Session)
+    of_image = sessions.where(*_of_image(build))
+    live = sessions.where(Session.state.in_(LIVE_SESSIONS))
+    opened = sessions.where(Session.state == SessionState.OPEN, Session.repository_id == build.repository_id)
     if build.untrusted:
         opened = opened.join(Build, Build.id == Session.build_id).where(Build.untrusted)
     numbers = (

@@ -126,7 +126,7 @@ async def running_stage(home: Path, *, settings: Mapping[str, str] | None = None
     (home / "github").mkdir()
     async with running_sandbox(home / "github") as sandbox:
         port = take_port(0, "")
-        stage = await _stage(sandbox, home, port, settings or {})
+        stage = await new_stage(sandbox, home, port, settings or {})
         try:
             await stage.start_service()
             yield stage
@@ -134,7 +134,8 @@ async def running_stage(home: Path, *, settings: Mapping[str, str] | None = None
             await stage.stop_service()
 
 
-async def _stage(sandbox: Sandbox, home: Path, port: int, settings: Mapping[str, str]) -> Stage:
+async def new_stage(sandbox: Sandbox, home: Path, port: int, settings: Mapping[str, str]) -> Stage:
+    """Set the stage for a service that will be reached at `port`, and is not there yet."""
     usual = read_settings()
     environment = await register(
         sandbox, owner=PERSON, port=port, home=home, cache=usual.cache_dir, account=usual.build_account

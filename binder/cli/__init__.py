@@ -49,6 +49,16 @@ def serve(
 
 
 @app.command()
+def preload(
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be brought.")] = False,
+) -> None:
+    """Bring the images of likely previews to the cluster's nodes now, within BINDER_PRELOAD_DISK_BYTES."""
+    from binder.cli.preload import bring_images  # noqa: PLC0415
+
+    bring_images(dry_run=dry_run)
+
+
+@app.command()
 def setup() -> None:
     """Print a code for the page `/setup` of the running service: there a GitHub App is made for it in one click."""
     from binder.cli.setup import invite  # noqa: PLC0415

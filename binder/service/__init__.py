@@ -79,11 +79,11 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)
         stack.enter_context(alone_in(paths.state))
-        builder = None
-        if part != "proxy":
-            builder = await stack.enter_async_context(chosen_builder(settings, paths, account))
         store = await stack.enter_async_context(open_store(settings.store_url))
         await stack.enter_async_context(heard_hints(store))
+        builder = None
+        if part != "proxy":
+            builder = await stack.enter_async_context(chosen_builder(settings, paths, account, store))
         github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))
         common = Common(settings, paths, account, store, github, Figures())

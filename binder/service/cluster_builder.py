@@ -39,9 +39,11 @@ def builders_of(settings: Settings) -> Builders:
 
 @asynccontextmanager
 async def cluster_builder(
-    settings: Settings, paths: Paths, account: Account, connection: ApiClient
+    settings: Settings, paths: Paths, account: Account, connection: ApiClient, *, instance: str
 ) -> AsyncIterator[Builder]:
     """Give what builds are made with, where `settings.builds_namespace` says that they run on a cluster.
+
+    Its Jobs bear the name `instance`.
 
     Raises: OperatorFault; WorldFault.
     """
@@ -54,7 +56,7 @@ async def cluster_builder(
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     known = await asyncio.to_thread(known_by, host)
     near = wired_builder(settings, paths, account, host, buildah=AbsentBuildah)
-    builders, instance = builders_of(settings), paths.instance
+    builders = builders_of(settings)
     api = BuildsApi(connection, builders, namespace=settings.builds_namespace, instance=instance)
     await api.close_network(settings.builder_networks)
 

@@ -10,7 +10,7 @@ from binder.cgroups import Allowance, Cgroups, Limits
 from binder.leadership import Leadership, boot_time
 from binder.service.builder import Builder
 from binder.service.common import Common
-from binder.service.engines import chosen_engine
+from binder.service.engines import chosen_engine, chosen_preloader
 from binder.service.loops import Loops
 from binder.service.sources import RepositorySources
 from binder.service.web import network_socket, serving
@@ -22,7 +22,7 @@ from build.limits import BuildLimits
 from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from deploy.engine import Engine
-from deploy.keeper import Keeper
+from deploy.keeper import ON_A_CLUSTER, ON_ONE_MACHINE, Keeper
 from proxy.health import Health, check_store
 from proxy.metrics import OwnFigures
 
@@ -50,8 +50,12 @@ async def working_controller(
         stack.push_async_callback(store.release_leases)
         builds = _builds(common, builder, build_limits)
         stack.push_async_callback(builds.close)
-        sessions = Keeper(store, engine, settings)
+        on_a_cluster = settings.engine == "kubernetes"
+        sessions = Keeper(store, engine, settings, at_once=ON_A_CLUSTER if on_a_cluster else ON_ONE_MACHINE)
         stack.push_async_callback(sessions.close)
+        if on_a_cluster and settings.preload_disk_bytes:
+            preloader = await stack.enter_async_context(chosen_preloader(settings, store))
+            loops.run("preload", preloader.step, always_rests=True)
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
@@ -87,7 +91,7 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
     Raises: OperatorFault, where there is no cluster; what ended a loop.
     """
     # Who has no cluster does not wait two seconds for its client.
-    from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415
+    from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.cluster_lease import ClusterLease  # noqa: PLC0415
 
     async def work() -> None:
@@ -96,8 +100,9 @@ async def lead_controller(common: Common, builder: Builder, limits: Limits, *, e
             await loops.broken()
 
     async with cluster_connection() as connection:
-        namespace = own_namespace() or common.settings.namespace
-        lease = ClusterLease(connection, namespace=namespace, name=f"binder-{await common.store.instance()}")
+        # Where what it is about is: it goes with that, and nobody needs rights in the namespace of the secrets.
+        namespace, name = common.settings.namespace, f"binder-{await common.store.instance()}"
+        lease = ClusterLease(connection, namespace=namespace, name=name)
         await Leadership(lease, common.store.owner, Watchdog(boot_time)).lead(work)
 
 

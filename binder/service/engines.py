@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from binder.cgroups import Limits
 from binder.paths import Paths
@@ -9,9 +10,13 @@ from binder.process import Account
 from binder.service.builder import Builder, running_builder
 from binder.service.common import Common
 from binder.settings import Settings
+from binder.store import Store
 from deploy.engine import Engine
 from deploy.placement import placement_of
 from deploy.podman import PodmanEngine
+
+if TYPE_CHECKING:
+    from deploy.preloader import Preloader
 
 
 @asynccontextmanager
@@ -39,7 +44,23 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
 
 
 @asynccontextmanager
-async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> AsyncIterator[Builder]:
+async def chosen_preloader(settings: Settings, store: Store) -> AsyncIterator["Preloader"]:
+    """Give what brings images to the nodes of the cluster that the settings name.
+
+    Raises: OperatorFault, where there is none; WorldFault.
+    """
+    from binder.cluster import cluster_connection  # noqa: PLC0415
+    from deploy.preloader import Preloader, opened_preloader  # noqa: PLC0415
+
+    placement = placement_of(settings)
+    async with cluster_connection() as connection:
+        where = {"namespace": settings.namespace, "instance": await store.instance()}
+        async with opened_preloader(Preloader(connection, store, settings, placement=placement, **where)) as preloader:
+            yield preloader
+
+
+@asynccontextmanager
+async def chosen_builder(settings: Settings, paths: Paths, account: Account, store: Store) -> AsyncIterator[Builder]:
     """Give what builds are made with: here, or on the cluster that the settings name.
 
     Raises: OperatorFault; WorldFault.
@@ -51,5 +72,9 @@ async def chosen_builder(settings: Settings, paths: Paths, account: Account) -> 
     from binder.cluster import cluster_connection  # noqa: PLC0415
     from binder.service.cluster_builder import cluster_builder  # noqa: PLC0415
 
-    async with cluster_connection() as connection, cluster_builder(settings, paths, account, connection) as builder:
+    instance = await store.instance()
+    async with (
+        cluster_connection() as connection,
+        cluster_builder(settings, paths, account, connection, instance=instance) as builder,
+    ):
         yield builder

@@ -303,6 +303,7 @@ class Session(Row, Leased):
         Index("ix_sessions_build", "build_id"),
         Index("ix_sessions_image", "image", "state"),
         Index("ix_sessions_opened", "opened_at"),
+        Index("ix_sessions_repository", "repository_id", "state"),
     )
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)

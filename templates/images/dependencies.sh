@@ -8,4 +8,4 @@ uv pip sync --quiet --config-file /run/binder/uv.toml --python /opt/service/bin/
     /run/asked/requirements.txt
 # All files of a layer get one time, which would make ordinary bytecode stale.
 /usr/bin/python3 -I -m compileall -qq -x '/tests?/' --invalidation-mode unchecked-hash /opt/service/lib || true
-rm -rf /tmp/uv
+rm -rf /tmp/uv /opt/service/.lock

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, crowd, demo, loops, proxy, push, resting, scale, webhooks
+from tests.bench import building, clicks, cluster, crowd, demo, loops, proxy, push, resting, scale, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -27,10 +27,11 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "proxy": proxy.measure,
     "scale": scale.measure,
     "scale-full": scale.measure_full,
+    "cluster": cluster.measure,
 }
 """Name of a benchmark → what measures its figures."""
 
-_ONLY_BY_NAME = {"scale", "scale-full"}
+_ONLY_BY_NAME = {"scale", "scale-full", "cluster"}
 """Those that need root, the programs of a cluster, and the whole machine for a while."""
 
 _OF_FIGURE = {
@@ -55,6 +56,9 @@ _OF_FIGURE = {
     "proxy-websocket": "proxy",
     "proxy-websocket-busy": "proxy",
     "route-add": "proxy",
+    "cluster-click-standby": "cluster",
+    "cluster-click-cold": "cluster",
+    "cluster-push-content": "cluster",
 }
 
 

@@ -57,11 +57,11 @@ async def _click(stage: Stage, sha: str, condition: str) -> float:
     await stage.until(condition)
     await asyncio.sleep(1)
     visit = await open_link(f"{stage.url}/v2/gh/{REPOSITORY}/{sha}?urlpath=lab", timeout_seconds=60)
-    await _leave(visit)
+    await leave(visit)
     return visit.seconds
 
 
-async def _leave(visit: Visit) -> None:
+async def leave(visit: Visit) -> None:
     """Shut the session's server down: a hundred of them at once would not fit the machine."""
     async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(f"{visit.base_url}api/shutdown", headers={"Authorization": f"token {visit.token}"})

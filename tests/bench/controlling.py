@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from binder.cluster import cluster_connection
+from binder.log import set_up_logging
 from binder.loop import run_loop
 from binder.settings import read_settings
 from binder.store import open_store
@@ -108,6 +109,7 @@ async def _run(store_url: str, sessions_at_most: int, notes: TextIO) -> None:
 def main() -> None:
     """Run until the standard input ends."""
     url, sessions_at_most, path = sys.argv[1:]
+    set_up_logging("info", as_json=True)
     with Path(path).open("w", encoding="ascii", buffering=1) as notes:
         asyncio.run(_run(url, int(sessions_at_most), notes))
 

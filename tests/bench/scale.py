@@ -31,6 +31,8 @@ _NAMESPACES = (
 )
 _FIGURES: Sequence[tuple[str, str, str, Callable[[dict[str, Any]], float]]] = (
     ("cpu", "ms", "of the controller's processor, for each launch", lambda seen: seen["cpu_seconds"] * 1000),
+    ("crowd-cpu", "ms", "the same, where all are wanted at once", lambda seen: seen["crowd_cpu_seconds"] * 1000),
+    ("crowd-rate", "1/s", "how fast those come up", lambda seen: seen["crowd_per_second"]),
     ("end-cpu", "ms", "the same, for each end of a session", lambda seen: seen["end_cpu_seconds"] * 1000),
     ("rest-cpu", "%", "of one processor, while nothing happens", lambda seen: seen["rest_cpu_share"] * 100),
     ("memory", "MB", "of the controller, resident", lambda seen: seen["memory_mb"]),
@@ -63,8 +65,6 @@ async def _measure(size: Size) -> list[Figure]:
     programs = await asyncio.to_thread(build_programs, read_settings().cache_dir, OF_SIMULATION)
     with folder() as home:
         parts = await _simulate(home, json.dumps({name: str(path) for name, path in programs.items()}), size)
-    for seen in parts:
-        sys.stderr.write(f"scale: {json.dumps(seen)}\n")
     rate = Figure(
         "scale-rate",
         [parts[-1]["per_second"]],
@@ -78,16 +78,21 @@ async def _measure(size: Size) -> list[Figure]:
 async def _simulate(home: Path, programs: str, size: Size) -> list[dict[str, Any]]:
     argv = [*_NAMESPACES, sys.executable, "-m", "tests.bench.simulation", str(home), programs, json.dumps(asdict(size))]
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    parts = []
     try:
         async with asyncio.timeout(_LONGEST_SECONDS):
-            said, _ = await process.communicate()
+            async for line in process.stdout:
+                sys.stderr.write(f"scale: {line.decode()}")
+                parts.append(json.loads(line))
+            await process.wait()
     finally:
         if process.returncode is None:
             process.kill()  # and the kernel all that is in its namespaces
             await process.wait()
     if process.returncode:
         raise RuntimeError(f"the simulation ended with exit code {process.returncode}")
-    return [json.loads(line) for line in said.splitlines()]
+    return parts
 
 
 def _figure(name: str, unit: str, what: str, values: Sequence[float]) -> Figure:

@@ -34,7 +34,7 @@ PARTS = (1 / 4, 1 / 2, 1)
 _SETTLE_SECONDS = 5.0
 _REST_SECONDS = 15.0
 _LOOK_SECONDS = 0.25
-_PATIENCE_SECONDS = 600.0
+_PATIENCE_SECONDS = 1800.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Builds whose commits no preview shows any more: the first ones are those of sessions that stand, then come launches.
 _OLD_BUILDS = BUILDS - PREVIEWS
@@ -80,6 +80,10 @@ class Seen:
     """From the click's row until the session may be opened."""
     start_look_seconds: tuple[float, float]
     whole_look_seconds: tuple[float, float]
+    crowd_per_second: float
+    """How fast sessions came up that were all wanted at once: those that stand, before the launches."""
+    crowd_cpu_seconds: float
+    """Of the controller, for each of them."""
     end_cpu_seconds: float
     end_calls: float
     rest_cpu_share: float
@@ -124,8 +128,7 @@ def _running_controller(url: str, kubeconfig: Path, places: int, folder: Path) -
         until(notes.exists, "controller")
         yield Controller(process, notes)
     finally:
-        process.kill()
-        process.wait()
+        process.communicate()  # which ends its standard input, and so it
 
 
 class Trial:
@@ -144,7 +147,10 @@ class Trial:
         """Grow to a size, launch sessions on top of it, and end those again."""
         self._say(f"{size.nodes} nodes, {size.sessions} sessions")
         await asyncio.to_thread(self._simulation.grow_to, size.nodes)
+        cpu, began, new = self._cpu(), time.monotonic(), size.sessions - self._standing
         await self._stand(size.sessions)
+        crowd_rate, crowd_cpu = new / (time.monotonic() - began), (self._cpu() - cpu) / new
+        self._say(f"they stand, {crowd_rate:.1f} came up each second")
         await asyncio.sleep(_SETTLE_SECONDS)
         self._asked_since_then()
         cpu, since = self._cpu(), time.time()
@@ -180,6 +186,8 @@ class Trial:
             ready_seconds=_half_and_most(ready),
             start_look_seconds=_half_and_most(start_looks),
             whole_look_seconds=_half_and_most(whole_looks),
+            crowd_per_second=crowd_rate,
+            crowd_cpu_seconds=crowd_cpu,
             end_cpu_seconds=(self._cpu() - cpu) / size.launches,
             end_calls=ended.total() / size.launches,
             rest_cpu_share=rest_cpu,
@@ -195,19 +203,23 @@ class Trial:
         await insert_rows(self._store, Session, (_wanted(build, now) for build in range(self._standing, sessions)))
         self._standing = sessions
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        opened = 0
-        while opened < sessions:
+        of_us = Session.build_id <= sessions
+        coming = (SessionState.WANTED, SessionState.STARTING, SessionState.STANDBY)
+        left = sessions
+        while left:
             self._controller.check()
             if time.monotonic() > deadline:
-                raise RuntimeError(f"only {opened} of {sessions} sessions stand after {_PATIENCE_SECONDS:g} s")
+                raise RuntimeError(f"{left} of {sessions} sessions do not stand after {_PATIENCE_SECONDS:g} s")
             await asyncio.sleep(_LOOK_SECONDS)
             now = utc_now()
             opening = {"state": SessionState.OPEN, "opened_at": now, "activity_at": now}
-            is_ready = (Session.build_id <= sessions, Session.state == SessionState.STANDBY)
             async with self._store.write() as session:
-                await session.execute(update(Session).where(*is_ready).values(**opening))
-                count = select(func.count()).where(Session.build_id <= sessions, Session.state == SessionState.OPEN)
-                opened = (await session.scalars(count)).one()
+                ready = (of_us, Session.state == SessionState.STANDBY)
+                await session.execute(update(Session).where(*ready).values(**opening))
+                left = (await session.scalars(select(func.count()).where(of_us, Session.state.in_(coming)))).one()
+        async with self._store.read() as session:
+            lost = select(func.count()).where(of_us, Session.state != SessionState.OPEN)
+            self._say(f"{(await session.scalars(lost)).one()} of {sessions} were lost")
 
     async def _launch(self, size: Size) -> None:
         """Click on links, so many each second, and take the sessions as soon as they are there."""

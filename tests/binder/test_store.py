@@ -1,6 +1,7 @@
 """The store: who holds a row, what is written, and what is said when it cannot be reached."""
 
 import asyncio
+import re
 import sqlite3
 import threading
 import time
@@ -271,3 +272,13 @@ async def test_a_store_that_is_locked_for_too_long_is_unavailable(store: Store, 
     finally:
         connection.close()
     await add_repository(store)
+
+
+async def test_a_service_has_one_name_whichever_process_asks(
+    store: Store, another: Callable[[], Store], tmp_path: Path
+) -> None:
+    name = await store.instance()
+    assert re.fullmatch(r"[0-9a-f]{8}", name)
+    assert await another().instance() == name
+    async with open_store(f"sqlite+aiosqlite:///{tmp_path / 'other.db'}") as other:
+        assert await other.instance() != name

@@ -18,7 +18,7 @@ from tests.cluster.api import Api, Object
 from tests.cluster.images import BUSYBOX, BUSYBOX_IMAGE, name_in, push_images
 from tests.cluster.layout import HOST_ADDRESS, HOST_REGISTRY, OUTSIDE_ADDRESS, REGISTRY
 from tests.cluster.reasons import CannotRun
-from tests.cluster.running import cluster_down, cluster_up, is_up
+from tests.cluster.running import cluster_down, cluster_up, halted, is_up
 
 _POLL_SECONDS = 0.1
 _COMMAND_SECONDS = 20
@@ -90,6 +90,15 @@ class Cluster:
         """Return the address of a Service."""
         service = self.api.ask("GET", f"/api/v1/namespaces/{namespace}/services/{name}")
         return str(service["spec"]["clusterIP"])
+
+    @contextmanager
+    def halted(self, program: str) -> Iterator[None]:
+        """Have a program of the node's, as `etcd`, do nothing while the block runs.
+
+        Raises: CannotRun, where the cluster is not one of this machine's own.
+        """
+        with halted(read_settings().cache_dir, program):
+            yield
 
     @contextmanager
     def extended_resource(self, count: int) -> Iterator[str]:
@@ -216,17 +225,33 @@ class Namespace:
             "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]},
         }
 
-    def account(self, rules: Sequence[Mapping[str, Sequence[str]]]) -> str:
-        """Return the token of an account that may do what these rules of RBAC allow in here, and nothing else."""
+    def account(
+        self, rules: Sequence[Mapping[str, Sequence[str]]], everywhere: Sequence[Mapping[str, Sequence[str]]] = ()
+    ) -> str:
+        """Return the token of an account that may do what these rules of RBAC allow, and nothing else: those in here,
+        and `everywhere` on the cluster.
+        """
         api, name = "rbac.authorization.k8s.io", f"account-{next(_numbers)}"
         self.create("v1", "ServiceAccount", name)
         self.create(f"{api}/v1", "Role", name, rules=[dict(rule) for rule in rules])
         subject = {"kind": "ServiceAccount", "name": name, "namespace": self.name}
         role = {"apiGroup": api, "kind": "Role", "name": name}
         self.create(f"{api}/v1", "RoleBinding", name, roleRef=role, subjects=[subject])
+        if everywhere:
+            self._allow_everywhere(f"{self.name}-{name}", everywhere, subject)
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/{name}/token"
         given = self.cluster.api.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
         return str(given["status"]["token"])
+
+    def _allow_everywhere(self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], subject: Object) -> None:
+        """Give an account rights on the cluster, that go with this namespace."""
+        api = "rbac.authorization.k8s.io"
+        uid = self.cluster.api.ask("GET", f"/api/v1/namespaces/{self.name}")["metadata"]["uid"]
+        owner = {"apiVersion": "v1", "kind": "Namespace", "name": self.name, "uid": uid}
+        role = {"apiGroup": api, "kind": "ClusterRole", "name": name}
+        made = {"apiVersion": f"{api}/v1", "metadata": {"name": name, "ownerReferences": [owner]}}
+        self.cluster.api.create({**made, "kind": "ClusterRole", "rules": [dict(rule) for rule in rules]})
+        self.cluster.api.create({**made, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
 
     def pretend_to_run(self, name: str, address: str) -> None:
         """Say in a kubelet's place that a pod runs, at an address."""

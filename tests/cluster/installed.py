@@ -83,5 +83,8 @@ def release(cluster: Cluster, home: Path, **values: Any) -> Iterator[Installed]:
     }
     with cluster.namespace(pod_security="restricted") as namespace:
         installed = Installed(Helm(home, cluster.kubeconfig), namespace, {**usual, **values})
-        yield installed
-        installed.uninstall()
+        try:
+            yield installed
+        finally:
+            # Its other namespaces go with the release alone.
+            installed.uninstall()

@@ -10,6 +10,7 @@ Place = tuple[str, str, str]
 
 # They tell of what happened, and go by themselves an hour later.
 _OF_THE_PAST = "Event"
+_OF_THE_CLUSTER = {"default", "kube-node-lease", "kube-public", "kube-system"}
 
 
 def everything(api: Api) -> set[Place]:
@@ -20,14 +21,15 @@ def everything(api: Api) -> set[Place]:
 def left_behind(before: set[Place], after: set[Place], *, ours: str) -> list[Place]:
     """Return what is there since `before` and is not of namespaces that others made meanwhile, as other tests do.
 
-    `ours` is in the names of all namespaces of whoever is looked at.
+    `ours` is in the names of all namespaces of whoever is looked at; what others have in none is named after theirs.
     """
-    others = {name for _, _, name in after if ("v1 Namespace", "", name) in after and ours not in name}
-    return sorted(
-        place
-        for place in after - before
-        if place[1] not in others and not (place[0] == "v1 Namespace" and place[2] in others)
-    )
+    others = {name for kind, _, name in after if kind == "v1 Namespace" and ours not in name} - _OF_THE_CLUSTER
+    return sorted(place for place in after - before if not _is_of(place, others))
+
+
+def _is_of(place: Place, namespaces: set[str]) -> bool:
+    _, namespace, name = place
+    return namespace in namespaces or (not namespace and any(other in name for other in namespaces))
 
 
 def _versions(api: Api) -> Iterator[str]:

@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -82,6 +82,33 @@ def cluster_down(cache: Path) -> None:
     with alone(cache / "cluster/starting"):
         _end(folder)
         _clean_up(folder)
+
+
+@contextmanager
+def halted(cache: Path, program: str) -> Iterator[None]:
+    """Have one of the node's programs do nothing while the block runs.
+
+    Raises: CannotRun, where it does not run here.
+    """
+    owner = _owner_of(_folder_in(cache))
+    found = [pid for pid in _descendants_of(owner) if _program_of(pid) == program] if owner else []
+    if len(found) != 1:
+        raise CannotRun(f"No one {program} of a cluster of this machine can be halted: {len(found)} run here.")
+    os.kill(found[0], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(found[0], signal.SIGCONT)
+
+
+def _descendants_of(pid: int) -> list[int]:
+    return [below for child in _children_of(pid) for below in (child, *_descendants_of(child))]
+
+
+def _program_of(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/")[2]
+    return ""
 
 
 def _folder_in(cache: Path) -> Folder:

@@ -112,6 +112,7 @@ _KUBELET: dict[str, object] = {
     "oomScoreAdj": 0,
     "makeIPTablesUtilChains": False,
     "serializeImagePulls": False,
+    "nodeStatusMaxImages": -1,
     # What else fills this machine's disk is not the cluster's to clean up.
     "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
     "imageGCHighThresholdPercent": 100,

@@ -4,9 +4,10 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from binder.cli.git import git, sign_in
@@ -15,7 +16,7 @@ from build.host import find_host_settings
 from githubapp.sandbox.sandbox import Sandbox
 from githubapp.sandbox.server import running_sandbox
 from githubapp.sandbox.values import Status
-from tests.cluster.given import Cluster
+from tests.cluster.given import Cluster, Namespace
 from tests.cluster.installed import Installed, release
 
 PERSON = "ada"
@@ -36,13 +37,25 @@ class ClusterStage:
     folder: Path
     git_environment: Mapping[str, str]
 
-    async def push(self, files: Mapping[str, str], *, branch: str = "main") -> str:
+    @property
+    def sessions(self) -> Namespace:
+        """The namespace in which sessions run."""
+        return replace(self.installed.namespace, name=f"{self.installed.name}-sessions")
+
+    @property
+    def builds(self) -> Namespace:
+        """The namespace in which builds run."""
+        return replace(self.installed.namespace, name=f"{self.installed.name}-builds")
+
+    async def push(self, files: Mapping[str, str], *, branch: str = "main", executable: str | None = None) -> str:
         """Write files, commit and push them; a new branch begins at main. Returns the commit's sha."""
         if branch != "main":
             known = await git(self.folder, "branch", "--list", branch)
             await git(self.folder, "checkout", "--quiet", *([branch] if known else ["-b", branch, "main"]))
         for path, text in files.items():
             (self.folder / path).write_text(text, encoding="utf-8")
+        if executable:
+            (self.folder / executable).chmod(0o755)
         await git(self.folder, "add", "--all")
         await git(self.folder, "commit", "--quiet", "--message", "A change")
         await git(self.folder, "push", "--quiet", "origin", branch, env=self.git_environment)
@@ -51,11 +64,38 @@ class ClusterStage:
             await git(self.folder, "checkout", "--quiet", "main")
         return sha
 
+    async def rows(self, query: str) -> list[list[str]]:
+        """Return the rows of a query of the service's store, asked in the database's own pod."""
+        database = self.installed.namespace.known(f"{self.installed.name}-database-0")
+        psql = "PGPASSWORD=$(cat /run/password/password) psql -h 127.0.0.1 -U binder -d binder -AtF '\t' -c"
+        said = await asyncio.to_thread(database.execute, "sh", "-c", f"{psql} {quote(query)}")
+        return [line.split("\t") for line in said.splitlines()]
+
+    async def until(self, query: str, *, timeout_seconds: float = 120) -> list[list[str]]:
+        """Wait until a query of the service's store returns rows, and return them."""
+        async with asyncio.timeout(timeout_seconds):
+            while not (rows := await self.rows(query)):  # noqa: ASYNC110
+                await asyncio.sleep(0.3)
+            return rows
+
+    async def left(self) -> list[str]:
+        """Return what there is on the cluster of builds and sessions that no row of the store asks for."""
+        live = "select id from sessions where state in ('wanted', 'starting', 'standby', 'open')"
+        wanted = {session_id for (session_id,) in await self.rows(live)}
+        api, sessions, builds = self.installed.namespace.cluster.api, self.sessions, self.builds
+        of_sessions = [*sessions.list("pods"), *sessions.list("secrets")]
+        lost = [one for one in of_sessions if one["metadata"].get("labels", {}).get("binder.session", "") not in wanted]
+        jobs = api.list(f"/apis/batch/v1/namespaces/{builds.name}/jobs")
+        if not await self.rows("select 1 from builds where state in ('fetching', 'building', 'pushing')"):
+            lost += [*jobs, *builds.list("pods"), *builds.list("secrets")]
+        return [one["metadata"]["name"] for one in lost]
+
     async def final_status(self, sha: str, *, timeout_seconds: float = _FIRST_SECONDS) -> Status:
         """Return a commit's status as soon as it is final."""
-        return await self.sandbox.wait_for_status(
-            REPOSITORY, sha=sha, context="binder", timeout_seconds=timeout_seconds
-        )
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                with suppress(TimeoutError):  # the stand-in waits for a few minutes at most
+                    return await self.sandbox.wait_for_status(REPOSITORY, sha=sha, context="binder", timeout_seconds=60)
 
 
 @asynccontextmanager

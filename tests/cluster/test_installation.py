@@ -28,6 +28,9 @@ def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, 
     first, password = {part: installed.pods(part) for part in parts}, installed.secret()["data"]
     assert [len(first[part]) for part in parts] == [2, 2, 1]
 
+    assert [asked for asked in _MAY if not _may(installed, asked)] == []
+    assert [asked for asked in _MAY_NOT if _may(installed, asked)] == []
+
     installed.upgrade()
     assert {part: installed.pods(part) for part in parts} == first  # nothing changed
 
@@ -41,6 +44,46 @@ def test_a_release_runs_is_upgraded_and_leaves_nothing_behind(cluster: Cluster, 
 
     installed.uninstall()
     _nothing_is_left(installed, before)
+
+
+# A namespace by what is added to the release's own (None: of none), a group of the API, a resource and a verb.
+_MAY: list[tuple[str | None, str, str, str]] = [
+    ("-sessions", "", "pods", "create"),
+    ("-sessions", "coordination.k8s.io", "leases", "update"),
+    ("-builds", "batch", "jobs", "create"),
+    (None, "", "nodes", "list"),
+]
+_MAY_NOT: list[tuple[str | None, str, str, str]] = [
+    ("", "", "secrets", "get"),
+    ("", "", "pods", "create"),
+    ("-sessions", "", "secrets", "get"),
+    ("-sessions", "", "pods/exec", "create"),
+    ("-sessions", "rbac.authorization.k8s.io", "roles", "create"),
+    ("-builds", "", "secrets", "list"),
+    ("-builds", "", "pods", "create"),
+    (None, "", "namespaces", "list"),
+    (None, "", "nodes", "delete"),
+    (None, "", "pods", "list"),
+]
+
+
+def _may(installed: Installed, asked: tuple[str | None, str, str, str]) -> bool:
+    """Whether the controller's account may do something, by the API server's own word."""
+    suffix, group, kind, verb = asked
+    resource, _, part = kind.partition("/")
+    attributes = {"group": group, "resource": resource, "subresource": part, "verb": verb}
+    if suffix is not None:
+        attributes["namespace"] = f"{installed.name}{suffix}"
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{installed.name}:{installed.name}-controller",
+            "resourceAttributes": attributes,
+        },
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(installed.namespace.cluster.api.ask("POST", path, review)["status"]["allowed"])
 
 
 def _nothing_is_left(installed: Installed, before: set[Place]) -> None:

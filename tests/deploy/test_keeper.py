@@ -226,6 +226,28 @@ async def test_what_was_started_during_a_look_is_no_leftover(
     assert engine.stopped == []
 
 
+async def test_what_came_up_late_but_before_it_was_given_up_stays(
+    store: Store, settings: Settings, proof: FakeProof
+) -> None:
+    build = await add_build(store, await add_repository(store))
+    over = utc_now() - timedelta(seconds=1)
+    row = await add_session(store, build, SessionState.STARTING, lease_owner="late", lease_until=over)
+    engine = SlowEngine({IMAGE: FakeImage()})
+    keeper = Keeper(store, engine, settings, proof)
+
+    async def come_up() -> None:
+        await engine.start(SessionSpec(row.id, IMAGE, row.token, 1, 1, 1))
+        async with store.write() as session:
+            advance_session(await session.get_one(Session, row.id), SessionState.STANDBY, utc_now())
+
+    engine.before = come_up
+    await keeper.step()
+    await asyncio.gather(*keeper._tasks.values())
+    assert engine.stopped == []
+    assert [one.state for one in await sessions_now(store)] == [SessionState.STANDBY]
+    await keeper.close()
+
+
 async def test_no_more_start_than_there_are_places(
     store: Store, engine: FakeEngine, settings: Settings, proof: FakeProof
 ) -> None:

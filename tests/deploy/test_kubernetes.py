@@ -91,7 +91,7 @@ async def test_a_connection_that_drops_is_made_anew_and_nothing_is_missed(
         for connection in relay.connections:
             connection.close()
         cluster.api.delete(_known(engine, "Pod", spec.id))
-        assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
+        assert (await until_it_left(engine, spec.id)).reason == "The cluster took it away."
 
 
 async def test_where_the_api_server_has_forgotten_the_place_nothing_is_missed(
@@ -173,7 +173,7 @@ async def test_a_session_whose_pod_is_taken_away_is_there_until_it_is_stopped(
     spec = new_spec(odd_cluster_images("waits"))
     await kubernetes_engine.start(spec)
     cluster.api.delete(_known(kubernetes_engine, "Pod", spec.id))
-    assert (await until_it_left(kubernetes_engine, spec.id)).reason == "Its container is gone."
+    assert (await until_it_left(kubernetes_engine, spec.id)).reason == "The cluster took it away."
     await kubernetes_engine.stop(spec.id)
     assert await kubernetes_engine.running() == {}
 

@@ -81,13 +81,12 @@ async def test_one_that_gives_way_says_to_what(
 
 
 async def test_a_pod_that_fills_the_disk_is_ended_by_its_node_and_is_told_so(
-    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
+    kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str]
 ) -> None:
-    limits = {"type": "Container", "default": {"ephemeral-storage": "8Mi"}}
-    _namespace(kubernetes_engine, cluster).create("v1", "LimitRange", "disk", spec={"limits": [limits]})
-    spec = new_spec(odd_cluster_images("fills"))
-    await kubernetes_engine.start(spec)
-    found = await until_it_left(kubernetes_engine, spec.id, seconds=120)  # a kubelet measures disks every ten seconds
+    async with _placed(kubernetes_engine, Placement({}, disk_bytes=8 * 2**20)) as engine:
+        spec = new_spec(odd_cluster_images("fills"))
+        await engine.start(spec)
+        found = await until_it_left(engine, spec.id, seconds=120)  # a kubelet measures disks every ten seconds
     assert (found.reason, found.taken) == ("It used more disk than a session may.", False)
 
 

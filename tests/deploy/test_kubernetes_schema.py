@@ -12,14 +12,20 @@ import templates
 from build.cluster import manifests as builds
 from build.cluster.manifests import Builders, job_manifest
 from deploy.engine import SessionSpec
-from deploy.manifests import cluster_manifest, network_manifest, secret_manifest, session_manifest
+from deploy.manifests import (
+    cluster_manifest,
+    network_manifest,
+    preload_manifest,
+    secret_manifest,
+    session_manifest,
+)
 from deploy.placement import Placement, Toleration
 from tests.kubernetes_schema import objections_to
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
 
 _PLACEMENT = Placement(
-    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",)
+    {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",), 2**30
 )
 
 _BUILDERS = Builders(
@@ -35,6 +41,7 @@ def _manifests() -> Sequence[Any]:
         cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
         secret_manifest(_SPEC, instance="12345678"),
         network_manifest("12345678", ["192.0.2.1/32", "binder"]),
+        preload_manifest("registry.example.org/x:1", "node", _PLACEMENT, name="binder-p", instance="12345678"),
         job_manifest(_BUILDERS, name="b-1", secret="o-1", instance="12345678", build="1", trusted=True, affinity={}),
         job_manifest(_ANYWHERE, name="b-2", secret="o-2", instance="12345678", build="2", trusted=False, affinity={}),
         builds.secret_manifest(b"{}", name="o-1", job="b-1", instance="12345678", job_uid="8a2e2f9e"),

@@ -101,6 +101,13 @@ def test_a_gpu_is_asked_for_by_the_clusters_own_name() -> None:
     assert resources["limits"]["amd.com/gpu"] == resources["requests"]["amd.com/gpu"] == "2"
 
 
+def test_the_disk_that_a_session_may_fill_is_bounded_and_not_set_aside() -> None:
+    placement = Placement({}, disk_bytes=2**30)
+    manifest: Any = cluster_manifest(SPEC, instance="0123abcd", owner_uid="8a2e2f9e", placement=placement)
+    resources = manifest["spec"]["containers"][0]["resources"]
+    assert (resources["requests"]["ephemeral-storage"], resources["limits"]["ephemeral-storage"]) == ("0", "1073741824")
+
+
 def test_the_secret_of_a_session_is_named_as_its_pod_and_holds_its_token() -> None:
     secret = json.loads(json.dumps(secret_manifest(SPEC, instance="0123abcd")))
     pod = json.loads(json.dumps(cluster_manifest(SPEC, instance="0123abcd", owner_uid="8a2e2f9e")))

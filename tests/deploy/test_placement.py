@@ -14,6 +14,7 @@ def test_the_settings_say_where_sessions_run() -> None:
         session_priority_class="sessions",
         session_gpu_resource="amd.com/gpu",
         session_pull_secrets="registry, other",
+        session_disk_bytes=2**30,
     )
     assert placement_of(settings) == Placement(
         {"pool": "sessions", "disk": "fast"},
@@ -21,8 +22,9 @@ def test_the_settings_say_where_sessions_run() -> None:
         "sessions",
         "amd.com/gpu",
         ("registry", "other"),
+        2**30,
     )
-    assert placement_of(read_settings()) == ANYWHERE
+    assert placement_of(read_settings(session_disk_bytes=0)) == ANYWHERE
 
 
 @pytest.mark.parametrize(

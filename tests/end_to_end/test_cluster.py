@@ -18,6 +18,7 @@ async def test_a_push_becomes_a_notebook_on_the_cluster(home: Path, cluster: Clu
             "BINDER_NAMESPACE": namespace.name,
             "BINDER_REGISTRY": f"{cluster.registry}/binder",
             "BINDER_REGISTRY_PLAIN_HTTP": "true",
+            "BINDER_SESSION_PROXIES": f"{cluster.host}/32",
             "KUBECONFIG": str(cluster.kubeconfig),
         }
         async with running_stage(home, settings=settings) as stage:

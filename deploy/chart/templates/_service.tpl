@@ -13,6 +13,7 @@
 BINDER_URL: {{ required "`url` is missing: where visitors and GitHub reach this service, like https://binder.example.org" .Values.url | quote }}
 BINDER_SESSIONS_HOST: {{ .Values.sessionsHost | quote }}
 BINDER_LISTEN: "0.0.0.0:8080"
+BINDER_DRAIN_SECONDS: {{ .Values.proxy.drainSeconds | quote }}
 # Below what is mounted, which is not ours to change.
 BINDER_STATE_DIR: /var/lib/binder/state
 BINDER_CACHE_DIR: /var/cache/binder/cache
@@ -77,13 +78,41 @@ env:
         name: {{ $name }}-settings
         key: BINDER_REGISTRY_PASSWORD
   {{- end }}
-  {{- else if $root.Values.metricsToken }}
+  {{- end }}
+  {{- if $root.Values.metricsToken }}
   - name: BINDER_METRICS_TOKEN
     valueFrom:
       secretKeyRef:
         name: {{ $name }}-settings
         key: BINDER_METRICS_TOKEN
   {{- end }}
+{{- end -}}
+
+{{/* Only a process that hangs begins anew: where the store does not answer, a new one would find it no sooner. */}}
+{{- define "binder.answers" -}}
+ports:
+  - name: http
+    containerPort: 8080
+startupProbe:
+  httpGet:
+    path: /alive
+    port: http
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+readinessProbe:
+  httpGet:
+    path: /health
+    port: http
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  httpGet:
+    path: /alive
+    port: http
+  periodSeconds: 20
+  timeoutSeconds: 10
+  failureThreshold: 6
 {{- end -}}
 
 {{/* Where the chart runs the database itself, others begin once it answers, and do not fail meanwhile. */}}

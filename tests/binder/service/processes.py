@@ -58,29 +58,27 @@ class PartProcess:
 
 @asynccontextmanager
 async def running_part(
-    part: str, home: Path, database_url: str, settings: Mapping[str, str] | None = None
+    part: str, home: Path, settings: Mapping[str, str], *, port: int | None = None
 ) -> AsyncIterator[PartProcess]:
-    """Run a part in a new folder; it may be ended by whatever the block does to it."""
-    listen = f"127.0.0.1:{free_port()}"
+    """Run a part in a new folder, from when it answers; it may be ended by whatever the block does to it."""
+    listen = f"127.0.0.1:{port or free_port()}"
+    url = f"http://{listen}"
     home.mkdir(mode=0o711)
     home.chmod(0o711)
     environment = {
-        "BINDER_ENGINE": "kubernetes",
         "BINDER_REGISTRY": "127.0.0.1:1/binder",
-        "BINDER_DATABASE_URL": database_url,
+        "BINDER_URL": url,
+        **settings,
+        "BINDER_ENGINE": "kubernetes",
         "BINDER_STATE_DIR": str(home / "state"),
         "BINDER_CACHE_DIR": str(read_settings().cache_dir if part == "controller" else home / "cache"),
         "BINDER_LISTEN": listen,
-        "BINDER_URL": f"http://{listen}",
-        **(settings or {}),
     }
     process: asyncio.subprocess.Process | None = None
     try:
-        async with running_child(
-            environment["BINDER_URL"], environment, home / "log", part=part, ephemeral=False
-        ) as process:
+        async with running_child(url, environment, home / "log", part=part, ephemeral=False) as process:
             try:
-                yield PartProcess(home, environment["BINDER_URL"], process)
+                yield PartProcess(home, url, process)
             finally:
                 if process.returncode is None:
                     process.send_signal(signal.SIGCONT)

@@ -77,11 +77,12 @@ class Stage:
         """Start a controller."""
         settings = {
             "KUBECONFIG": str(kubeconfig or self.cluster.kubeconfig),
+            "BINDER_DATABASE_URL": self.url,
             "BINDER_NAMESPACE": self.namespace.name,
             "BINDER_REGISTRY": f"{self.cluster.registry}/binder",
             "BINDER_REGISTRY_PLAIN_HTTP": "true",
         }
-        return await self.parts.enter_async_context(running_part("controller", self.home / name, self.url, settings))
+        return await self.parts.enter_async_context(running_part("controller", self.home / name, settings))
 
     def lease(self) -> dict[str, Any]:
         """Return what the Lease says."""

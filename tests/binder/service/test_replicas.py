@@ -2,66 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from binder.cli.child import running_child
 from binder.lifecycle import SessionState
-from binder.paths import Paths
 from binder.store import Store, open_store
-from proxy.runtime import RuntimeApi
+from tests.binder.service.processes import PartProcess, running_part
 from tests.postgresql import PostgreSQL
-from tests.proxy.conftest import free_port
 from tests.proxy.rows import SHA, add_build, add_repository, add_session, session_of
 from tests.proxy.upstreams import mirror
 
 LINK = f"/v2/gh/ada/notebooks/{SHA}?urlpath=lab"
 
 
-@dataclass(frozen=True)
-class Replica:
-    """A proxy in a process of its own."""
-
-    url: str
-    table: RuntimeApi
-
-
-@asynccontextmanager
-async def running_replica(home: Path, database_url: str) -> AsyncIterator[Replica]:
-    """Run `binder serve --part proxy` in a folder of its own."""
-    listen = f"127.0.0.1:{free_port()}"
-    home.mkdir(mode=0o711)
-    environment = {
-        "BINDER_ENGINE": "kubernetes",
-        "BINDER_REGISTRY": "127.0.0.1:1/binder",
-        "BINDER_DATABASE_URL": database_url,
-        "BINDER_STATE_DIR": str(home / "state"),
-        "BINDER_CACHE_DIR": str(home / "cache"),
-        "BINDER_LISTEN": listen,
-        "BINDER_URL": f"http://{listen}",
-    }
-    child = running_child(f"http://{listen}", environment, home / "log", part="proxy", ephemeral=False)
-    async with child:
-        paths = Paths(home / "state", home / "cache")
-        yield Replica(f"http://{listen}", RuntimeApi(paths.run / "haproxy" / "admin.sock"))
+Replicas = tuple[Store, PartProcess, PartProcess]
 
 
 @pytest.fixture
-async def replicas(reachable_path: Path, postgresql: PostgreSQL) -> AsyncIterator[tuple[Store, Replica, Replica]]:
+async def replicas(reachable_path: Path, postgresql: PostgreSQL) -> AsyncIterator[Replicas]:
     """A store, and two proxies on it."""
     url = postgresql.new_database()
+    settings = {"BINDER_DATABASE_URL": url}
     async with open_store(url) as store, AsyncExitStack() as stack:
-        one, other = [
-            await stack.enter_async_context(running_replica(reachable_path / name, url)) for name in ("one", "other")
-        ]
+        one = await stack.enter_async_context(running_part("proxy", reachable_path / "one", settings))
+        other = await stack.enter_async_context(running_part("proxy", reachable_path / "other", settings))
         yield store, one, other
 
 
-async def test_what_one_opens_the_other_lets_in_at_once(replicas: tuple[Store, Replica, Replica]) -> None:
+async def test_what_one_opens_the_other_lets_in_at_once(replicas: Replicas) -> None:
     store, one, other = replicas
     build = await add_build(store, await add_repository(store))
     async with mirror("session") as target, httpx.AsyncClient(timeout=10) as client:
@@ -81,7 +52,7 @@ async def test_what_one_opens_the_other_lets_in_at_once(replicas: tuple[Store, R
         assert page.json()["name"] == "session"
 
 
-async def test_all_learn_of_a_route(replicas: tuple[Store, Replica, Replica]) -> None:
+async def test_all_learn_of_a_route(replicas: Replicas) -> None:
     store, one, other = replicas
     build = await add_build(store, await add_repository(store))
     async with mirror("session") as target:

@@ -144,7 +144,9 @@ class Shop:
             token = None if as_administrator else namespace.account(BUILDS_RULES)
             async with (
                 await self._connection(token, through) as connection,
-                cluster_builder(read_settings(**chosen), paths, self.account, connection) as wired,
+                cluster_builder(
+                    read_settings(**chosen), paths, self.account, connection, instance=paths.instance
+                ) as wired,
             ):
                 service = Service(namespace, wired, self.folder)
                 before = service.left()
