@@ -416,9 +416,7 @@ class Settings(BaseSettings):
     @classmethod
     def _networks_or_namespaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_REACHED.match(one) for one in value):
-            raise ValueError(
-                "must be networks like 10.1.2.0/24 or namespaces, each with :PORT for one port"
-            )
+            raise ValueError("must be networks like 10.1.2.0/24 or namespaces, each with :PORT for one port")
         return value
 
     @field_validator("builder_cache")
