@@ -19,6 +19,7 @@ from binder.session_resources import Resources
 
 _HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 
+_REACHED = re.compile(r"\A(?:[0-9a-fA-F.:]+/\d{1,3}|[a-z0-9-]+)(?::\d{1,5})?\Z")
 _TAINT = re.compile(r"\A([^=:,]+)(?:=([^=:,]+))?(?::(NoSchedule|NoExecute|PreferNoSchedule))?\Z")
 
 
@@ -111,8 +112,8 @@ class Settings(BaseSettings):
     `session_pull_secrets` has them. Empty: nodes have their own ways, or anybody may read the image."""
 
     builder_networks: Annotated[tuple[str, ...], NoDecode] = ()
-    """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster,
-    separated by commas, such as those of the registry and of mirrors of package indexes."""
+    """What builds on a cluster reach besides the internet: networks (`10.1.2.0/24`) and namespaces of the cluster, or
+    one port of them (`10.1.2.3/32:5000`), separated by commas: the registry, and mirrors of package indexes."""
 
     builder_seconds: int = Field(default=7200, ge=60)
     """How long a build on a cluster may take as a whole, with the time in which it waits for a node."""
@@ -410,6 +411,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("builder_networks")
+    @classmethod
+    def _networks_or_namespaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_REACHED.match(one) for one in value):
+            raise ValueError("must be networks like 10.1.2.0/24 or namespaces, each with :PORT for one port")
+        return value
 
     @field_validator("builder_cache")
     @classmethod

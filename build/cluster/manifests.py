@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from binder.hosts import CLOSED_V4, CLOSED_V6
 from templates import Json, render_json
-from templates.peers import peer_of
 
 ORDER = "/run/order/order.json"
 """Where a builder's pod finds its order."""
@@ -80,14 +79,40 @@ def secret_manifest(order: bytes, *, name: str, instance: str, job: str, job_uid
 def network_manifest(instance: str, reached: Sequence[str]) -> Json:
     """Return the NetworkPolicy of all builds of a service: names, the internet, and what is `reached` beside it.
 
-    That are networks (`10.1.2.0/24`) and namespaces: the registry, and mirrors of package indexes. Nobody reaches them.
+    That are networks (`10.1.2.0/24`) and namespaces, or one port of them (`10.1.2.3/32:5000`): the registry, and
+    mirrors of package indexes. Nobody reaches builds.
     """
-    internet: list[Json] = [
+    return render_json(
+        "manifests/builds-network.json",
+        instance=instance,
+        egress=[_NAMES, {"to": _internet()}, *(_rule(one) for one in reached)],
+    )
+
+
+def _internet() -> list[Json]:
+    return [
         {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*CLOSED_V4]}},
         {"ipBlock": {"cidr": "::/0", "except": [*CLOSED_V6]}},
     ]
-    peers = [*internet, *map(peer_of, reached)]
-    return render_json("manifests/builds-network.json", instance=instance, peers=peers)
+
+
+def _rule(reached: str) -> Json:
+    # An address of IPv6 has colons too, but none after its slash.
+    network, slash, rest = reached.rpartition("/")
+    end, _, port = rest.partition(":")
+    place = f"{network}{slash}{end}"
+    peer: Json = {"ipBlock": {"cidr": place}} if slash else {"namespaceSelector": _namespace(place)}
+    return {"to": [peer], **({"ports": [{"port": int(port), "protocol": "TCP"}]} if port else {})}
+
+
+def _namespace(name: str) -> Json:
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+
+
+_NAMES: Json = {
+    "to": [{"namespaceSelector": _namespace("kube-system")}],
+    "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+}
 
 
 def _toleration(key: str, value: str, effect: str) -> Json:

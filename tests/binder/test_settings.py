@@ -112,6 +112,12 @@ def test_a_cache_of_builders_is_a_folder_of_nodes_or_a_claim(cache: str) -> None
     assert read_settings(builder_cache="host:/var/cache/builds").builder_cache == "host:/var/cache/builds"
 
 
+@pytest.mark.parametrize("network", ["10.1.2.3:5000", "registry.example.org", "mirrors:http", "10.1.2.0/24:"])
+def test_what_builders_reach_is_a_network_or_a_namespace(network: str) -> None:
+    with pytest.raises(OperatorFault, match="BINDER_BUILDER_NETWORKS"):
+        read_settings(builder_networks=network)
+
+
 def test_where_builders_run_and_what_they_reach_is_written_as_for_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BINDER_BUILDER_NODE_SELECTOR", "pool=builds")
     monkeypatch.setenv("BINDER_BUILDER_TOLERATIONS", "builds=yes:NoSchedule, other")

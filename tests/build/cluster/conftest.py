@@ -162,7 +162,7 @@ class Shop:
             "registry_plain_http": True,
             "builds_namespace": namespace,
             "builder_image": self.image,
-            "builder_networks": f"{self.cluster.registry.partition(':')[0]}/32,{self.cluster.host}/32",
+            "builder_networks": f"{_port_of(self.cluster.registry)},{self.cluster.host}/32",
             "build_memory_bytes": 2 * 10**9,
         }
 
@@ -179,6 +179,12 @@ class Shop:
         if through:
             configuration.host, configuration.verify_ssl = through, False
         return ApiClient(configuration)
+
+
+def _port_of(registry: str) -> str:
+    """Return the address and port of a registry, as a network policy has them."""
+    host, _, port = registry.partition("/")[0].partition(":")
+    return f"{host}/32:{port or 443}"
 
 
 @pytest.fixture

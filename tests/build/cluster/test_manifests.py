@@ -98,13 +98,19 @@ def test_a_fork_gets_less_of_the_processors() -> None:
 
 
 def test_builds_reach_the_internet_and_what_is_named() -> None:
-    policy = json.loads(json.dumps(network_manifest("0123abcd", ["10.1.2.0/24", "mirrors"])))
+    policy = json.loads(
+        json.dumps(network_manifest("0123abcd", ["10.1.2.0/24", "10.1.2.3/32:5000", "fd00::/64:443", "mirrors"]))
+    )
     assert policy["spec"]["ingress"] == []
-    names, anything = policy["spec"]["egress"]
+    names, anything, *more = policy["spec"]["egress"]
     assert {port["port"] for port in names["ports"]} == {53}
-    internet, internet_v6, network, namespace = anything["to"]
+    internet, internet_v6 = anything["to"]
     assert "10.0.0.0/8" in internet["ipBlock"]["except"]
     assert "169.254.0.0/16" in internet["ipBlock"]["except"]
     assert "fc00::/7" in internet_v6["ipBlock"]["except"]
-    assert network == {"ipBlock": {"cidr": "10.1.2.0/24"}}
-    assert namespace == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mirrors"}}}
+    assert more == [
+        {"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}]},
+        {"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 5000, "protocol": "TCP"}]},
+        {"to": [{"ipBlock": {"cidr": "fd00::/64"}}], "ports": [{"port": 443, "protocol": "TCP"}]},
+        {"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mirrors"}}}]},
+    ]
