@@ -246,6 +246,12 @@ def _set_up_sqlite(engine: Engine) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine, "invalidate")
+    def _given_up(connection: Any, _: object, __: object) -> None:
+        # Whoever is cancelled between a statement and its rows leaves it open. To SQLite a connection that is closed with
+        # an open statement goes on, and with it the lock of its transaction: until garbage is collected.
+        connection.rollback()
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A transaction that reads first and writes later can find the file locked and no way to wait: lock at once.

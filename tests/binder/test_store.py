@@ -282,3 +282,20 @@ async def test_a_service_has_one_name_whichever_process_asks(
     assert await another().instance() == name
     async with open_store(f"sqlite+aiosqlite:///{tmp_path / 'other.db'}") as other:
         assert await other.instance() != name
+
+
+async def test_who_is_cancelled_in_the_middle_of_a_statement_leaves_no_lock(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'store.db'}"
+    numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000000)"
+
+    async def write_for_long(store: Store) -> None:
+        async with store.write() as session:
+            await session.execute(text(f"{numbers} select count(*) from n"))
+
+    async with open_store(url) as store, open_store(url) as other:
+        writing = asyncio.create_task(write_for_long(store))
+        await asyncio.sleep(0.1)
+        writing.cancel()
+        ended = await asyncio.gather(writing, return_exceptions=True)  # kept, and with it all that it refers to
+        await other.release_leases()
+    assert isinstance(ended[0], asyncio.CancelledError)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from binder.cli.visit import Visit, compute, open_link
-from tests.cluster.given import Cluster
+from tests.cluster.given import Cluster, Namespace
 from tests.cluster.stage import REPOSITORY, ClusterStage
 from tests.stage import NOTEBOOK
 
@@ -19,7 +19,7 @@ _STOPPED_SECONDS = 20
 
 async def test_a_build_whose_controller_dies_is_taken_up_by_the_other(stage: ClusterStage) -> None:
     sha = await _push_slowly(stage, "controller")
-    await _kill(stage, await _leader(stage))
+    await _kill(stage, stage.installed.namespace, await _leader(stage))
     assert (await stage.final_status(sha)).state == "success"
     await _nothing_is_left(stage)
 
@@ -27,7 +27,7 @@ async def test_a_build_whose_controller_dies_is_taken_up_by_the_other(stage: Clu
 async def test_a_build_whose_pod_is_killed_is_tried_again(stage: ClusterStage) -> None:
     sha = await _push_slowly(stage, "builder")
     (pod,) = stage.builds.list("pods")
-    stage.installed.namespace.cluster.api.delete(pod)
+    await _kill(stage, stage.builds, pod["metadata"]["name"])
     assert (await stage.final_status(sha)).state == "success"
     await _nothing_is_left(stage)
 
@@ -43,7 +43,7 @@ async def test_a_build_waits_for_a_registry_that_does_not_answer(stage: ClusterS
 async def test_a_session_goes_on_where_a_proxy_dies(stage: ClusterStage) -> None:
     visit = await _open(stage)
     for proxy in sorted(stage.installed.pods("proxy"))[:1]:
-        await _kill(stage, proxy)
+        await _kill(stage, stage.installed.namespace, proxy)
     await _until(lambda: _is_answered(visit, 200))
     assert (await compute(visit, "print(6 * 7)")).strip() == "42"
     await _until(lambda: _as_awaitable(len(stage.installed.pods("proxy")) == 2))
@@ -71,7 +71,7 @@ async def test_whose_session_was_taken_away_is_told_so(stage: ClusterStage) -> N
     visit = await _open(stage)
     session_id = visit.base_url.split("/")[-2]
     (pod,) = [one for one in stage.sessions.list("pods") if one["metadata"]["labels"]["binder.session"] == session_id]
-    stage.installed.namespace.cluster.api.delete(pod)
+    await _kill(stage, stage.sessions, pod["metadata"]["name"])
     await _until(lambda: _is_answered(visit, 410))
     await _nothing_is_left(stage)
 
@@ -96,9 +96,9 @@ async def _leader(stage: ClusterStage) -> str:
     return str(lease["spec"]["holderIdentity"]).partition(":")[0]
 
 
-async def _kill(stage: ClusterStage, pod: str) -> None:
+async def _kill(stage: ClusterStage, namespace: Namespace, pod: str) -> None:
     """End a pod as the loss of its node would: nobody in it is asked."""
-    path = f"/api/v1/namespaces/{stage.installed.name}/pods/{pod}?gracePeriodSeconds=0"
+    path = f"/api/v1/namespaces/{namespace.name}/pods/{pod}?gracePeriodSeconds=0"
     await asyncio.to_thread(stage.installed.namespace.cluster.api.ask, "DELETE", path)
 
 
