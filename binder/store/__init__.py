@@ -248,8 +248,8 @@ def _set_up_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "invalidate")
     def _given_up(connection: Any, _: object, __: object) -> None:
-        # Whoever is cancelled between a statement and its rows leaves it open. To SQLite a connection that is closed with
-        # an open statement goes on, and with it the lock of its transaction: until garbage is collected.
+        # Whoever is cancelled between a statement and its rows leaves it open. A connection that is closed with an open
+        # statement goes on in SQLite, and with it the lock of its transaction: until garbage is collected.
         connection.rollback()
 
     @event.listens_for(engine, "begin")
