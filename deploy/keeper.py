@@ -80,6 +80,7 @@ class Keeper:
         """Sessions of which a start was begun since the last look at everything began, or before and not ended then."""
         self._at_once = at_once
         self._removing = asyncio.Semaphore(at_once)
+        self._asking = asyncio.Semaphore(at_once)
         self._looked_at = -_LOOK_AT_ENGINE_SECONDS
 
     async def step(self) -> bool:
@@ -253,7 +254,8 @@ class Keeper:
 
     async def _end_if_unused(self, ending: Ending) -> None:
         row = await session_of(self._store, ending.session_id)
-        usage = await usage_of(server_of(row.id, row.target or "", row.token))
+        async with self._asking:
+            usage = await usage_of(server_of(row.id, row.target or "", row.token))
         known = row.activity_at or row.ready_at or row.created_at
         used_at, reason = judge_usage(known, usage, self._patience, utc_now())
         if used_at > known:

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from binder.cgroups import Limits, limits_for, read_cgroup_facts
 from binder.errors import OperatorFault
@@ -87,12 +87,12 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
         github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))
         common = Common(settings, paths, account, store, github, Figures())
-        # In the container of a proxy nothing else runs, and no namespaces can be made.
-        git = (
-            builder.git
-            if builder
-            else wired_git(common.settings, paths, account, await find_certificates(), sandboxed=False)
-        )
+        if builder:
+            git = builder.git
+        else:
+            # In the container of a proxy nothing else runs, and no namespaces can be made; it only asks for refs.
+            alone = replace(account, sandbox="none")
+            git = wired_git(settings, paths, alone, await find_certificates())
         service = Service(store, paths, git, Loops(store.changed))
         await _start(stack, service, common, part, builder, ephemeral=ephemeral)
         stack.push_async_callback(service.loops.stop)

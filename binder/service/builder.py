@@ -110,9 +110,7 @@ def wired_builder(
     return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
 
 
-def wired_git(
-    settings: Settings, paths: Paths, account: Account, certificates: Path | None, *, sandboxed: bool = True
-) -> Git:
+def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:
     """Return git, which keeps what it fetches below `paths`."""
     return Git(
         paths,
@@ -121,7 +119,6 @@ def wired_git(
         _records(settings, certificates),
         timeout_seconds=settings.fetch_timeout_seconds,
         most_bytes=settings.repository_bytes,
-        sandboxed=sandboxed,
     )
 
 

@@ -20,6 +20,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as TimedOut
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as OrmSession
@@ -202,13 +203,13 @@ async def open_store(url: str) -> AsyncIterator[Store]:
 
 
 class _store_errors:  # noqa: N801 - reads as a statement
-    """Turns what a driver raises when it cannot reach its database into our own error."""
+    """Turns what is raised where a database, or a place among its connections, cannot be had into our own error."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, (OperationalError, InterfaceError)) or (
+        if isinstance(error, (OperationalError, InterfaceError, TimedOut)) or (
             isinstance(error, DBAPIError) and error.connection_invalidated
         ):
             raise StoreUnavailableError("The service's database does not answer. Please try again later.") from error

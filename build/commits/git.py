@@ -59,8 +59,8 @@ _NOT_THERE = 9
 class Git:
     """git, run as the build account below `Paths.git`. `most_bytes` is what a repository's files may have together.
 
-    It is `sandboxed` in namespaces of its own, unless it only looks for refs, where a container holds nothing but us.
-    Records of archives become commits here; `records` asks for them.
+    It is in namespaces of its own, as far as those of its account can be. Records of archives become commits here;
+    `records` asks for them.
     """
 
     def __init__(
@@ -72,7 +72,6 @@ class Git:
         *,
         timeout_seconds: float,
         most_bytes: int = 4 * 2**30,
-        sandboxed: bool = True,
     ) -> None:
         self._paths = paths
         self._account = account
@@ -80,7 +79,6 @@ class Git:
         self._records = records or Records(Downloads(certificates, ()), Archives())
         self._timeout = timeout_seconds
         self._most_bytes = most_bytes
-        self._sandboxed = sandboxed
 
     async def resolve(self, source: Source, ref: str) -> str | None:
         """Return the sha of a branch, a tag or `HEAD`, or None where the repository does not have it.
@@ -281,7 +279,7 @@ class Git:
 
     def _command(self, root: Source, source: Source, argv: Sequence[str]) -> Command:
         variables = {"GIT_DIR": str(self._folder(root, source)), **environment_for(source, self._certificates)}
-        return Command(argv, variables, self._paths.git, self._account, sandboxed=self._sandboxed)
+        return Command(argv, variables, self._paths.git, self._account, sandboxed=True)
 
     async def _run(self, source: Source, command: Command) -> bytes:
         code, output = await self._capture(source, command)
