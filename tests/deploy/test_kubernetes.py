@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
@@ -21,6 +20,7 @@ from deploy.probe import proof_of, run_cell, server_of
 from tests.builds import Builder
 from tests.cluster.api import Object
 from tests.cluster.given import Cluster, Namespace, until
+from tests.cluster.relay import relay_to
 from tests.deploy.conftest import connection_of, new_spec, until_it_left
 
 pytestmark = pytest.mark.cluster
@@ -84,12 +84,11 @@ async def test_a_connection_that_drops_is_made_anew_and_nothing_is_missed(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
     settings = kubernetes_engine.connection.configuration
-    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+    async with relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
         spec = new_spec(odd_cluster_images("waits"))
         await engine.start(spec)
         assert (await engine.running())[spec.id].alive
-        for connection in relay.connections:
-            connection.close()
+        relay.cut()
         cluster.api.delete(_known(engine, "Pod", spec.id))
         assert (await until_it_left(engine, spec.id)).reason == "The cluster took it away."
 
@@ -98,12 +97,11 @@ async def test_where_the_api_server_has_forgotten_the_place_nothing_is_missed(
     kubernetes_engine: KubernetesEngine, odd_cluster_images: Callable[[str], str], cluster: Cluster
 ) -> None:
     settings = kubernetes_engine.connection.configuration
-    async with _relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
+    async with relay_to(settings.host) as relay, _at(kubernetes_engine, relay.address) as engine:
         spec = new_spec(odd_cluster_images("waits"))
         await engine.start(spec)
         engine._pods._version = "1"
-        for connection in relay.connections:
-            connection.close()
+        relay.cut()
         cluster.api.delete(_known(engine, "Pod", spec.id))
         assert (await until_it_left(engine, spec.id)).reason == "Its container is gone."
         assert engine._pods._round == 2, "it was listed again"
@@ -121,38 +119,6 @@ async def _at(engine: KubernetesEngine, address: str) -> AsyncIterator[Kubernete
         open_engine(connection, namespace=engine.namespace, instance=engine.instance) as other,
     ):
         yield other
-
-
-@dataclass
-class _Relay:
-    address: str
-    connections: list[asyncio.StreamWriter] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def _relay_to(url: str) -> AsyncIterator[_Relay]:
-    """Give a way to the server of `url` whose connections can be cut."""
-    place = urlsplit(url)
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        relay.connections.append(writer)
-        back, forth = await asyncio.open_connection(place.hostname, place.port)
-        pipes.create_task(_pipe(reader, forth))
-        pipes.create_task(_pipe(back, writer))
-
-    async with asyncio.TaskGroup() as pipes, await asyncio.start_server(carry, "127.0.0.1", 0) as server:
-        relay = _Relay(f"{place.scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-        yield relay
-        for connection in relay.connections:
-            connection.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(2**16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
 
 
 async def test_pods_of_others_are_let_alone(
