@@ -42,7 +42,7 @@ _NOTICE_FOLDER = "/tmp/binder"  # noqa: S108 - in the session's own container
 # What we made has its Python first in PATH; an image of an author's own has whatever server its Dockerfile brought.
 # It begins with no line end: what podman 4.3 makes of such a text in a manifest, it cannot read again.
 _START = f"""\
-if folder={_NOTICE_FOLDER}/labextensions/binder-notice && mkdir -p "$folder/static" &&
+if folder={_NOTICE_FOLDER}/labextensions/binder-notice && mkdir -p "$folder/static" 2>/dev/null &&
     printf %s "$1" >"$folder/package.json" && printf %s "$2" >"$folder/static/remoteEntry.js"
 then export JUPYTER_PATH="{_NOTICE_FOLDER}${{JUPYTER_PATH:+:$JUPYTER_PATH}}"; fi
 shift 2

@@ -202,7 +202,7 @@ async def test_what_was_removed_since_is_fetched_again(
     try:
         for script in ("true", "true", forget):
             await machine.buildah.run_script(script, str(machine.paths.packages / "wheels"), step="clear", take=None)
-            log = repository.folder / new_token()
+            log = reachable_path / new_token()
             await machine.build(repository.source, repository.commit({"a.txt": new_token()}), log=log)
             fetched.append(log.read_text().count("Fetching what the repository is built with"))
     finally:
