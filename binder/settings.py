@@ -407,11 +407,6 @@ class Settings(BaseSettings):
             raise ValueError("must be taints like KEY=VALUE:NoSchedule (or NoExecute, PreferNoSchedule)")
         return tuple(match.groups("") for match in found if match)
 
-    @field_validator("github_webhook_secrets", mode="before")
-    @classmethod
-    def _split_secrets(cls, value: object) -> object:
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
-
     @field_validator("builder_networks")
     @classmethod
     def _networks_or_namespaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -426,12 +421,15 @@ class Settings(BaseSettings):
             raise ValueError("must be host:/FOLDER or claim:NAME")
         return value
 
-    @field_validator("builder_networks", "session_proxies", mode="before")
-    @classmethod
-    def _split_networks(cls, value: object) -> object:
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
-
-    @field_validator("operators", "session_pull_secrets", "builder_pull_secrets", mode="before")
+    @field_validator(
+        "builder_networks",
+        "builder_pull_secrets",
+        "github_webhook_secrets",
+        "operators",
+        "session_proxies",
+        "session_pull_secrets",
+        mode="before",
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from binder.hosts import CLOSED_V4, CLOSED_V6
 from deploy.engine import SessionSpec
 from deploy.placement import ANYWHERE, Placement, pod_fields
 from templates import Json, render, render_json
@@ -55,9 +56,6 @@ exit 127
 """
 _PRELOAD_SECONDS = 900
 _OF_THIS_MACHINE = "localhost/"
-# Private, shared with carriers, loopback and link-local. Source: https://www.iana.org/assignments/iana-ipv4-special-registry
-_CLOSED_V4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
-_CLOSED_V6 = ("::1/128", "fc00::/7", "fe80::/10")
 
 
 def base_path_of(session_id: str) -> str:
@@ -172,8 +170,8 @@ def network_manifest(instance: str, proxies: Sequence[str]) -> Json:
         instance=instance,
         proxies=[*map(peer_of, proxies)],
         port=SERVER_PORT,
-        closed_v4=[*_CLOSED_V4],
-        closed_v6=[*_CLOSED_V6],
+        closed_v4=[*CLOSED_V4],
+        closed_v6=[*CLOSED_V6],
     )
 
 

@@ -12,10 +12,7 @@ from typing import Any
 
 from binder.settings import Settings
 from templates import Json
-
-# A node that is not heard of for 50 s is taken to be lost (the controller manager's word); 300 s more are the default.
-_LOST_SECONDS = 30
-_LOST = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+from templates.tolerations import lost_for_a_while, toleration_of
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,7 @@ class Toleration:
 
     def as_json(self) -> Json:
         """Return it as a Pod has it."""
-        said: dict[str, Json] = {"key": self.key, "operator": "Equal" if self.value else "Exists"}
-        return said | {name: text for name, text in (("value", self.value), ("effect", self.effect)) if text}
+        return toleration_of(self.key, self.value, self.effect)
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,9 @@ def may_run_on(node: Mapping[str, Any], placement: Placement) -> bool:
 def pod_fields(placement: Placement, gpus: int) -> dict[str, Json]:
     """Return what is added to the spec of a session's Pod: which nodes it may run on, before whom, and with
     which right to its image."""
-    lost: list[Json] = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_SECONDS} for key in _LOST
-    ]
     # Nodes with GPUs are kept for those who ask for them by a taint of the same name.
     tolerated = (*placement.tolerations, *([Toleration(placement.gpu_resource)] if gpus else []))
-    fields: dict[str, Json] = {"tolerations": [*lost, *(one.as_json() for one in tolerated)]}
+    fields: dict[str, Json] = {"tolerations": [*lost_for_a_while(), *(one.as_json() for one in tolerated)]}
     if placement.node_selector:
         fields["nodeSelector"] = dict(placement.node_selector)
     if placement.priority_class:

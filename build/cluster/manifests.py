@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from binder.hosts import CLOSED_V4, CLOSED_V6
 from templates import Json, render_json
+from templates.peers import peer_of
+from templates.tolerations import lost_for_a_while, toleration_of
 
 ORDER = "/run/order/order.json"
 """Where a builder's pod finds its order."""
 
-# A node that does not answer: what was built there is built again elsewhere.
-_LOST_NODE_SECONDS = 30
 _TRUSTED_PROCESSORS, _FORKS_PROCESSORS = "500m", "125m"
 
 
@@ -42,8 +42,7 @@ def job_manifest(
     builders: Builders, *, name: str, secret: str, instance: str, build: str, trusted: bool, affinity: Json
 ) -> Json:
     """Return the Job of a build, whose order is in a Secret."""
-    tolerations = [_toleration(*parts) for parts in builders.tolerations]
-    tolerations += [_tolerated_for_a_while(lost) for lost in ("not-ready", "unreachable")]
+    tolerations = [*(toleration_of(*parts) for parts in builders.tolerations), *lost_for_a_while()]
     return render_json(
         "manifests/build.json",
         job=name,
@@ -101,28 +100,13 @@ def _rule(reached: str) -> Json:
     network, slash, rest = reached.rpartition("/")
     end, _, port = rest.partition(":")
     place = f"{network}{slash}{end}"
-    peer: Json = {"ipBlock": {"cidr": place}} if slash else {"namespaceSelector": _namespace(place)}
-    return {"to": [peer], **({"ports": [{"port": int(port), "protocol": "TCP"}]} if port else {})}
-
-
-def _namespace(name: str) -> Json:
-    return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+    return {"to": [peer_of(place)], **({"ports": [{"port": int(port), "protocol": "TCP"}]} if port else {})}
 
 
 _NAMES: Json = {
-    "to": [{"namespaceSelector": _namespace("kube-system")}],
+    "to": [peer_of("kube-system")],
     "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
 }
-
-
-def _toleration(key: str, value: str, effect: str) -> Json:
-    said: dict[str, Json] = {"key": key, "operator": "Equal" if value else "Exists"}
-    return said | {name: text for name, text in (("value", value), ("effect", effect)) if text}
-
-
-def _tolerated_for_a_while(lost: str) -> Json:
-    key = f"node.kubernetes.io/{lost}"
-    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _LOST_NODE_SECONDS}
 
 
 def _cache_volume(cache: str) -> Json:
