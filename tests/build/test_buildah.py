@@ -40,7 +40,7 @@ async def test_images_without_a_name_are_passed_over(builder: Builder, jupyter_i
         assert '"names": null' in await said_by_buildah(builder, "images", "--json")
         images = await builder.buildah.images()
         assert jupyter_image in images
-        assert all(name.startswith("localhost/") and digest.startswith("sha256:") for name, digest in images.items())
+        assert all(name and digest.startswith("sha256:") for name, digest in images.items())
     finally:
         await said_by_buildah(builder, "rmi", made[-1])
 

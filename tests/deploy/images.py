@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 
 from tests.builds import Builder
@@ -65,8 +66,8 @@ buildah commit --quiet "$container" "$2" >/dev/null
 
 
 def name_of(what: str) -> str:
-    """Return the name of the image whose server does this."""
-    return f"localhost/binder-tests/{what}:1"
+    """Return the name of the image whose server does this: a test process does not remove those of another."""
+    return f"localhost/binder-tests/{what}:{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 
 def make_images(builder: Builder, base: str) -> None:
