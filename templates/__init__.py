@@ -60,14 +60,18 @@ def render_json(name: str, **values: Json) -> Json:
     Raises: jinja2.UndefinedError, naming what the template asked for and was not given.
     """
     tree: Json = json.loads(_json_template(name))
-    return _fill(tree, values)
+    return fill_json(tree, values)
 
 
-def _fill(node: Json, values: Mapping[str, Json]) -> Json:
+def fill_json(node: Json, values: Mapping[str, Json]) -> Json:
+    """Put values into parsed JSON, as `render_json` does.
+
+    Raises: jinja2.UndefinedError, naming what was asked for and not given.
+    """
     if isinstance(node, dict):
-        return {_fill_text(key, values): _fill(value, values) for key, value in node.items()}
+        return {_fill_text(key, values): fill_json(value, values) for key, value in node.items()}
     if isinstance(node, list):
-        return [_fill(value, values) for value in node]
+        return [fill_json(value, values) for value in node]
     if not isinstance(node, str):
         return node
     whole = _WHOLE.match(node)
