@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from modules.definition import Mode, Page, Value
-from templates import Json
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class BoundComponent:
 
     name: str
     image: str | None
-    template: Json
+    template: Mapping[str, Any]
     replicas: int
     memory_bytes: int
 

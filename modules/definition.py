@@ -6,9 +6,7 @@ A folder `modules/<name>/<version>/` holds `module.yml`, `components/<component>
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-from templates import Json
+from typing import Any, Literal
 
 Mode = Literal["single-node", "multi-node"]
 """`single-node`: containers in the session's own pod; `multi-node`: pods of their own, behind Services."""
@@ -53,7 +51,7 @@ class Component:
 
     name: str
     image: str
-    template: Json
+    template: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,8 @@ def _services(module: Bound, values: Mapping[str, Json], host_of: Callable[[str]
         group = f"{module.name}-{component.name}"
         for index in range(component.replicas):
             name = group if component.replicas == 1 else f"{group}-{index}"
-            filled: Any = fill_json(
-                component.template, {**values, "index": index, "memory_bytes": component.memory_bytes}
+            filled: Any = fill(
+                dict(component.template), {**values, "index": index, "memory_bytes": component.memory_bytes}
             )
             yield _service(
                 module, component, name, host_of(group) if host_of else LOCALHOST, filled, apart=bool(host_of)
