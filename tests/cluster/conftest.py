@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
@@ -26,3 +27,8 @@ async def browser() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window."""
     async with running_browser() as browser:
         yield browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that halt a part of the cluster come last: it takes a while to find back to itself."""
+    items.sort(key=lambda item: item.get_closest_marker("halts") is not None)

@@ -5,16 +5,31 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
+import pytest_asyncio
 
+from binder.cli.git import git
 from binder.cli.visit import Visit, compute, open_link
 from tests.cluster.given import Cluster, Namespace
 from tests.cluster.stage import REPOSITORY, ClusterStage
 from tests.stage import NOTEBOOK
 
-pytestmark = [pytest.mark.cluster, pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.halts,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(1800),
+]
 
 _SLOW = "#!/bin/sh\necho {mark}\nsleep 15\n"
 _STOPPED_SECONDS = 20
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package", autouse=True)
+async def _green(stage: ClusterStage) -> None:
+    """There is a session to open, and a branch to begin others at."""
+    if not await git(stage.folder, "branch", "--list", "main"):
+        sha = await stage.push({"index.ipynb": NOTEBOOK})
+        assert (await stage.final_status(sha)).state == "success"
 
 
 async def test_a_build_whose_controller_dies_is_taken_up_by_the_other(stage: ClusterStage) -> None:
