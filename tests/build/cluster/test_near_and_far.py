@@ -23,6 +23,7 @@ from build.pipeline import Built
 from build.planner import Job
 from build.registries.registry import Registry
 from build.ways import BuiltLayer
+from modules.catalogue import Catalogue
 from tests.build.cluster.test_lines import BUILT
 from tests.build.registry_servers import opened, put_parent, running_registry
 
@@ -78,7 +79,7 @@ async def _build(registry: Registry, far: _Far, account: Account, folder: Path) 
         told.append(layers)
 
     def order_of(job: Job) -> Order:
-        return order_for(read_settings(), known, job.source, job.sha, name=job.name, mark="m")
+        return order_for(read_settings(), known, job.source, job.sha, name=job.name, mark="m", catalogue=Catalogue())
 
     notes = BuildLog(FileLog(folder / "log"), secrets={_TOKEN}, most_bytes=150)
     job = Job(Source("https://example.org/r.git", _TOKEN), "0" * 40, notes, folder, entered, planned, "7")
