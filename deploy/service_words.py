@@ -67,11 +67,9 @@ def sentence_of(kept: Mapping[str, Any]) -> str:
     """Return what a visitor is told of a service (what a row keeps of it); empty: it is as it should be."""
     if kept["ready"]:
         return ""
-    title, reason = kept["title"], kept["reason"]
     if kept["gave_up"]:
-        often = f"It was started again {kept['restarts']} times."
-        return f"{title} has ended. {reason or ''} {often}".replace("  ", " ")
-    return f"{title} ended and is being started again."
+        return f"{kept['title']} has ended and is not started again. {kept['reason'] or ''}".rstrip()
+    return f"{kept['title']} ended and is being started again."
 
 
 def _state(state: ServiceState) -> dict[str, Any]:

@@ -105,6 +105,7 @@ async def _state(place: Place, session_id: str) -> ServiceState:
 
 
 async def _until(place: Place, session_id: str, holds: Callable[[ServiceState], bool]) -> ServiceState:
+    found = None
     for _ in range(600):
         if holds(found := await _state(place, session_id)):
             return found
