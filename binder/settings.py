@@ -191,6 +191,9 @@ class Settings(BaseSettings):
     start_timeout_seconds: float = Field(default=60, gt=0)
     """How long a notebook server may take until a kernel of it has answered."""
 
+    seed_seconds: float = Field(default=300, gt=0)
+    """How long each seed of a session's modules may take, before the notebook can be opened."""
+
     session_memory_bytes: int = Field(default=2 * 2**30, ge=256 * 2**20)
     """Memory that a session may use; a session that wants more loses the process that asked."""
 
