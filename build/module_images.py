@@ -5,6 +5,7 @@ are those of an `apt.txt` beside it, which `RUN sh /run/asked/system.sh` install
 in it.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault
-from binder.uses import mark_used
+from binder.uses import mark_used, named
 from build.alone import Alone
 from build.buildah import Buildah, Network
 from build.container_faults import explain_containerfile
@@ -39,6 +40,7 @@ _BASE = "base"
 
 _CONTAINERFILE, _PACKAGES = "Containerfile", "apt.txt"
 _STEP = "modules"
+_BY_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,13 @@ def _fault_of(module: Module) -> Iterator[None]:
         ) from error
 
 
-def images_made_here(modules: Sequence[Bound], repository: str) -> frozenset[str]:
-    """Return the images of modules that are ours, by name; others are of the registries that their modules name."""
+def module_layers(modules: Sequence[Bound], repository: str) -> frozenset[Layer] | None:
+    """Return the layers of the images of modules that were made for `repository`; others are known by their digests.
+
+    None, where one is neither.
+    """
     images = {component.image for module in modules for component in module.components if component.image}
-    return frozenset(image for image in images if image.startswith(f"{repository}:"))
+    ours = {image: named(image) for image in images if not _BY_DIGEST.search(image)}
+    if any(not image.startswith(f"{repository}:") or not of or of[0] != "module" for image, of in ours.items()):
+        return None
+    return frozenset(Layer("module", of[1]) for of in ours.values() if of)

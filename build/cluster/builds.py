@@ -9,14 +9,12 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from binder.errors import WorldFault
-from binder.uses import named
 from build.cluster.absent import BuilderNeededError
 from build.cluster.lines import Entered, Event, Planned, Said
 from build.cluster.order import Order
 from build.images import Images, name_of
-from build.module_images import images_made_here
+from build.module_images import module_layers
 from build.pipeline import Built
-from build.plan import Layer
 from build.planner import Job
 from build.worker import Maker
 
@@ -70,7 +68,6 @@ class ClusterBuilds:
         there = await self._images.present([uppermost])
         if (built.image, built.digest) != (name_of(self._images, uppermost), there.get(uppermost)):
             raise WorldFault("The image that the builder made is not in the registry.")
-        wanted = images_made_here(built.modules, self._images.repository)
-        layers = [Layer("module", parts[1]) for image in wanted if (parts := named(image)) and parts[0] == "module"]
-        if len(layers) < len(wanted) or len(await self._images.present(layers)) < len(layers):
+        layers = module_layers(built.modules, self._images.repository)
+        if layers is None or len(await self._images.present(layers)) < len(layers):
             raise WorldFault("An image of a module that the builder made is not in the registry.")

@@ -59,6 +59,14 @@ async def made_images(store: Store) -> frozenset[str]:
         return frozenset(filter(None, images))
 
 
+async def images_with_modules(store: Store) -> dict[str, frozenset[str]]:
+    """Return the images whose sessions need others for their modules: image → those."""
+    kept = Build.result["modules"].as_string()
+    async with store.read() as session:
+        rows = await session.execute(select(_IMAGE, kept).where(_SUCCEEDED, kept != "[]").distinct())
+        return {image: images_of_modules(json.loads(modules)) for image, modules in rows if image and modules}
+
+
 async def forget_images(store: Store, gone: Collection[str]) -> None:
     """Take images that have gone from the results of the builds that made them."""
     if not gone:
