@@ -295,6 +295,7 @@ class Session(Row, Leased):
 
     `visitor_id` is who opened it, None where that was somebody who is not signed in.
     `activity_at` is the last time that somebody used it, by the proxy's account or Jupyter's, whichever is later.
+    `services` is what its modules are at, and their pages, once it is ready (`deploy.service_words.kept_at_start`).
     """
 
     __tablename__ = "sessions"
@@ -320,6 +321,7 @@ class Session(Row, Leased):
     opened_at: Mapped[datetime | None]
     activity_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    services: Mapped[dict[str, Any] | None]
 
 
 class Report(Row, Leased):
