@@ -38,11 +38,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Image:
-    """Where a component's image comes from: a folder with a Containerfile that we build on our base, or a reference."""
+    """Where a component's image comes from: a folder with a Containerfile that we build on our base, or a reference.
+
+    `suite` is the Debian release of that base; None: the operator's.
+    """
 
     name: str
     folder: str | None = None
     reference: str | None = None
+    suite: str | None = None
 
 
 @dataclass(frozen=True)
