@@ -6,6 +6,7 @@ are those that `--json` and the API give, and stay.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -140,6 +141,11 @@ _SHAPES: Final[Mapping[Kind, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "builds": _build,
     "sessions": _session,
 }
+
+
+def keys_of(kind: Kind) -> tuple[str, ...]:
+    """Return the names of a list's values, in their order."""
+    return tuple(_SHAPES[kind](defaultdict(lambda: None)))
 
 
 def modules_in(result: Mapping[str, Any]) -> list[dict[str, str]]:

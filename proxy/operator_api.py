@@ -23,6 +23,7 @@ from binder.store import Store
 from binder.store.api_tokens import is_good_token
 from binder.store.build_logs import StoredLog
 from binder.store.tables import utc_now
+from modules.catalogue import Catalogue
 from proxy.answers import retry_headers, status_of
 from proxy.build_logs import PIECE_BYTES, read_part, whole_size_of
 from proxy.deployments import Deployment, modules_of
@@ -36,15 +37,21 @@ _HEADERS: Final = {"Cache-Control": "no-store"}
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
+CatalogueOf = Callable[[], Catalogue]
+"""Returns the modules of the service: read when they are asked for."""
+
 
 class OperatorApi:
     """Answers operators' programs."""
 
-    def __init__(self, store: Store, settings: Settings, operating: Operating, views: EngineViews) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, operating: Operating, views: EngineViews, catalogue: CatalogueOf
+    ) -> None:
         self._store = store
         self._settings = settings
         self._operating = operating
         self._views = views
+        self._catalogue = catalogue
 
     def routes(self, *, is_open: bool = False) -> list[BaseRoute]:
         """Return the routes; `is_open` where nobody else can reach them, so that no token is asked for."""
@@ -143,7 +150,7 @@ class OperatorApi:
             queued = await self._operating.build(commit, again=False)
             return _json({"build": await self._operating.build_row(queued.id), "session": None})
         deployment = Deployment(body.get("mode"), parameters)
-        modules = modules_of(build.result or {}, deployment)
+        modules = modules_of(build.result or {}, deployment, self._catalogue())
         row = await self._operating.deploy(build, modules)
         return _json(
             {

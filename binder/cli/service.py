@@ -25,6 +25,7 @@ from binder.service.alone import engine_alone, is_served, working_alone
 from binder.service.builder import wired_git
 from binder.service.folders import make_folders
 from binder.service.loops import Loops
+from binder.service.module_catalogue import catalogue_in
 from binder.service.sources import PublicRefs
 from binder.service.views import Views
 from binder.settings import Settings, read_settings
@@ -65,7 +66,7 @@ class Alone:
         self.loops: Loops | None = None
         self.folders: list[Path] = []
         operating = Operating(store, settings, _Refs(settings))
-        api = OperatorApi(store, settings, operating, views)
+        api = OperatorApi(store, settings, operating, views, lambda: catalogue_in(settings))
         transport = httpx.ASGITransport(Starlette(routes=api.routes(is_open=True)))
         self._client = httpx.AsyncClient(transport=transport, base_url=settings.url, timeout=_SECONDS)
 

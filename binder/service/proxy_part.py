@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from binder.log import logger
 from binder.service.common import Common
 from binder.service.loops import Loops
+from binder.service.module_catalogue import catalogue_in
 from binder.service.sources import PublicRefs
 from binder.service.web import serving, unix_socket
 from build.commits.git import Git
@@ -50,7 +51,7 @@ async def running_proxy(common: Common, git: Git) -> AsyncIterator[Loops]:
             figures=common.figures,
         )
         operating = Operating(store, settings, context.resolver)
-        api = OperatorApi(store, settings, operating, common.views)
+        api = OperatorApi(store, settings, operating, common.views, lambda: catalogue_in(settings))
         app = Starlette(routes=[github.route(), *api.routes(), *routes(context)])
         loops = Loops(store.changed)
         async with serving(app, unix_socket(service_socket(paths))):
