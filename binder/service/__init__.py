@@ -34,6 +34,7 @@ from build.commits.git import Git
 from build.host import find_certificates
 from githubapp.stored_app import with_stored_app
 from proxy.figures import Figures
+from templates.replacing import replace_from
 
 log = logger(__name__)
 
@@ -69,6 +70,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
 
     Raises: OperatorFault, where this machine or its settings do not allow it.
     """
+    replace_from(settings.templates)
     os.umask(0o022)  # what the build account and HAProxy must read is said where it is written, not by the caller
     if complaints := complaints_about_parts(part, settings):
         raise OperatorFault(" ".join(complaints))

@@ -31,6 +31,7 @@ from build.recipes.conda import CondaChannels
 from build.registries.registry import Registry
 from build.resolution import Resolution
 from build.worker import Maker
+from templates.replacing import replace_from
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def wired_builder(
 
     git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in.
     """
+    replace_from(settings.templates)
     front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
