@@ -21,6 +21,7 @@ _HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a
 
 _LEAST_TOKEN = 20
 _REACHED = re.compile(r"\A(?:[0-9a-fA-F.:]+/\d{1,3}|[a-z0-9-]+)(?::\d{1,5})?\Z")
+_MODULES = re.compile(r"\A(?:~?/\S.*|https?://[^\s@]+@[0-9a-f]{40})\Z")
 _TAINT = re.compile(r"\A([^=:,]+)(?:=([^=:,]+))?(?::(NoSchedule|NoExecute|PreferNoSchedule))?\Z")
 
 
@@ -183,6 +184,9 @@ class Settings(BaseSettings):
     start_timeout_seconds: float = Field(default=60, gt=0)
     """How long a notebook server may take until a kernel of it has answered."""
 
+    seed_seconds: float = Field(default=300, gt=0)
+    """How long each seed of a session's modules may take, before the notebook can be opened."""
+
     session_memory_bytes: int = Field(default=2 * 2**30, ge=256 * 2**20)
     """Memory that a session may use; a session that wants more loses the process that asked."""
 
@@ -323,6 +327,20 @@ class Settings(BaseSettings):
     start, and checked. What builds are made with is part of what their images are known by, so that a change builds
     anew. None: our own."""
 
+    modules: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where modules are besides Binder's own, separated by commas: folders of this machine with `NAME/VERSION/` in
+    them, and repositories of git by a commit, `https://git.example.org/modules.git@SHA`, with such folders at their
+    root or below `modules/`. Read at the start. Of two of one name and version the later wins, and both win over
+    Binder's."""
+
+    repository_modules: bool = True
+    """Whether a repository may bring modules of its own, in `binder/modules/NAME/VERSION/`. Their images are built as
+    its Dockerfile would be, and they run with no more rights than a notebook."""
+
+    modules_memory_bytes_at_most: int = Field(default=4 * 2**30, ge=0)
+    """How much memory the modules of one session may use together, besides the notebook; what asks for more is not
+    built. 0: none may be asked for."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important events that are logged."""
 
@@ -440,6 +458,7 @@ class Settings(BaseSettings):
         "builder_networks",
         "builder_pull_secrets",
         "github_webhook_secrets",
+        "modules",
         "operators",
         "session_proxies",
         "session_pull_secrets",
@@ -448,6 +467,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("modules")
+    @classmethod
+    def _folders_or_git(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_MODULES.match(one) for one in value):
+            raise ValueError(
+                "must be folders like /srv/modules, or https://HOST/PATH@SHA, with the whole sha of a commit"
+            )
+        return tuple(str(Path(one).expanduser()) if "://" not in one else one for one in value)
 
     @property
     def signs_in(self) -> bool:

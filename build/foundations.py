@@ -23,6 +23,7 @@ from build.plan import (
     in_namespace,
     system_layer,
 )
+from build.recipes.modules import debian_places
 from build.recipes.recipe import Recipe
 from build.system_faults import explain_system
 from templates import render
@@ -107,7 +108,8 @@ class Foundations:
         file.write_text(render("build/system.Containerfile", parent=name), encoding="utf-8")
 
         def explain(output: str) -> BinderError | None:
-            return explain_system(output, f"{recipe.folder}apt.txt", recipe.system_lines)
+            asked = debian_places(recipe.modules)
+            return explain_system(output, f"{recipe.folder}apt.txt", recipe.system_lines, asked)
 
         apt = self._paths.apt if wanted.with_credentials else self._paths.public_apt
         mounts: list[Mount] = [(self._paths.tools, "/run/binder", "ro"), (apt, "/run/apt", "ro")]

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from modules.services import NO_SERVICES, Services
+
+RESTARTS_AT_MOST = 5
+"""How often a service that ends is started again within one session, before it is given up."""
+
 
 @dataclass(frozen=True)
 class SessionSpec:
@@ -19,6 +24,23 @@ class SessionSpec:
     cpus: float
     pids: int
     gpus: int = 0
+    services: Services = NO_SERVICES
+    """What runs beside its notebook; `memory_bytes`, `cpus` and `pids` are the notebook's alone."""
+    seed_seconds: float = 300.0
+    """How long each seed of its services may take."""
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What a service of a session is at. `reason` says, in a sentence for a visitor, why it is not ready.
+
+    `gave_up`: it ended too often, and is not started again by us.
+    """
+
+    ready: bool
+    restarts: int = 0
+    reason: str | None = None
+    gave_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,15 +56,19 @@ class Running:
     exit_code: int | None = None
     reason: str | None = None
     taken: bool = False
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    """What runs beside its notebook: name → what it is at. A session may go on without."""
 
 
 class Engine(Protocol):
     """Runs sessions of one service; those of others that share the machine are not its own."""
 
     async def start(self, spec: SessionSpec) -> str:
-        """Start a session's containers and return its target; its notebook server may take a while longer.
+        """Start a session's containers and return its target, once its services can be used and its seeds are done; its
+        notebook server may take a while longer.
 
-        Raises: BinderError; then nothing of it is left.
+        Raises: RepositoryFault, where a service does not come up or a seed fails; BinderError; then nothing of it is
+        left.
         """
 
     async def stop(self, session_id: str) -> None:
@@ -51,5 +77,5 @@ class Engine(Protocol):
     async def running(self) -> Mapping[str, Running]:
         """Return what there is: session id → what it is at. A session that ended stays until it is stopped."""
 
-    async def log_of(self, session_id: str) -> str:
-        """Return the last lines that a session's notebook server wrote, or an empty text."""
+    async def log_of(self, session_id: str, service: str = "") -> str:
+        """Return the last lines that a session's notebook server wrote, or a service of it; or an empty text."""

@@ -9,16 +9,17 @@ is to be started and at nothing else, so that a visitor does not wait for that; 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from binder.errors import BinderError, OperatorFault
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import Session, utc_now
-from deploy.engine import Engine, SessionSpec
+from deploy.engine import Engine, Running, ServiceState, SessionSpec
 from deploy.facts import Ending, PoolFacts
 from deploy.jupyter import usage_of
 from deploy.lifetime import judge_usage, patience_of
@@ -26,6 +27,7 @@ from deploy.pool import decide_pool
 from deploy.probe import Proof, proof_of, server_of
 from deploy.records import (
     add_sessions,
+    asked_of,
     end_session,
     is_abandoned,
     is_running,
@@ -33,14 +35,17 @@ from deploy.records import (
     mark_failed,
     mark_ready,
     note_activity,
+    note_services,
     read_facts,
     read_waiting,
     renew_lease,
-    resources_of,
     session_of,
     take_session,
     want_again,
 )
+from deploy.service_words import kept_at_start
+from modules.bound import from_json
+from modules.services import NO_SERVICES, services_of
 
 log = logger(__name__)
 
@@ -56,7 +61,8 @@ class Keeper:
     """Keeps the sessions of one store on one engine.
 
     `at_once` sessions are started at a time, and so many are removed: what one machine's processors do well is far less
-    than what a cluster does.
+    than what a cluster does. `host_of` says where a component with pods of its own is reached, by the session's id and
+    the component's name; None: there are no such pods.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Keeper:
         proof: Proof = proof_of,
         *,
         at_once: int = ON_ONE_MACHINE,
+        host_of: Callable[[str, str], str] | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -79,6 +86,9 @@ class Keeper:
         self._begun: set[str] = set()
         """Sessions of which a start was begun since the last look at everything began, or before and not ended then."""
         self._at_once = at_once
+        self._host_of = host_of
+        self._told: dict[str, Mapping[str, ServiceState]] = {}
+        """What the rows of sessions say of their services, as far as it was looked at."""
         self._removing = asyncio.Semaphore(at_once)
         self._asking = asyncio.Semaphore(at_once)
         self._looked_at = -_LOOK_AT_ENGINE_SECONDS
@@ -131,9 +141,17 @@ class Keeper:
         if time.monotonic() - self._looked_at < _LOOK_AT_ENGINE_SECONDS:
             return facts
         # After the store: a row without a pod has lost it, and a pod without a row is a leftover, or was begun since.
-        facts = replace(facts, pods=await self._engine.running())
+        pods = await self._engine.running()
         self._looked_at = time.monotonic()
-        return facts
+        await self._note_services(pods)
+        return replace(facts, pods=pods)
+
+    async def _note_services(self, pods: Mapping[str, Running]) -> None:
+        seen = {session_id: pod.services for session_id, pod in pods.items() if pod.services}
+        self._told = {session_id: told for session_id, told in self._told.items() if session_id in seen}
+        for session_id, services in seen.items():
+            if self._told.get(session_id) != services and await note_services(self._store, session_id, services):
+                self._told[session_id] = services
 
     def _begin(self, session_id: str, work: Coroutine[None, None, None]) -> bool:
         """Do something to a session, unless something is being done to it already."""
@@ -178,27 +196,30 @@ class Keeper:
 
     async def _bring_up(self, row: Session) -> bool:
         """Start a session and make it a standby, or say what was wrong; return whether it is one."""
-        spec = await self._spec(row)
-        bound = log.bind(session=spec.id, build=row.build_id)
+        bound = log.bind(session=row.id, build=row.build_id)
         began = time.monotonic()
         try:
+            spec = await self._spec(row)
             target = await self._engine.start(spec)
             timeout_seconds = self._settings.start_timeout_seconds
             async with self._proof(self._engine, spec, target, timeout_seconds=timeout_seconds):
-                if await mark_ready(self._store, spec.id, target):
+                if await mark_ready(self._store, spec.id, target, kept_at_start(spec.services)):
                     bound.info("session_started", seconds=round(time.monotonic() - began, 3))
                     return True
         except BinderError as error:
             bound.warning("session_failed", party=error.party, reason=error.message, cause=str(error.__cause__ or ""))
-            await mark_failed(self._store, spec.id, error)
+            await mark_failed(self._store, row.id, error)
         except Exception:  # noqa: BLE001 - whatever it is, the commit must not stay pending
             bound.exception("session_broke")
             fault = OperatorFault("Something went wrong in this service while it started the session.")
-            await mark_failed(self._store, spec.id, fault)
+            await mark_failed(self._store, row.id, fault)
         return False
 
     async def _spec(self, row: Session) -> SessionSpec:
-        asked, settings = await resources_of(self._store, row.build_id), self._settings
+        (asked, modules), settings = await asked_of(self._store, row.build_id), self._settings
+        if row.deployed is not None:
+            modules = from_json(row.deployed["modules"])
+        host_of = partial(self._host_of, row.id) if self._host_of else None
         given = asked.within(settings.session_resources, settings.session_resources_at_most)
         return SessionSpec(
             id=row.id,
@@ -208,6 +229,8 @@ class Keeper:
             cpus=given.cpus or settings.session_cpus,
             pids=settings.session_pids,
             gpus=given.gpus or 0,
+            services=services_of(modules, row.token, host_of) if modules else NO_SERVICES,
+            seed_seconds=settings.seed_seconds,
         )
 
     @asynccontextmanager

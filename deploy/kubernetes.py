@@ -185,7 +185,7 @@ class KubernetesEngine:
         """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
         self._last_words[session_of(pod)] = last_of(pod)
 
-    async def log_of(self, session_id: str) -> str:
+    async def log_of(self, session_id: str, service: str = "") -> str:
         """Return the last lines of a session's notebook server."""
         name = pod_name(self.instance, session_id)
         with suppress(ApiException, ClientError, TimeoutError):

@@ -11,14 +11,27 @@ from typing import Any
 from binder.hosts import CLOSED_V4, CLOSED_V6
 from deploy.engine import SessionSpec
 from deploy.placement import ANYWHERE, Placement, pod_fields
+from deploy.service_manifests import (
+    LABEL,
+    WITH_HELPERS,
+    containers_on_podman,
+    host_name,
+    label_of,
+    pull_policy,
+    resources_of,
+    secret_data,
+    seeds_on_cluster,
+    sidecars_on_cluster,
+    variables,
+    variables_kept,
+    volumes_of,
+)
+from modules.services import LOCALHOST, NO_SERVICES
 from templates import Json, render, render_json
 from templates.peers import peer_of
 
 SERVER_PORT = 8888
 _TOKEN_VARIABLE = "JUPYTER_TOKEN"  # noqa: S105 - a name
-# Of those who have a session open, one in ten computes: a node is given as many as that.
-_BUSY_AT_ONCE = 0.1
-_DISK = "ephemeral-storage"
 
 # Jupyter validates its own events with jsonschema, which would compile a grammar of RFC 3987 at each start (1 s) for a
 # format that none of those events has: without the package it leaves that check out. The repository's kernels are
@@ -46,6 +59,7 @@ _START = f"""\
 if folder={_NOTICE_FOLDER}/labextensions/binder-notice && mkdir -p "$folder/static" 2>/dev/null &&
     printf %s "$1" >"$folder/package.json" && printf %s "$2" >"$folder/static/remoteEntry.js"
 then export JUPYTER_PATH="{_NOTICE_FOLDER}${{JUPYTER_PATH:+:$JUPYTER_PATH}}"; fi
+{WITH_HELPERS}
 shift 2
 if [ -d /opt/binder ]; then exec python -c "$0" "$@"; fi
 for server in jupyter-lab jupyter-notebook jupyter-server; do
@@ -55,7 +69,6 @@ echo "There is no jupyter-lab, jupyter-notebook or jupyter-server in the image."
 exit 127
 """
 _PRELOAD_SECONDS = 900
-_OF_THIS_MACHINE = "localhost/"
 
 
 def base_path_of(session_id: str) -> str:
@@ -63,8 +76,10 @@ def base_path_of(session_id: str) -> str:
     return f"/s/{session_id}/"
 
 
-def server_arguments(session_id: str) -> list[str]:
+def server_arguments(session_id: str, reaches: Sequence[str] = ()) -> list[str]:
     """Return what the image's entry point is told to run. The token is no argument: every process could read it.
+
+    `reaches` are other hosts whose pages it may bring to its visitor, by way of jupyter-server-proxy.
 
     Source: https://jupyter-server.readthedocs.io/en/latest/other/full-config.html, `jupyter-lab --help-all`
     """
@@ -84,6 +99,7 @@ def server_arguments(session_id: str) -> list[str]:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.news_url=None",
         "--LabApp.extension_manager=readonly",
+        *([f"--ServerProxy.host_allowlist={['localhost', '127.0.0.1', *reaches]}"] if reaches else ()),
     ]
 
 
@@ -92,9 +108,9 @@ def pod_name(instance: str, session_id: str) -> str:
     return f"binder-{instance}-{session_id}"
 
 
-def is_of_this_machine(image: str) -> bool:
-    """Whether an image is in no registry."""
-    return image.startswith(_OF_THIS_MACHINE)
+def service_host(instance: str, session_id: str, group: str) -> str:
+    """Return where a component of a session with pods of its own is reached on a cluster, from the session's pods."""
+    return host_name(pod_name(instance, session_id), group)
 
 
 def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Json:
@@ -104,18 +120,31 @@ def session_manifest(spec: SessionSpec, *, instance: str, host_port: int) -> Jso
     """
     port: Json = {"containerPort": SERVER_PORT, "hostIP": "127.0.0.1", "hostPort": host_port}
     token: Json = {"name": _TOKEN_VARIABLE, "value": spec.token}
-    return _pod(spec, instance=instance, port=port, token=token, resources={})
+    pod: Any = _pod(spec, instance=instance, port=port, token=token, resources={})
+    if spec.services != NO_SERVICES:
+        (notebook,) = pod["spec"]["containers"]
+        notebook["env"] += variables(spec.services.environment)
+        pod["metadata"]["labels"][LABEL] = label_of(spec.services)
+        pod["spec"]["containers"] += containers_on_podman(spec.services, spec.image, pod["metadata"]["name"])
+        pod["spec"]["volumes"] = volumes_of(spec.services.services, pod["metadata"]["name"])
+    manifest: Json = pod
+    return manifest
 
 
 def secret_manifest(spec: SessionSpec, *, instance: str) -> Json:
-    """Return the Secret of a session on Kubernetes: it holds the token, and owns all else that the session has."""
-    return render_json(
+    """Return the Secret of a session on Kubernetes: it holds the token and what its services are told, and owns all
+    else that the session has.
+    """
+    secret: Any = render_json(
         "manifests/session-secret.json",
         pod=pod_name(instance, spec.id),
         instance=instance,
         session=spec.id,
         token=b64encode(spec.token.encode()).decode(),
     )
+    secret["data"] |= secret_data(spec.services)
+    manifest: Json = secret
+    return manifest
 
 
 def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placement: Placement = ANYWHERE) -> Json:
@@ -127,21 +156,19 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
 
     How many processes it may have is the kubelet's to say (`podPidsLimit`): a Pod has no word for it.
     """
-    memory = str(spec.memory_bytes)
-    gpus: dict[str, Json] = {placement.gpu_resource: str(spec.gpus)} if spec.gpus else {}
-    cpu = f"{max(1, round(spec.cpus * _BUSY_AT_ONCE * 1000))}m"
-    # A bound of the disk sets nothing aside for one session that another may write.
-    bound, free = ({_DISK: str(placement.disk_bytes)}, {_DISK: "0"}) if placement.disk_bytes else ({}, {})
-    resources: Json = {
-        # No session is ended because another one needs memory. Processors are shared by what is asked for.
-        "requests": {"cpu": cpu, "memory": memory, **free, **gpus},
-        "limits": {"memory": memory, **bound, **gpus},
-    }
     name = pod_name(instance, spec.id)
     token: Json = {"name": _TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name, "key": "token"}}}
+    resources = resources_of(spec.cpus, spec.memory_bytes, placement, spec.gpus)
     pod: Any = _pod(spec, instance=instance, port={"containerPort": SERVER_PORT}, token=token, resources=resources)
     pod["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "Secret", "name": name, "uid": owner_uid}]
     pod["spec"] |= pod_fields(placement, spec.gpus)
+    if spec.services != NO_SERVICES:
+        (notebook,) = pod["spec"]["containers"]
+        kept = variables_kept(name, "notebook", spec.services.environment)
+        notebook["env"] += kept
+        sidecars = sidecars_on_cluster(spec.services, spec.image, name, placement)
+        pod["spec"]["initContainers"] = [*sidecars, *seeds_on_cluster(spec.services, notebook, kept)]
+        pod["spec"]["volumes"] = volumes_of((one for one in spec.services.services if not one.apart), name)
     manifest: Json = pod
     return manifest
 
@@ -176,14 +203,15 @@ def network_manifest(instance: str, proxies: Sequence[str]) -> Json:
 
 
 def _pod(spec: SessionSpec, *, instance: str, port: Json, token: Json, resources: Json) -> Json:
-    arguments: list[Json] = [*server_arguments(spec.id)]
+    reaches = sorted({one.host for one in spec.services.services} - {LOCALHOST})
+    arguments: list[Json] = [*server_arguments(spec.id, reaches)]
     return render_json(
         "manifests/session.json",
         pod=pod_name(instance, spec.id),
         instance=instance,
         session=spec.id,
         image=spec.image,
-        pull_policy="Never" if is_of_this_machine(spec.image) else "IfNotPresent",
+        pull_policy=pull_policy(spec.image),
         arguments=arguments,
         token=token,
         ports=[port],

@@ -7,29 +7,27 @@ nothing here is remembered between two calls, but for the ports that are being h
 import asyncio
 import json
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from binder.cgroups import Allowance, Cgroups, Limits
-from binder.containers import engine_environment
 from binder.errors import OperatorFault
 from binder.names import is_session_id
 from binder.paths import Paths
-from binder.process import Account, Command, Completed, OutputTooLongError, TimedOutError, capture, run
+from binder.process import Account, Completed
 from binder.uses import mark_used
-from deploy.engine import Running, SessionSpec
-from deploy.manifests import SERVER_PORT, is_of_this_machine, pod_name, session_manifest
+from deploy.engine import Running, ServiceState, SessionSpec
+from deploy.manifests import SERVER_PORT, pod_name, session_manifest
+from deploy.podman_calls import Podman, last_line
+from deploy.podman_services import PodmanServices
+from deploy.service_manifests import is_of_this_machine
 
-_TIMEOUT_SECONDS = 60.0
 _PULL_SECONDS = 600.0
 _ATTEMPTS = 5
-_LOG_LINES = 40
-_LISTING_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4)
 _REMOVAL_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
-_LONGEST_LOG = 4000
-_LONGEST_LIST_BYTES = 2**24
 
 
 _NOT_STARTED = Running(alive=False, reason="The container did not start.")
@@ -42,19 +40,36 @@ class PodmanEngine:
         self.instance = paths.instance
         self.limits = limits
         self._paths = paths
-        self._account = account
+        self._podman = Podman(paths, account)
         self._cgroups = Cgroups(limits, self.instance)
+        self._services = PodmanServices(self._podman, self._cgroups)
         self._ports: set[int] = set()
 
     async def start(self, spec: SessionSpec) -> str:
-        """Start a session's pod and return its target.
+        """Start a session's pod and return its target, once its services can be used and its seeds are done.
 
-        Raises: OperatorFault; then nothing of it is left.
+        Raises: RepositoryFault, where a service does not come up or a seed fails; OperatorFault; then nothing of it is
+        left.
         """
         if spec.gpus:
             raise OperatorFault("Sessions on this machine have no GPUs. Set BINDER_SESSION_GPUS_AT_MOST to 0.")
-        await mark_used(self._paths, [spec.image])
+        await mark_used(self._paths, [spec.image, *(one.image for one in spec.services.services if one.image)])
         await self._bring(spec.image)
+        await self._bring_services(spec)
+        target = await self._start(spec)
+        if spec.services.services or spec.services.seeds:
+            try:
+                await self._services.bring_up(spec, pod_name(self.instance, spec.id))
+            except BaseException:
+                await self.stop(spec.id)
+                raise
+        return target
+
+    async def close(self) -> None:
+        """Give up what is being done to services; sessions go on."""
+        await self._services.close()
+
+    async def _start(self, spec: SessionSpec) -> str:
         for attempt in range(1, _ATTEMPTS + 1):
             with _reserved_port(self._ports) as port:
                 try:
@@ -66,7 +81,7 @@ class PodmanEngine:
                 return f"127.0.0.1:{port}"
             await self.stop(spec.id)
             if attempt == _ATTEMPTS or not is_worth_another_try(done.output):
-                reason = _last_line(done.output).replace(spec.token, "***")
+                reason = last_line(done.output).replace(spec.token, "***")
                 raise OperatorFault(f"podman could not start the session: {reason}")
         raise AssertionError("the last attempt returns or raises")
 
@@ -75,29 +90,40 @@ class PodmanEngine:
 
         Raises: OperatorFault.
         """
-        if is_of_this_machine(image) or (await self._podman("image", "exists", image)).ok:
+        if is_of_this_machine(image) or (await self._podman.call("image", "exists", image)).ok:
             return
-        done = await self._podman("pull", "--quiet", image, timeout_seconds=_PULL_SECONDS)
+        done = await self._podman.call("pull", "--quiet", image, timeout_seconds=_PULL_SECONDS)
         if not done.ok:
-            raise OperatorFault(f"podman could not bring the image from its registry: {_last_line(done.output)}")
+            raise OperatorFault(f"podman could not bring the image from its registry: {last_line(done.output)}")
+
+    async def _bring_services(self, spec: SessionSpec) -> None:
+        for image, title in {one.image: one.title for one in spec.services.services if one.image}.items():
+            try:
+                await self._bring(image)
+                is_here = (await self._podman.call("image", "exists", image)).ok
+            except OperatorFault as fault:
+                raise OperatorFault(f"The image of {title} is not to be had: {fault.message}") from fault
+            if not is_here:
+                raise OperatorFault(f"The image of {title} is not on this machine any more. Build the commit again.")
 
     async def _play(self, spec: SessionSpec, port: int) -> Completed:
-        groups = self._cgroups.make(spec.id, Allowance(spec.memory_bytes, spec.pids, spec.cpus))
+        groups = self._cgroups.make(spec.id, allowance_of(spec))
         manifest = json.dumps(session_manifest(spec, instance=self.instance, host_port=port)).encode()
         # No address of the host's loopback can be reached from inside: that is slirp4netns' default.
-        return await self._podman("kube", "play", "--network", "slirp4netns", "-", stdin=manifest, cgroups=groups)
+        return await self._podman.call("kube", "play", "--network", "slirp4netns", "-", stdin=manifest, cgroups=groups)
 
     async def stop(self, session_id: str) -> None:
         """Remove a session's pod, with its containers and volumes, and its control groups.
 
         Raises: OperatorFault.
         """
+        await self._services.forget(session_id)
         name = pod_name(self.instance, session_id)
         pauses = iter(_REMOVAL_PAUSES_SECONDS)
-        while not (done := await self._podman("pod", "rm", "--force", "--time", "0", "--ignore", name)).ok:
+        while not (done := await self._podman.call("pod", "rm", "--force", "--time", "0", "--ignore", name)).ok:
             # What a start that was broken off had begun may hold its mounts for a moment more.
             if (pause := next(pauses, None)) is None:
-                raise OperatorFault(f"podman could not remove the pod {name}: {_last_line(done.output)}")
+                raise OperatorFault(f"podman could not remove the pod {name}: {last_line(done.output)}")
             await asyncio.sleep(pause)
         await self._cgroups.remove(session_id)
 
@@ -107,67 +133,47 @@ class PodmanEngine:
         Raises: OperatorFault.
         """
         found: dict[str, Running] = {}
-        for container in await self._containers():
-            session_id = container.get("PodName", "").removeprefix(f"binder-{self.instance}-")
+        beside: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for container in await self._podman.containers():
+            pod = container.get("PodName", "")
+            session_id = pod.removeprefix(f"binder-{self.instance}-")
             if not is_session_id(session_id):
                 continue  # another service's, or not a session
-            if not container["IsInfra"]:
+            name = container["Names"][0].removeprefix(f"{pod}-")
+            if container["IsInfra"]:
+                found.setdefault(session_id, _NOT_STARTED)
+            elif name == "notebook":
                 found[session_id] = running_of(container, self._cgroups.ran_out_of_memory(session_id))
             else:
-                found.setdefault(session_id, _NOT_STARTED)
+                beside[session_id][name] = container
+        for session_id, containers in beside.items():
+            session = found.get(session_id, _NOT_STARTED)
+            found[session_id] = replace(session, services=self._seen(session_id, containers, mend=session.alive))
         # Whoever died between two steps may have left no more than a group.
         return dict.fromkeys(self._cgroups.names(), _NOT_STARTED) | found
 
-    async def log_of(self, session_id: str) -> str:
-        """Return the last lines of a session's notebook server."""
-        name = f"{pod_name(self.instance, session_id)}-notebook"
-        done = await self._podman("logs", "--tail", str(_LOG_LINES), name)
-        return done.output[-_LONGEST_LOG:] if done.ok else ""
+    def _seen(
+        self, session_id: str, containers: Mapping[str, Mapping[str, Any]], *, mend: bool
+    ) -> Mapping[str, ServiceState]:
+        pod = pod_name(self.instance, session_id)
+        return {
+            name: self._services.seen(session_id, pod, name, container, mend=mend)
+            for name, container in containers.items()
+        }
 
-    async def _containers(self) -> list[dict[str, Any]]:
-        """Return podman's account of all containers, those of other services included."""
-        reason = ""
-        for pause in _LISTING_PAUSES_SECONDS:
-            try:
-                return await self._listed()
-            except TimedOutError as error:
-                reason = f"it did not end within {error.seconds:g} s"
-                break
-            except (OutputTooLongError, ValueError) as error:
-                # To podman it is an error that another service's container goes while it lists: look again.
-                reason = str(error)
-            await asyncio.sleep(pause)
-        raise OperatorFault(f"podman does not say what is running: {reason}")
+    async def log_of(self, session_id: str, service: str = "") -> str:
+        """Return the last lines of a session's notebook server, or of a service of it."""
+        return await self._podman.log_of(f"{pod_name(self.instance, session_id)}-{service or 'notebook'}")
 
-    async def _listed(self) -> list[dict[str, Any]]:
-        command = self._command(["ps", "--all", "--pod", "--format", "json"])
-        code, output = await capture(command, timeout_seconds=_TIMEOUT_SECONDS, most_bytes=_LONGEST_LIST_BYTES)
-        if code:
-            raise ValueError(_last_line(output.decode(errors="replace")))
-        listed: list[dict[str, Any]] = json.loads(output)
-        return listed
 
-    async def _podman(
-        self,
-        *argv: str,
-        stdin: bytes | None = None,
-        cgroups: Sequence[Path] = (),
-        timeout_seconds: float = _TIMEOUT_SECONDS,
-    ) -> Completed:
-        try:
-            return await run(self._command(argv, cgroups), timeout_seconds=timeout_seconds, stdin=stdin)
-        except TimedOutError as error:
-            raise OperatorFault(f"`podman {argv[0]}` did not end within {error.seconds:g} s.") from error
-
-    def _command(self, argv: Sequence[str], cgroups: Sequence[Path] = ()) -> Command:
-        return Command(
-            ["podman", "--log-level", "error", *argv],
-            env=engine_environment(self._paths, self._account),
-            cwd=self._paths.engine,
-            account=self._account,
-            cgroups=cgroups,
-            outlives=True,
-        )
+def allowance_of(spec: SessionSpec) -> Allowance:
+    """Return what a session may use with its services: they are in one group, each with its own share of it."""
+    beside = spec.services.services
+    return Allowance(
+        spec.memory_bytes + spec.services.memory_bytes,
+        spec.pids * (1 + len(beside)),
+        spec.cpus + sum(one.cpus for one in beside),
+    )
 
 
 def running_of(container: Mapping[str, Any], ran_out_of_memory: bool) -> Running:
@@ -187,11 +193,6 @@ def running_of(container: Mapping[str, Any], ran_out_of_memory: bool) -> Running
 def is_worth_another_try(output: str) -> bool:
     # Somebody else took the port meanwhile; or a podman of ours that outlived its service was faster.
     return "address already in use" in output or "already exists" in output
-
-
-def _last_line(output: str) -> str:
-    lines = [line for line in output.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it gave no reason"
 
 
 @contextmanager

@@ -22,11 +22,12 @@ from binder.settings import Settings
 from binder.store import Store
 from binder.store.tables import utc_now
 from deploy.lifetime import patience_of
-from deploy.manifests import is_of_this_machine, preload_manifest
+from deploy.manifests import preload_manifest
 from deploy.placement import Placement, may_run_on
 from deploy.pool import kept_builds
 from deploy.preload import LikelyImage, NodeFact, PreloadBounds, PreloadFacts, Pull, preload_plan
 from deploy.records import layers_of, read_facts
+from deploy.service_manifests import is_of_this_machine
 
 log = logger(__name__)
 

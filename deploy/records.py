@@ -19,8 +19,10 @@ from binder.session_resources import Resources
 from binder.store import Store
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session, fail_build
 from binder.store.tables import Build, Preview, Repository, Session, utc_now
-from deploy.engine import Running
+from deploy.engine import Running, ServiceState
 from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PreviewFact, SessionFact
+from deploy.service_words import kept_after
+from modules.bound import Bound, from_json
 
 # Failures before that are no reason to wait any more.
 _FAILURES_COUNT_FOR = timedelta(hours=1)
@@ -201,14 +203,22 @@ async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) ->
         await session.execute(update(Session).where(*mine).values(lease_until=until))
 
 
-async def mark_ready(store: Store, session_id: str, target: str) -> bool:
-    """Make a session that we started a standby; False, if it is not ours any more.
+async def mark_ready(store: Store, session_id: str, target: str, services: Mapping[str, Any] | None = None) -> bool:
+    """Make a session that we started a standby, whose services are at that; False, if it is not ours any more.
 
     One that was deployed is open at once: nobody else is to get it.
     """
     state = step(SessionState.STARTING, SessionState.STANDBY)
-    ready = {"target": target, "ready_at": utc_now(), "reason": None, "lease_owner": None, "lease_until": None}
+    ready: dict[str, Any] = {
+        "target": target,
+        "ready_at": utc_now(),
+        "reason": None,
+        "lease_owner": None,
+        "lease_until": None,
+    }
     ours = (Session.id == session_id, Session.state == SessionState.STARTING, Session.lease_owner == store.owner)
+    if services is not None:
+        ready["services"] = services
     made = update(Session).where(*ours).values(state=state, **ready)
     async with store.write() as session:
         found = (await session.execute(made.returning(Session.id, Session.deployed))).first()
@@ -277,11 +287,24 @@ def _is_being_started(row: Session, store: Store) -> bool:
     return row.state is SessionState.STARTING and row.lease_owner == store.owner
 
 
-async def resources_of(store: Store, build_id: int) -> Resources:
-    """Return what the repository of a build asks for for its sessions."""
+async def asked_of(store: Store, build_id: int) -> tuple[Resources, tuple[Bound, ...]]:
+    """Return what the repository of a build asks for for its sessions, and the modules that they have."""
     async with store.read() as session:
-        result = await session.scalar(select(Build.result).where(Build.id == build_id))
-    return Resources(**(result or {}).get("resources", {}))
+        result = await session.scalar(select(Build.result).where(Build.id == build_id)) or {}
+    return Resources(**result.get("resources", {})), from_json(result.get("modules"))
+
+
+async def note_services(store: Store, session_id: str, seen: Mapping[str, ServiceState]) -> bool:
+    """Keep what the services of a session are at now; False, if it is not ready yet, or not there any more."""
+    async with store.read() as session:
+        row = await session.get(Session, session_id)
+    if row is None or row.services is None:
+        return False
+    if kept_after(row.services, seen) != row.services:
+        async with store.write() as session:
+            row = await _locked(session, session_id)
+            row.services = kept_after(row.services or {}, seen)
+    return True
 
 
 async def layers_of(store: Store, build_ids: Collection[int]) -> dict[int, dict[str, int]]:

@@ -24,12 +24,14 @@ ImageOf = Callable[[Module, Image], str]
 
 @dataclass(frozen=True)
 class Chosen:
-    """A module with what is asked of it, before its images are known."""
+    """A module with what is asked of it, before its images are known; `file` and `line` are where it is asked for."""
 
     module: Module
     mode: Mode
     values: Mapping[str, Value] = field(hash=False)
     seed: BoundSeed | None = None
+    file: str = ""
+    line: int | None = None
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -112,7 +114,8 @@ def choose_one(asked: AskedModule, catalogue: Catalogue, modes_of: Mapping[str, 
             values[str(name)] = value_of(parameter, text)
         except ParameterError as error:
             raise asked.fault(f"{module.title} in {asked.file}: {error}", text) from error
-    return Chosen(module, _mode(asked, module), values, _seed(asked, module, modes_of))
+    seed = _seed(asked, module, modes_of)
+    return Chosen(module, _mode(asked, module), values, seed, asked.file, asked.name.line)
 
 
 def _module(asked: AskedModule, catalogue: Catalogue) -> Module:

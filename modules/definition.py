@@ -110,3 +110,5 @@ class Module:
     memory: Mapping[str, int | str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """All files of the folder: path → content."""
+    folder: str = ""
+    """What stands before each path where a fault names it."""

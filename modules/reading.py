@@ -140,6 +140,7 @@ class _Reader:
             seeds=seeds,
             memory=memory,
             files=dict(self._files),
+            folder=self._where,
         )
 
     @property

@@ -42,6 +42,8 @@ class Service:
     folders: tuple[str, ...]
     apart: bool
     """Whether it wants a pod of its own (`multi-node`)."""
+    title: str = ""
+    """What people call it: its module's title, with the component where the module has several."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Services:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     seeds: tuple[Seed, ...] = ()
     links: tuple[Link, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What people call the modules: name → title."""
 
     @property
     def memory_bytes(self) -> int:
@@ -103,7 +107,8 @@ def services_of(modules: Sequence[Bound], token: str, host_of: Callable[[str], s
             seeds.append(Seed(module.name, file, command))
         of_module = {service.component: service for service in reversed(services) if service.module == module.name}
         links += [_link(module.name, page, of_module[page.component]) for page in module.pages]
-    return Services(tuple(services), environment, tuple(seeds), tuple(links))
+    titles = {module.name: module.title for module in modules}
+    return Services(tuple(services), environment, tuple(seeds), tuple(links), titles)
 
 
 def password_of(token: str, module: str, secret: str) -> str:
@@ -146,7 +151,13 @@ def _service(module: Bound, component: BoundComponent, name: str, host: str, fil
         cpus=float(filled.get("cpus", 1)),
         folders=tuple(filled.get("folders", ())),
         apart=apart,
+        title=_title_of(module, name),
     )
+
+
+def _title_of(module: Bound, name: str) -> str:
+    is_one_of_several = len(module.components) > 1 or module.components[0].replicas > 1
+    return f"{module.title} ({name.removeprefix(f'{module.name}-')})" if is_one_of_several else module.title
 
 
 def _link(module: str, page: Page, service: Service) -> Link:

@@ -1,6 +1,8 @@
-"""Tells the page of a session when the session will end, and why, so that it can say so before."""
+"""Tells the page of a session when the session will end, and why, so that it can say so before; and of its services."""
 
+from collections.abc import Mapping
 from math import ceil
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
@@ -8,10 +10,13 @@ from binder.store.tables import Session, utc_now
 from deploy.jupyter import usage_of
 from deploy.lifetime import expiry_of, patience_of
 from deploy.probe import server_of
+from deploy.service_words import sentence_of
 from proxy.context import ProxyContext
 from proxy.faults import TooManyError
 
 _AGAIN_SECONDS = 5
+# One that ended is seen by the controller within three seconds.
+_SERVICES_AGAIN_SECONDS = 5
 
 
 class Ends:
@@ -41,7 +46,7 @@ class Ends:
         usage = await usage_of(server_of(session.id, target, session.token))
         now = utc_now()
         expiry = expiry_of(opened_at, used_at, usage, self._patience, now)
-        said = {
+        said: dict[str, Any] = {
             "now": now.isoformat(),
             "ends_at": expiry.at.isoformat(),
             "seconds_left": max(0, round((expiry.at - now).total_seconds())),
@@ -51,4 +56,16 @@ class Ends:
             "is_soon": now >= expiry.told_at,
             "look_again_seconds": ceil(expiry.look_again_in(now).total_seconds()),
         }
+        if session.services:
+            said |= _told_of(session.services)
+            said["look_again_seconds"] = min(said["look_again_seconds"], _SERVICES_AGAIN_SECONDS)
         return JSONResponse(said, headers={"Cache-Control": "no-store"})
+
+
+def _told_of(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a page is told of the services of its session, from what the row keeps of them."""
+    services = [
+        {"title": one["title"], "ready": one["ready"], "gave_up": one["gave_up"], "sentence": sentence_of(one)}
+        for one in kept["services"].values()
+    ]
+    return {"services": services, "links": kept["links"]}

@@ -97,6 +97,15 @@ def replacing_text(name: str) -> tuple[str, ...]:
     return () if path.is_relative_to(_ROOT) else (path.read_text(encoding="utf-8"),)
 
 
+def replaced(below: str) -> dict[str, str]:
+    """Return the texts that an operator put in the place of templates below a folder: path → text."""
+    if _Folders.operators is None:
+        return {}
+    files = (path for path in (_Folders.operators / below).rglob("*") if path.is_file())
+    found = {path.relative_to(_Folders.operators).as_posix(): path for path in files}
+    return {name: path.read_text(encoding="utf-8") for name, path in sorted(found.items())}
+
+
 @cache
 def _text_of(name: str) -> str:
     return source_path(name).read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 
@@ -23,6 +24,7 @@ from build.quotas import ForkQuota
 from build.worker import BuildWorker
 from deploy.engine import Engine
 from deploy.keeper import ON_A_CLUSTER, ON_ONE_MACHINE, Keeper
+from deploy.manifests import service_host
 from proxy.health import Health, check_store
 from proxy.metrics import OwnFigures
 
@@ -53,7 +55,10 @@ async def working_controller(
         builds = _builds(common, builder, build_limits)
         stack.push_async_callback(builds.close)
         on_a_cluster = settings.engine == "kubernetes"
-        sessions = Keeper(store, engine, settings, at_once=ON_A_CLUSTER if on_a_cluster else ON_ONE_MACHINE)
+        at_once, host_of = ON_ONE_MACHINE, None
+        if on_a_cluster:
+            at_once, host_of = ON_A_CLUSTER, partial(service_host, await store.instance())
+        sessions = Keeper(store, engine, settings, at_once=at_once, host_of=host_of)
         stack.push_async_callback(sessions.close)
         if on_a_cluster and settings.preload_disk_bytes:
             preloader = await stack.enter_async_context(chosen_preloader(settings, store))

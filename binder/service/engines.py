@@ -26,7 +26,11 @@ async def chosen_engine(common: Common, limits: Limits) -> AsyncIterator[Engine]
     Raises: OperatorFault, where there is no cluster.
     """
     if common.settings.engine == "podman":
-        yield PodmanEngine(common.paths, common.account, limits)
+        on_this_machine = PodmanEngine(common.paths, common.account, limits)
+        try:
+            yield on_this_machine
+        finally:
+            await on_this_machine.close()
         return
     # Who has no cluster does not wait two seconds for its client.
     from binder.cluster import cluster_connection, own_namespace  # noqa: PLC0415

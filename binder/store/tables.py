@@ -297,6 +297,7 @@ class Session(Row, Leased):
     `activity_at` is the last time that somebody used it, by the proxy's account or Jupyter's, whichever is later.
     `deployed` is what an operator deployed it with, {modules}: it is open as soon as it runs, and nobody else's. None
     where it is for visitors.
+    `services` is what its modules are at, and their pages, once it is ready (`deploy.service_words.kept_at_start`).
     """
 
     __tablename__ = "sessions"
@@ -322,6 +323,7 @@ class Session(Row, Leased):
     opened_at: Mapped[datetime | None]
     activity_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    services: Mapped[dict[str, Any] | None]
     deployed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 

@@ -1,5 +1,5 @@
-// Tells whoever has a session's page open, in JupyterLab or Notebook 7, that the session is about to end. An extension of
-// the kind that JupyterLab calls prebuilt: a container of module federation, written by hand, so that nothing is built.
+// Tells whoever has a session's page open, in JupyterLab or Notebook 7, that the session is about to end, and what its
+// services are at: a menu has their pages. An extension of the kind that JupyterLab calls prebuilt: a container of module federation, written by hand, so that nothing is built.
 // When to look, and what is true, is the service's to say (`binder/ends`).
 // https://jupyterlab.readthedocs.io/en/stable/extension/extension_dev.html#prebuilt-extensions
 (() => {
@@ -27,9 +27,9 @@
     document.title = isMarked ? MARK + title : title;
   }
 
-  function activate({ commands, info, started }) {
-    let told = null; // the notice: its message, and the id of its notification
-    let timer = null;
+  // One notice at a time: what it tells is exchanged, or taken back.
+  function newNotice(commands) {
+    let told = null; // its message, and the id of its notification
 
     async function tell(type, message, actions, autoClose = false) {
       if (told?.message === message) return; // whoever has closed it need not close it again
@@ -39,9 +39,48 @@
     }
 
     async function takeBack() {
-      if (told) await commands.execute('apputils:dismiss-notification', { id: told.id });
+      const was = told;
       told = null;
+      if (was) await commands.execute('apputils:dismiss-notification', { id: was.id });
+      return was !== null;
     }
+
+    return { tell, takeBack };
+  }
+
+  // What this page's JupyterLab shares with its extensions, or null.
+  async function shared(name) {
+    const [version] = Object.values(scope?.[name] ?? {});
+    return version ? (await version.get())() : null;
+  }
+
+  const sharedOrNot = name => shared(name).catch(() => null);
+
+  // A menu of the session's services, with what they are at, and their pages.
+  async function newMenu(commands, bar) {
+    const widgets = await sharedOrNot('@lumino/widgets');
+    if (!bar || !widgets) return null;
+    const menu = new widgets.Menu({ commands });
+    menu.title.label = 'Services';
+    bar.addMenu(menu, true, { rank: 900 });
+    return menu;
+  }
+
+  function fill(menu, services, links) {
+    menu.clearItems();
+    for (const { title, ready, gave_up } of services) {
+      const state = ready ? 'ready' : gave_up ? 'has ended' : 'is being started again';
+      menu.addItem({ command: `${NAME}:service`, args: { label: `${title}: ${state}` } });
+    }
+    if (links.length) menu.addItem({ type: 'separator' });
+    for (const { title, path } of links) menu.addItem({ command: `${NAME}:page`, args: { label: title, path } });
+  }
+
+  function activate({ commands, info, started }, bar) {
+    const { tell, takeBack } = newNotice(commands);
+    const ofServices = newNotice(commands);
+    let menu = null;
+    let timer = null;
 
     // Asks when the session ends, tells of it or takes that back, and looks again in time.
     async function look() {
@@ -50,8 +89,23 @@
       if (end) markTitle(end.is_over || end.is_soon);
       if (end?.is_over) return void (await tellOver());
       if (end) await (end.is_soon ? tellSoon(end) : takeBack());
+      if (end?.services) await tellServices(end);
       timer = setTimeout(look, (end?.look_again_seconds ?? AGAIN_SECONDS) * 1000);
       return end;
+    }
+
+    async function tellServices({ services, links }) {
+      menu ??= newMenu(commands, bar);
+      const made = await menu;
+      if (made) fill(made, services, links);
+      const ended = services.filter(service => !service.ready);
+      if (ended.length) {
+        const isLost = ended.some(service => service.gave_up);
+        const message = ended.map(service => service.sentence).join(' ');
+        await ofServices.tell(isLost ? 'error' : 'warning', message, []);
+      } else if (await ofServices.takeBack()) {
+        await newNotice(commands).tell('success', 'All services of this session are ready again.', [], 5000);
+      }
     }
 
     function tellSoon(end) {
@@ -89,14 +143,23 @@
 
     commands.addCommand(`${NAME}:keep-open`, { label: 'Keep this session open', execute: keepOpen });
     commands.addCommand(`${NAME}:download`, { label: 'Download what I changed in this session', execute: download });
+    const label = args => args.label ?? 'Services of this session';
+    const open = args => args.path && void window.open(address(args.path), '_blank', 'noopener');
+    commands.addCommand(`${NAME}:service`, { label, isEnabled: () => false, execute: () => null });
+    commands.addCommand(`${NAME}:page`, { label, execute: open });
     commands.addCommand(`${NAME}:start-again`, { label: 'Start this session again', execute: startAgain });
     // JupyterLab has notifications since 3.6.
     started.then(() => commands.hasCommand('apputils:notify') && look());
   }
 
+  let scope = null;
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB[NAME] = {
-    init() {},
-    get: async () => () => ({ __esModule: true, default: { id: `${NAME}:plugin`, autoStart: true, activate } }),
+    init: given => void (scope = given),
+    get: async () => {
+      const menus = await sharedOrNot('@jupyterlab/mainmenu');
+      const optional = menus?.IMainMenu ? [menus.IMainMenu] : [];
+      return () => ({ __esModule: true, default: { id: `${NAME}:plugin`, autoStart: true, optional, activate } });
+    },
   };
 })();

@@ -14,7 +14,14 @@ from binder.process import Account
 from deploy.engine import Engine, Running, SessionSpec
 from deploy.podman import PodmanEngine
 from tests.builds import Builder
-from tests.deploy.images import CLUSTER_ENTRY_POINTS, ENTRY_POINTS, make_image_of_an_author, make_images, name_of
+from tests.deploy.images import (
+    CLUSTER_ENTRY_POINTS,
+    ENTRY_POINTS,
+    make_image_of_an_author,
+    make_images,
+    make_small_image,
+    name_of,
+)
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
@@ -50,6 +57,14 @@ def odd_images(builder: Builder, jupyter_image: str) -> Iterator[Callable[[str],
 def image_of_an_author(builder: Builder, jupyter_image: str) -> Iterator[str]:
     """An image as a Dockerfile could have made it, with a JupyterLab that the author chose."""
     name = make_image_of_an_author(builder, jupyter_image)
+    yield name
+    asyncio.run(builder.forget([name]))
+
+
+@pytest.fixture(scope="session")
+def small_image(builder: Builder) -> Iterator[str]:
+    """An image of nothing but busybox, whose server goes on."""
+    name = make_small_image(builder)
     yield name
     asyncio.run(builder.forget([name]))
 

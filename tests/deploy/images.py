@@ -31,9 +31,13 @@ ENTRY_POINTS: Mapping[str, list[str]] = {
 }
 """What the servers of the images do: name → entry point, which is also given Jupyter's arguments."""
 
+_RUNS = ["/bin/sh", "-c", 'case "$*" in *ServerApp*) exec sleep 600;; esac; exec "$0" "$@"']
+"""No server that is told how to be one, but whatever else it is told to run."""
+
 CLUSTER_ENTRY_POINTS: Mapping[str, list[str]] = {
     "leaves": ["/bin/sh", "-c", "echo I am leaving; exit 3"],
     "waits": ["/bin/sh", "-c", "exec sleep 600"],
+    "small": _RUNS,
     "grows": ["/bin/sh", "-c", "exec tail /dev/zero"],
     "fills": ["/bin/sh", "-c", "head -c 64m /dev/zero >/tmp/full; exec sleep 600"],
     "serves": ["/bin/sh", "-c", "exec httpd -f -p 8888 -h /tmp"],
@@ -64,6 +68,20 @@ buildah config --env PATH=/usr/local/bin:/usr/bin:/bin --cmd bash --workingdir /
 buildah commit --quiet "$container" "$2" >/dev/null
 """
 
+# As the cluster's small images: nothing but Debian's busybox-static.
+_SMALL = """
+set -eu
+container=$(buildah from scratch)
+trap 'buildah rm "$container" >/dev/null' EXIT
+folder=$(buildah mount "$container")
+mkdir -p "$folder/bin" "$folder/tmp" "$folder/etc"
+chmod 1777 "$folder/tmp"
+cp /bin/busybox "$folder/bin/"
+for name in cat env httpd id ls mkdir nc sh sleep touch wget; do ln -s busybox "$folder/bin/$name"; done
+buildah config --env PATH=/bin --user 1000 --entrypoint "$1" "$container"
+buildah commit --quiet "$container" "$2" >/dev/null
+"""
+
 
 def name_of(what: str) -> str:
     """Return the name of the image whose server does this: a test process does not remove those of another."""
@@ -79,6 +97,13 @@ def make_image_of_an_author(builder: Builder, base: str) -> str:
     """Make an image in which nothing is where ours have it, but a JupyterLab, and return its name."""
     name = name_of("of-an-author")
     asyncio.run(builder.buildah.run_script(_OF_AN_AUTHOR, base, name, step="derive", take=None))
+    return name
+
+
+def make_small_image(builder: Builder) -> str:
+    """Make an image of nothing but busybox, whose server goes on, and return its name."""
+    name = name_of("small")
+    asyncio.run(builder.buildah.run_script(_SMALL, json.dumps(_RUNS), name, step="derive", take=None))
     return name
 
 

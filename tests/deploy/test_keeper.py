@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -22,6 +23,9 @@ from deploy.engine import Engine, Running, SessionSpec
 from deploy.fake import FakeEngine, FakeImage
 from deploy.keeper import Keeper
 from deploy.records import renew_lease, take_session
+from modules.bound import Bound, BoundComponent, as_json
+from modules.definition import Mode, Page
+from modules.services import password_of
 from tests.postgresql import EACH_STORE
 from tests.proxy.rows import IMAGE, SHA, add_build, add_preview, add_repository, add_session
 
@@ -193,6 +197,97 @@ async def test_what_is_wanted_starts_without_a_look_at_all_else(
         await asyncio.sleep(0.002)
     assert await keeper.start_wanted()
     assert not await keeper.start_wanted()
+
+
+def module_of(image: str | None = None, *, mode: Mode = "single-node") -> Bound:
+    """Return a module as a build's row keeps it."""
+    template = {
+        "command": ["serve", "{{ size }}"],
+        "environment": {"PASSWORD": "{{ password }}"},
+        "ports": {"web": 80},
+        "health": ["true"],
+    }
+    component = BoundComponent("server", image, template, 1, 2**20)
+    environment = {"STORE_URL": "http://{{ password }}@{{ hosts.server }}"}
+    pages = (Page("Shelves", "server", "web"),)
+    return Bound("store", "1", "Store", mode, {"size": 3}, ("password",), (component,), environment, pages)
+
+
+async def add_checking_with(store: Store, *modules: Bound) -> None:
+    build = await add_checking(store)
+    async with store.write() as session:
+        (await session.get_one(Build, build.id)).result = {"image": IMAGE, "modules": as_json(modules)}
+
+
+async def test_a_session_gets_the_services_of_its_build(store: Store, keeper: Keeper, engine: FakeEngine) -> None:
+    await add_checking_with(store, module_of())
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    password = password_of(row.token, "store", "password")
+    services = engine.specs[row.id].services
+    assert [(one.name, one.command, one.environment) for one in services.services] == [
+        ("store-server", ("serve", "3"), {"PASSWORD": password})
+    ]
+    assert services.environment == {"STORE_URL": f"http://{password}@127.0.0.1"}
+    assert row.services == {
+        "services": {
+            "store-server": {"title": "Store", "ready": True, "restarts": 0, "reason": None, "gave_up": False}
+        },
+        "links": [{"title": "Store: Shelves", "path": "proxy/80/"}],
+    }
+
+
+async def test_where_components_have_pods_of_their_own_they_are_reached_there(
+    store: Store, engine: FakeEngine, settings: Settings, proof: FakeProof
+) -> None:
+    await add_checking_with(store, module_of(mode="multi-node"))
+    keeper = Keeper(store, engine, settings, proof, host_of="{0}.{1}".format)
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    (service,) = engine.specs[row.id].services.services
+    assert (service.apart, service.host) == (True, f"{row.id}.store-server")
+
+
+async def test_what_services_are_at_is_kept_with_the_session(
+    store: Store, keeper: Keeper, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.keeper._LOOK_AT_ENGINE_SECONDS", 0)
+    await add_checking_with(store, module_of())
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+
+    async def kept() -> Any:
+        await keeper.step()
+        (row,) = await sessions_now(store)
+        return (row.services or {})["services"]["store-server"]
+
+    assert (await kept())["ready"]
+    engine.end_service(row.id, "store-server", exit_code=1)
+    told = {"title": "Store", "ready": False, "restarts": 1, "reason": "It ended with exit code 1.", "gave_up": False}
+    assert await kept() == told
+    assert await kept() == {**told, "ready": True, "reason": None}
+
+
+async def test_a_module_that_cannot_be_filled_fails_the_session_and_no_more(
+    store: Store, keeper: Keeper, engine: FakeEngine
+) -> None:
+    await add_checking_with(store, replace(module_of(), values={}))
+    await until_quiet(keeper)
+    (row,) = await sessions_now(store)
+    assert row.state is SessionState.FAILED
+    assert engine.started == []
+
+
+async def test_a_service_that_does_not_come_up_fails_the_build(
+    store: Store, settings: Settings, proof: FakeProof
+) -> None:
+    await add_checking_with(store, module_of("broken"))
+    engine = FakeEngine({IMAGE: FakeImage(), "broken": FakeImage(exit_code=1, log="no such option")})
+    await until_quiet(Keeper(store, engine, settings, proof))
+    fault = (await build_now(store)).fault
+    assert fault
+    said = "Store did not start. It ended with exit code 1. Its last lines: no such option"
+    assert (fault["party"], fault["step"], fault["message"]) == ("repository", "modules", said)
 
 
 class SlowEngine(FakeEngine):
@@ -438,9 +533,9 @@ class MortalEngine:
         self._life.spend()
         return await self._engine.running()
 
-    async def log_of(self, session_id: str) -> str:
+    async def log_of(self, session_id: str, service: str = "") -> str:
         self._life.spend()
-        return await self._engine.log_of(session_id)
+        return await self._engine.log_of(session_id, service)
 
 
 async def _live_for(things: int, url: str, engine: FakeEngine, settings: Settings, proof: FakeProof) -> bool:

@@ -19,10 +19,17 @@ from deploy.manifests import (
     secret_manifest,
     session_manifest,
 )
-from deploy.placement import Placement, Toleration
+from deploy.placement import Placement, Toleration, pod_fields
+from deploy.service_manifests import apart_manifests
+from modules.services import Services
+from tests.deploy.services import SOW, apart, store, with_seed
 from tests.kubernetes_schema import objections_to
 
 _SPEC = SessionSpec("s" + "a" * 15, "localhost/binder/content:0", "t" * 43, 2**30, 1.0, 512)
+
+_SERVICES = with_seed(store("registry.example.org/store:1"), *SOW)
+_SERVED = replace(_SPEC, services=_SERVICES)
+_APART = replace(_SPEC, services=apart(_SERVICES, "binder-12345678-s-store-server"))
 
 _PLACEMENT = Placement(
     {"pool": "sessions"}, (Toleration("for", "sessions", "NoSchedule"),), "sessions", "amd.com/gpu", ("own",), 2**30
@@ -34,8 +41,20 @@ _BUILDERS = Builders(
 _ANYWHERE = Builders("builder:1", "claim:cache", 2**30, 60)
 
 
+def _apart(services: Services) -> list[Any]:
+    secret: Any = secret_manifest(_APART, instance="12345678")
+    secret["metadata"]["uid"] = "8a2e2f9e"
+    fields = pod_fields(_PLACEMENT, 0)
+    return apart_manifests(services, "registry.example.org/x:1", secret, fields, _PLACEMENT)
+
+
 def _manifests() -> Sequence[Any]:
     return [
+        session_manifest(_SERVED, instance="12345678", host_port=40000),
+        cluster_manifest(_SERVED, instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),
+        cluster_manifest(_APART, instance="12345678", owner_uid="8a2e2f9e"),
+        secret_manifest(_SERVED, instance="12345678"),
+        *_apart(_APART.services),
         session_manifest(_SPEC, instance="12345678", host_port=40000),
         cluster_manifest(_SPEC, instance="12345678", owner_uid="8a2e2f9e"),
         cluster_manifest(replace(_SPEC, gpus=1), instance="12345678", owner_uid="8a2e2f9e", placement=_PLACEMENT),

@@ -71,5 +71,6 @@ def files_with(changes: Mapping[str, str | None] = {}, definition: tuple[str, st
 
 
 def postgres(version: str = "15", name: str = "postgres") -> Module:
-    """Return the module."""
-    return read_module(name, version, FILES, origin="the tests", folder=f"binder/modules/{name}/{version}")
+    """Return the module, in a version, and under another name."""
+    files = {path.replace("postgres", name): content for path, content in FILES.items()}
+    return read_module(name, version, files, origin="the tests", folder=f"binder/modules/{name}/{version}")

@@ -61,6 +61,31 @@ async def opened(request: pytest.FixtureRequest, settings: Settings, paths: Path
         yield Open(front, session, other, request.param and f"{session.id}.{request.param}")
 
 
+async def test_a_page_is_told_what_its_services_are_at(opened: Open, store: Store) -> None:
+    state = {"restarts": 1, "reason": "It ended with exit code 1."}
+    services = {
+        "redis-server": {"title": "Redis", "ready": True, "gave_up": False, **state},
+        "spark-worker-0": {"title": "Spark (worker-0)", "ready": False, "gave_up": False, **state},
+        "spark-worker-1": {"title": "Spark (worker-1)", "ready": False, "gave_up": True, **state},
+    }
+    links = [{"title": "Spark: Master", "path": "proxy/8080/"}]
+    async with store.write() as session:
+        row = await session.get_one(Session, opened.session.id)
+        row.services = {"services": services, "links": links}
+    end = await opened.end()
+    assert end["look_again_seconds"] <= 5
+    assert end["links"] == links
+    assert [(one["title"], one["ready"], one["sentence"]) for one in end["services"]] == [
+        ("Redis", True, ""),
+        ("Spark (worker-0)", False, "Spark (worker-0) ended and is being started again."),
+        (
+            "Spark (worker-1)",
+            False,
+            "Spark (worker-1) has ended and is not started again. It ended with exit code 1.",
+        ),
+    ]
+
+
 async def test_whoever_holds_the_token_is_told(opened: Open) -> None:
     token = opened.session.token
     for headers in ({"Cookie": f"binder-session={token}"}, {"Authorization": f"token {token}"}):
