@@ -4,6 +4,7 @@ Events are named in the past tense and carry `delivery`, `repository`, `commit`,
 Pure modules do not log.
 """
 
+import asyncio
 import logging
 import sys
 
@@ -42,9 +43,15 @@ def set_up_logging(level: str, *, as_json: bool) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
+    handler.addFilter(_is_no_cancellation)
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for chatty in ("httpx", "httpcore", "urllib3", "github.Requester", "aiosqlite", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Whether a record is worth a line: a library that tells of having been stopped tells what we did."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def logger(name: str) -> Logger:

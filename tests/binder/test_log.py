@@ -21,6 +21,10 @@ log.bind(build=7).info("thing_done", repository="ada/notebooks", text="one\\ntwo
 logging.getLogger("some.library").warning("said %s", "this")
 logging.getLogger("httpx").info("GET /")
 try:
+    raise asyncio.CancelledError
+except asyncio.CancelledError:
+    logging.getLogger("some.library").exception("stopped")
+try:
     broken("hunter2")
 except ValueError:
     log.exception("thing_broke")
