@@ -35,6 +35,7 @@ from build.registries.registry import Registry
 from build.resolution import Resolution
 from build.worker import Maker
 from modules.catalogue import Catalogue, built_in
+from templates.replacing import replace_from
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def wired_builder(
     git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in. `catalogue` has
     the modules that can be asked for; None: Binder's own.
     """
+    replace_from(settings.templates)
     front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
