@@ -19,7 +19,7 @@ from pathlib import Path
 from binder.errors import OperatorFault
 from binder.paths import Paths
 
-_TAG = re.compile(r"\A(base|system|environment|prepared|content|containerfile|lock)-([0-9a-f]{32})\Z")
+_TAG = re.compile(r"\A(base|system|environment|prepared|content|containerfile|module|lock)-([0-9a-f]{32})\Z")
 _POLL_SECONDS = 0.02
 # Longer than the removal of one image may hold the lock.
 _HELD_AT_MOST_SECONDS = 120.0

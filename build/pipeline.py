@@ -26,10 +26,12 @@ from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
 from build.faults import NotFetchedFault
 from build.images import Images, Record, Texts, name_of, read_record
+from build.module_images import ModuleImages
 from build.plan import Layer, containerfile_layer, in_namespace, time_of
 from build.planner import Archiving, Job, Plan, Planner
 from build.recipes.recipe import Recipe
 from build.ways import BuiltLayer, Way, saved_by, way_of, why_of
+from modules.bound import Bound
 
 _REMOVED = "The image was removed while it was made."
 _THERE = "The image of this commit was there already."
@@ -42,7 +44,7 @@ class Built:
     `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
     were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone;
-    `resources` are what its sessions ask for.
+    `resources` are what its sessions ask for, `modules` what they have beside the notebook.
     """
 
     image: str
@@ -57,6 +59,7 @@ class Built:
     changed: tuple[str, ...] = ()
     locks: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
+    modules: tuple[Bound, ...] = ()
 
 
 @dataclass
@@ -89,6 +92,7 @@ class Pipeline:
         build_systems: BuildSystems,
         contents: Contents,
         containerfiles: Containerfiles,
+        module_images: ModuleImages,
     ) -> None:
         self._paths = paths
         self._planner = planner
@@ -99,6 +103,7 @@ class Pipeline:
         self._build_systems = build_systems
         self._contents = contents
         self._containerfiles = containerfiles
+        self._module_images = module_images
 
     async def build(self, job: Job) -> Built:
         """Turn a commit into an image.
@@ -114,6 +119,7 @@ class Pipeline:
         async with watch.phase("plan"):
             recipe = await self._planner.recipe_of(job, commit)
         await job.enter(BuildState.BUILDING)
+        modules = await self._modules(job, recipe, watch)
         async with self._planner.archiving(job, commit, recipe) as archive:
             if recipe.containerfile:
                 built = await self._build_containerfile(job, commit, recipe, archive, watch)
@@ -122,7 +128,14 @@ class Pipeline:
                     plan = await self._planner.plan(job, commit, recipe, archive)
                 built = await self._make(job, plan, archive, watch)
         asked = recipe.options.resources
-        return replace(built, resources=asked.resources) if asked else built
+        return replace(built, resources=asked.resources if asked else Resources(), modules=modules)
+
+    async def _modules(self, job: Job, recipe: Recipe, watch: Watch) -> tuple[Bound, ...]:
+        """Return the modules that a recipe asks for, whose images are there from now on."""
+        if not recipe.modules:
+            return ()
+        async with watch.phase("modules"):
+            return await self._module_images.bound(recipe, self._planner.namespaces_of(job), job.log, job.work)
 
     async def _build_containerfile(
         self, job: Job, commit: Commit, recipe: Recipe, archive: Archiving, watch: Watch

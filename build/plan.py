@@ -18,14 +18,14 @@ from build.commits.git import Commit, Source
 from build.commits.tree import Entry
 from build.lock import Lock
 from build.recipes.recipe import BuildSystem, Recipe
-from templates import source_path
+from templates import replacing_text, source_path
 
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _WITH_CREDENTIALS = "with credentials"
 
-LayerKind = Literal["base", "system", "environment", "prepared", "content"]
+LayerKind = Literal["base", "system", "environment", "prepared", "content", "module"]
 
 BASE_PACKAGES = ("ca-certificates", "git", "less", "procps", "python3")
 """What Debian gives every image. Changing it changes every key."""
@@ -151,7 +151,17 @@ def system_layer(base: Layer, packages: Sequence[str], preferred: Sequence[str] 
     """Return the layer of Debian's packages; the base itself where none are wanted."""
     if not packages:
         return base
-    return Layer("system", digest_of("system", base.key, packages, preferred, template("system.sh")))
+    return Layer(
+        "system",
+        digest_of(
+            "system",
+            base.key,
+            packages,
+            preferred,
+            template("system.sh"),
+            *replacing_text("build/system.Containerfile"),
+        ),
+    )
 
 
 def to_resolve(recipe: Recipe, committed_at: datetime, tree: str, namespaces: Namespaces = EVERYBODYS) -> ToResolve:
@@ -234,11 +244,19 @@ def containerfile_layer(source: str, commit: Commit) -> Layer:
     return Layer("content", digest_of("containerfile", source, commit.sha, commit.tree, template("pull.sh")))
 
 
-def content_layer(parent: Layer, source: str, commit: Commit, built_with: Mapping[str, str] = _NOTHING) -> Layer:
+def content_layer(
+    parent: Layer, source: str, commit: Commit, built_with: Mapping[str, str] = _NOTHING, clients: str = ""
+) -> Layer:
     """Return the layer of a commit's files; its labels name `source`, the address that the commit came from.
 
     `built_with` maps the paths of the repository's own projects to the exact packages that they are built with.
+    `clients` stands for the files that modules lay beside them.
     """
     scripts = (template("content.sh"), template("content.Containerfile"))
-    inputs = (source, commit.sha, commit.tree, commit.time, scripts, dict(built_with))
+    inputs = (source, commit.sha, commit.tree, commit.time, scripts, dict(built_with), *([clients] if clients else []))
     return Layer("content", digest_of("content", parent.key, *inputs))
+
+
+def module_layer(base: Layer, files: str, *, has_packages: bool) -> Layer:
+    """Return the layer of a module's image: the same for all who ask for it; `files` is the digest of its folder."""
+    return Layer("module", digest_of("module", base.key, files, template("system.sh") if has_packages else ""))

@@ -1,7 +1,7 @@
 """Plans one build: reads what its commit asks for, resolves it, and says which layers its image is made of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,13 +12,14 @@ from binder.lifecycle import BuildState
 from binder.paths import Paths
 from binder.session_resources import Resources, check_resources
 from binder.uses import mark_used
-from build.commits.content import Tar
+from build.commits.content import Beside, Tar
 from build.commits.git import Commit, Git, Source
 from build.environments import Wanted
 from build.foundations import Foundation, foundation_of
 from build.images import Images
 from build.lock import Lock, lock_from
 from build.log import BuildLog
+from build.module_choice import ModuleChoice
 from build.plan import (
     BEGINNING_OF_TIME,
     ENVIRONMENT_HOME,
@@ -39,16 +40,20 @@ from build.plan import (
 from build.recipes.cran import Need, needs_of, preferred_packages
 from build.recipes.debian import PYTHON_OF_SUITE, suite_for
 from build.recipes.ignore import kept
+from build.recipes.modules import client_files, with_modules
 from build.recipes.recipe import Recipe, paths_to_read, recipe_for
 from build.recipes.requirements import text_of
 from build.resolution import Resolution
 from build.ways import BuiltLayer
+from modules.reading import digest_of_files
 from templates import render
 
 LOCK_FILE = "binder.lock"
 """The lock that `binder lock` writes, beside the files that it was made from."""
 
 _DESCRIPTION = "DESCRIPTION"
+_NOT_OURS = ("opt",)
+"""The folder above ours, which stays root's: a folder of a layer has the owner that the layer gives it."""
 
 Archiving = Callable[[], Awaitable[Tar]]
 """Waits for the archive of a commit's files."""
@@ -113,6 +118,7 @@ class Planner:
         suite: str,
         has_credentials: bool,
         most: Resources,
+        modules: ModuleChoice,
     ) -> None:
         self._paths = paths
         self._git = git
@@ -120,6 +126,7 @@ class Planner:
         self._images = images
         self._has_credentials = has_credentials
         self._most = most
+        self._modules = modules
         self._suite = suite
         self._pythons = tuple(dict.fromkeys([PYTHON_OF_SUITE[suite], *PYTHON_OF_SUITE.values()]))
 
@@ -142,18 +149,29 @@ class Planner:
         recipe = recipe_for(commit.files, texts, self._pythons)
         if recipe.options.resources:
             check_resources(recipe.options.resources, self._most)
-        return recipe
+        if not recipe.options.modules:
+            return recipe
+        there = await self._laid(job, commit, recipe)
+        return with_modules(recipe, await self._modules.chosen(job.source, commit, recipe.options.modules, there))
+
+    async def _laid(self, job: Job, commit: Commit, recipe: Recipe) -> Collection[str]:
+        """Return the files of a commit that its image gets."""
+        if not recipe.ignore or recipe.containerfile:  # Buildah leaves out what a Dockerfile is not to see
+            return commit.files
+        text = await self.text_of(job, commit, recipe.ignore)
+        return await asyncio.to_thread(lambda: set(kept(commit.files, text, file=recipe.ignore or "")))
 
     @asynccontextmanager
     async def archiving(self, job: Job, commit: Commit, recipe: Recipe) -> AsyncIterator[Archiving]:
         """Begin to write the archive of the files, and give what waits for it: it is wanted in nearly all cases."""
 
         async def write() -> Tar:
-            paths: Iterable[str] = commit.files
-            if recipe.ignore and not recipe.containerfile:  # Buildah leaves out what a Dockerfile is not to see
-                text = await self.text_of(job, commit, recipe.ignore)
-                paths = await asyncio.to_thread(kept, commit.files, text, file=recipe.ignore)
-            return await self._git.write_tar(job.source, commit, paths, job.work / "content.tar", mtime=time_of(commit))
+            paths = await self._laid(job, commit, recipe)
+            below, at_root = ({}, {}) if recipe.containerfile else client_files(recipe.modules, commit.files)
+            more = Beside(below, at_root, _NOT_OURS)
+            return await self._git.write_tar(
+                job.source, commit, paths, job.work / "content.tar", mtime=time_of(commit), more=more
+            )
 
         writing = asyncio.create_task(write())
         try:
@@ -185,7 +203,9 @@ class Planner:
         prepared = prepared_layer(layer, recipe, commit.files)
         if prepared != layer:
             prepared = await self._placed(prepared, namespaces)
-        content = in_namespace(namespaces.kept, content_layer(prepared, job.source.url, commit, built_with))
+        clients = client_files(recipe.modules, commit.files)
+        laid = digest_of_files(clients[0] | clients[1]) if any(clients) else ""
+        content = in_namespace(namespaces.kept, content_layer(prepared, job.source.url, commit, built_with, laid))
         locks = locks_of(foundation.base, asked, lock.python)
         return Plan(commit, recipe, asked.newest, built_with, locks, foundation, wanted, prepared, content)
 

@@ -36,7 +36,9 @@ from build.plan import (
 )
 from build.rattler import conda_library
 from build.recipes.conda import CondaChannels, explain_conda, locked_records, request_json
+from build.recipes.modules import named
 from build.recipes.recipe import BuildSystem
+from modules.binding import Chosen
 
 _PYPI_FOLLOWS = "--- lock ---"
 _CONDA_FOLLOWS = "--- conda ---"
@@ -215,7 +217,8 @@ class Resolution:
             *(part for path in constraints for part in ("--constraint", path)),
         ]
         arguments += [*_python_options(Lock("", conda)), *_day_options(asked)]
-        found = await self._compiled(foundation, arguments, mounts, python.asked, python.lines, notes)
+        modules = asked.recipe.modules
+        found = await self._compiled(foundation, arguments, mounts, python.asked, python.lines, notes, modules)
         return Lock("\n".join([*python.index_options, *found, ""]), tuple(conda))
 
     async def _compiled(
@@ -226,8 +229,9 @@ class Resolution:
         asked: Mapping[str, str],
         lines: Lines,
         notes: BuildLog,
+        modules: Sequence[Chosen] = (),
     ) -> list[str]:
-        """Return the lines of the lock that uv makes; `asked` and `lines` are where to look for a fault."""
+        """Return the lines of the lock that uv makes; `asked`, `lines` and `modules` are where to look for a fault."""
 
         async def resolve(mounts: list[Mount], *options: str) -> list[str]:
             answer = After(_PYPI_FOLLOWS, notes.take)
@@ -239,7 +243,7 @@ class Resolution:
                 mounts=mounts,
                 step="environment",
                 take=answer.take,
-                explain=lambda output: explain_resolution(output, asked, lines),
+                explain=lambda output: named(explain_resolution(output, asked, lines), modules),
             )
             return without_places(answer.lines or ())
 

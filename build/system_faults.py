@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault, WorldFault
 from build.recipes.cran import Need
@@ -35,10 +36,16 @@ def explain_base(output: str) -> BinderError:
     return OperatorFault(f"The base image could not be bootstrapped from this machine's Debian mirrors: {last[:200]}")
 
 
-def explain_system(output: str, path: str, lines: Mapping[str, int]) -> BinderError | None:
-    """Return the fault in what apt printed; `lines` maps each package of the apt.txt at `path` to its line."""
+def explain_system(
+    output: str, path: str, lines: Mapping[str, int], others: Mapping[str, tuple[str, int]] = MappingProxyType({})
+) -> BinderError | None:
+    """Return the fault in what apt printed; `lines` maps each package of the apt.txt at `path` to its line.
+
+    `others` maps packages that other files ask for to file and line.
+    """
     output = output[-_MOST_READ:]
-    return _of_source(output) or _of_package(output, path, lines)
+    places = {**others, **{name: (path, line) for name, line in lines.items()}}
+    return _of_source(output) or _of_package(output, path, places)
 
 
 def _of_source(output: str) -> BinderError | None:
@@ -53,7 +60,7 @@ def _of_source(output: str) -> BinderError | None:
     return None
 
 
-def _of_package(output: str, path: str, lines: Mapping[str, int]) -> BinderError | None:
+def _of_package(output: str, path: str, lines: Mapping[str, tuple[str, int]]) -> BinderError | None:
     if unknown := _UNKNOWN.findall(output):
         others = f" Nor has it {_cut(', '.join(unknown[1:]))}." if unknown[1:] else ""
         return _of_apt(path, lines, unknown[0], f"Debian has no package {unknown[0]}.{others}")
@@ -71,12 +78,13 @@ def _of_package(output: str, path: str, lines: Mapping[str, int]) -> BinderError
     return None
 
 
-def _of_apt(path: str, lines: Mapping[str, int], name: str, message: str) -> BinderError:
+def _of_apt(path: str, lines: Mapping[str, tuple[str, int]], name: str, message: str) -> BinderError:
     if name not in lines and not lines:
         return OperatorFault(
             f"{message} It is no package of the author's: the machine's Debian mirrors lack something."
         )
-    return RepositoryFault(message, file=path, line=lines.get(name), step="system")
+    file, line = lines.get(name, (path, None))
+    return RepositoryFault(message, file=file, line=line, step="system")
 
 
 def explain_r(output: str, install: str | None, needs: Sequence[Need] = ()) -> BinderError | None:

@@ -34,6 +34,7 @@ from build.planner import Job
 from build.quotas import IN_WORK, ForkQuota
 from build.sbom import Package, sbom_of
 from build.ways import BuiltLayer
+from modules.bound import as_json
 
 log = logger(__name__)
 
@@ -74,6 +75,7 @@ def result_of(built: Built) -> dict[str, Any]:
         "changed": list(built.changed),
         "locks": list(built.locks),
         "resources": built.resources.as_json(),
+        "modules": as_json(built.modules),
     }
 
 

@@ -44,6 +44,7 @@ from deploy.records import (
     want_again,
 )
 from deploy.service_words import kept_at_start
+from modules.bound import from_json
 from modules.services import NO_SERVICES, services_of
 
 log = logger(__name__)
@@ -216,6 +217,8 @@ class Keeper:
 
     async def _spec(self, row: Session) -> SessionSpec:
         (asked, modules), settings = await asked_of(self._store, row.build_id), self._settings
+        if row.deployed is not None:
+            modules = from_json(row.deployed["modules"])
         host_of = partial(self._host_of, row.id) if self._host_of else None
         given = asked.within(settings.session_resources, settings.session_resources_at_most)
         return SessionSpec(

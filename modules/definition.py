@@ -38,11 +38,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Image:
-    """Where a component's image comes from: a folder with a Containerfile that we build on our base, or a reference."""
+    """Where a component's image comes from: a folder with a Containerfile that we build on our base, or a reference.
+
+    `suite` is the Debian release of that base; None: the operator's.
+    """
 
     name: str
     folder: str | None = None
     reference: str | None = None
+    suite: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,3 +110,5 @@ class Module:
     memory: Mapping[str, int | str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """All files of the folder: path → content."""
+    folder: str = ""
+    """What stands before each path where a fault names it."""

@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 
 from templates import Json, fill_json
 
-_PLACE = re.compile(r"\{\{ ?([a-z][a-z0-9_]*)(?:\.([a-z][a-z0-9-]*))?( \| urlencode)? ?\}\}")
+_PLACE = re.compile(r"(?<!\{)\{\{ ?([a-z][a-z0-9_]*)(?:\.([a-z][a-z0-9]*))?( \| urlencode)? ?\}\}(?!\})")
+HOSTS = "hosts"
+"""The only value that has parts: where each component is reached."""
+
 _OTHER = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 
 
@@ -22,10 +25,21 @@ def fill(template: Json, values: Mapping[str, Json]) -> Json:
 
     Raises: TemplateError; jinja2.UndefinedError, naming what was asked for and not given.
     """
+    check_places(template)
+    return fill_json(template, values)
+
+
+def check_places(template: Json) -> None:
+    """See that a template holds no other places than those for values.
+
+    Raises: TemplateError.
+    """
     for text in texts_in(template):
         if other := _OTHER.search(_PLACE.sub("", text)):
             raise TemplateError(f"`{text[:100]}` holds `{other[0]}`: only `{{{{ name }}}}` is a place for a value.")
-    return fill_json(template, values)
+        for place in _PLACE.finditer(text):
+            if (place[1] == HOSTS) != (place[2] is not None):
+                raise TemplateError(f"`{place[0]}` is no place for a value; `{{{{ hosts.COMPONENT }}}}` has two parts.")
 
 
 def fill_text(template: str, values: Mapping[str, Json]) -> str:
@@ -36,6 +50,11 @@ def fill_text(template: str, values: Mapping[str, Json]) -> str:
 def names_in(template: Json) -> frozenset[str]:
     """Return the names of the values that a template asks for: `hosts.server` is `hosts`."""
     return frozenset(place[1] for text in texts_in(template) for place in _PLACE.finditer(text))
+
+
+def hosts_in(template: Json) -> frozenset[str]:
+    """Return the components whose hosts a template asks for."""
+    return frozenset(place[2] for text in texts_in(template) for place in _PLACE.finditer(text) if place[2])
 
 
 def texts_in(template: Json) -> Iterator[str]:

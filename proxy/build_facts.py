@@ -24,7 +24,8 @@ class LayerFacts:
 class BuildFacts:
     """What is known of what a build did; words that are empty are not known.
 
-    `took` holds (phase, time). `digest` names the image, whatever its name leads to later.
+    `took` holds (phase, time). `digest` names the image, whatever its name leads to later. `modules` are what its
+    sessions have beside the notebook.
     """
 
     way: str
@@ -36,6 +37,7 @@ class BuildFacts:
     packages: int | None
     took: tuple[tuple[str, str], ...]
     layers: tuple[LayerFacts, ...]
+    modules: tuple[str, ...] = ()
 
 
 def facts_of(build: Build) -> BuildFacts:
@@ -53,6 +55,7 @@ def facts_of(build: Build) -> BuildFacts:
         packages=result.get("packages"),
         took=tuple((phase, words_of_time(seconds)) for phase, seconds in (result.get("seconds") or {}).items()),
         layers=tuple(_layer(layer) for layer in layers),
+        modules=tuple(f"{one['title']} {one['version']} ({one['mode']})" for one in result.get("modules") or ()),
     )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
 from binder.service.rights import CONTROLLER_RIGHTS
 from binder.settings import Settings
+from modules.catalogue import built_in
+from modules.describing import pages_of
 
 ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
@@ -101,12 +103,23 @@ def chart_rights() -> str:
     return json.dumps(CONTROLLER_RIGHTS, indent=2) + "\n"
 
 
+def module_pages() -> Mapping[str, str]:
+    """Return the pages of `docs/modules/`: name of the file → text."""
+    return pages_of(built_in().all())
+
+
 def main() -> None:
     """Write what is drawn."""
     (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
     schema = _CHART / "values.schema.json"
     schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
+    folder = ROOT / "docs" / "modules"
+    folder.mkdir(exist_ok=True)
+    for old in set(folder.glob("*.md")) - {folder / name for name in module_pages()}:
+        old.unlink()
+    for name, text in module_pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
     page = ROOT / "docs" / "architecture.md"
     page.write_text(architecture_page(page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -1,7 +1,15 @@
 """The documentation says what the code says."""
 
 from binder.settings import Settings
-from tests.documents import ROOT, architecture_page, chart_rights, chart_schema, documented_settings, settings_page
+from tests.documents import (
+    ROOT,
+    architecture_page,
+    chart_rights,
+    chart_schema,
+    documented_settings,
+    module_pages,
+    settings_page,
+)
 
 
 def test_each_setting_says_what_it_is_for() -> None:
@@ -24,3 +32,8 @@ def test_the_chart_knows_each_setting() -> None:
 
 def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
     assert (ROOT / "deploy" / "chart" / "files" / "rights.json").read_text(encoding="utf-8") == chart_rights()
+
+
+def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
+    folder = ROOT / "docs" / "modules"
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"

@@ -19,7 +19,8 @@ from binder.log import set_up_logging
 from binder.names import digest_of
 from binder.paths import Paths
 from binder.process import Account, find_account
-from binder.service.builder import Builder, registries_of, wired_builder
+from binder.service.builder import Builder, registries_of, wired_builder, wired_git
+from binder.service.modules import operators_catalogue
 from binder.settings import Settings, read_settings
 from build.commits.git import Source
 from build.host import find_host_settings, write_host_folder
@@ -79,7 +80,9 @@ async def _builder(settings: Settings, paths: Paths, account: Account) -> AsyncI
     await asyncio.to_thread(write_host_folder, host, paths)
     objects = Paths(paths.state, paths.state / "fetched")
     objects.make(account)
-    builder = wired_builder(settings, paths, account, host, objects=objects)
+    git = wired_git(settings, objects, account, host.certificates)
+    catalogue = await operators_catalogue(settings, paths, git)
+    builder = wired_builder(settings, paths, account, host, objects=objects, catalogue=catalogue)
     try:
         await builder.prepare()
         yield builder

@@ -12,6 +12,7 @@ from binder.containers import Registries, prepare_engine, release_engine
 from binder.paths import Paths
 from binder.process import Account
 from binder.service.folders import open_lock, try_lock
+from binder.service.modules import operators_catalogue
 from binder.settings import Settings
 from build.alone import Alone
 from build.build_systems import BuildSystems
@@ -25,19 +26,24 @@ from build.environments import Environments
 from build.foundations import Foundations
 from build.host import HostSettings, find_host_settings, write_host_folder
 from build.images import Images, LocalImages, LocalTexts, RegistryImages, RegistryTexts, Texts
+from build.module_choice import ModuleChoice
+from build.module_images import ModuleImages
 from build.pipeline import Pipeline
 from build.planner import Planner
 from build.recipes.conda import CondaChannels
 from build.registries.registry import Registry
 from build.resolution import Resolution
 from build.worker import Maker
+from modules.catalogue import Catalogue, built_in
+from templates.replacing import replace_from
 
 
 @dataclass(frozen=True)
 class Builder:
     """What builds are made with; to be prepared, and closed.
 
-    `again` makes environments once more, behind everything else that runs.
+    `again` makes environments once more, behind everything else that runs. `modules` makes images of modules, and
+    `catalogue` has those that can be asked for.
     """
 
     paths: Paths
@@ -50,6 +56,8 @@ class Builder:
     planner: Planner
     pipeline: Maker
     again: Environments
+    modules: ModuleImages
+    catalogue: Catalogue
 
     async def prepare(self) -> None:
         """Make what builds share; to be called once, before the first of them."""
@@ -72,11 +80,15 @@ def wired_builder(
     *,
     objects: Paths | None = None,
     buildah: type[Buildah] = Buildah,
+    catalogue: Catalogue | None = None,
 ) -> Builder:
     """Return a builder on an engine that is ready (`prepare_engine`) and has its tools (`write_host_folder`).
 
-    git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in.
+    git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in. `catalogue` has
+    the modules that can be asked for; None: Binder's own.
     """
+    replace_from(settings.templates)
+    catalogue = built_in() if catalogue is None else catalogue
     front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
@@ -101,13 +113,21 @@ def wired_builder(
         suite=settings.debian_suite,
         has_credentials=has_credentials,
         most=settings.session_resources_at_most,
+        modules=ModuleChoice(
+            git,
+            catalogue,
+            of_repositories=settings.repository_modules,
+            most_bytes=settings.modules_memory_bytes_at_most,
+        ),
     )
     network: Network = "host" if settings.build_network == "always" else "none"
+    of_modules = ModuleImages(front, images, texts, foundations, host, alone, network, suite=settings.debian_suite)
     contents = Contents(paths, front, images, texts, host, network)
     containerfiles = Containerfiles(front, images, texts, host, network)
     systems = BuildSystems(paths, front, images, foundations, host, alone)
-    pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles)
-    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
+    pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
+    again = environments(behind)[1]
+    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, again, of_modules, catalogue)
 
 
 def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:
@@ -124,16 +144,23 @@ def wired_git(settings: Settings, paths: Paths, account: Account, certificates: 
 
 @asynccontextmanager
 async def running_builder(
-    settings: Settings, paths: Paths, account: Account, host: HostSettings | None = None
+    settings: Settings,
+    paths: Paths,
+    account: Account,
+    host: HostSettings | None = None,
+    catalogue: Catalogue | None = None,
 ) -> AsyncIterator[Builder]:
     """Give what builds are made with; what interrupted builds left behind is removed, if nobody else builds here.
 
-    `host` is what is known of package indexes; None looks at this host.
+    `host` is what is known of package indexes, and `catalogue` has the modules that can be asked for; None looks at
+    this host, and at what the settings name.
     """
     await prepare_engine(paths, account, registries_of(settings))
     host = host or await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     await asyncio.to_thread(write_host_folder, host, paths)
-    builder = wired_builder(settings, paths, account, host)
+    git = wired_git(settings, paths, account, host.certificates)
+    catalogue = catalogue or await operators_catalogue(settings, paths, git)
+    builder = wired_builder(settings, paths, account, host, catalogue=catalogue)
     with open_lock(paths.cache / "in-use") as descriptor:
         if try_lock(descriptor):
             await builder.buildah.remove_leftovers()

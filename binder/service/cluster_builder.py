@@ -11,7 +11,8 @@ from binder.errors import OperatorFault
 from binder.names import new_token
 from binder.paths import Paths
 from binder.process import Account, account_in_container
-from binder.service.builder import Builder, wired_builder
+from binder.service.builder import Builder, wired_builder, wired_git
+from binder.service.modules import operators_catalogue
 from binder.settings import Settings
 from build.buildah import Buildah
 from build.cluster.absent import AbsentBuildah
@@ -55,14 +56,16 @@ async def cluster_builder(
     account = await account_in_container(account)
     host = await find_host_settings(cran=settings.cran_url, cran_snapshot=settings.cran_snapshot_url)
     known = await asyncio.to_thread(known_by, host)
-    near = wired_builder(settings, paths, account, host, buildah=AbsentBuildah)
+    git = wired_git(settings, paths, account, host.certificates)
+    catalogue = await operators_catalogue(settings, paths, git)
+    near = wired_builder(settings, paths, account, host, buildah=AbsentBuildah, catalogue=catalogue)
     builders = builders_of(settings)
     api = BuildsApi(connection, builders, namespace=settings.builds_namespace, instance=instance)
     await api.close_network(settings.builder_networks)
 
     def order(job: Job) -> Order:
         name = f"binder-{instance}-{job.name}"
-        return order_for(settings, known, job.source, job.sha, name=name, mark=new_token())
+        return order_for(settings, known, job.source, job.sha, name=name, mark=new_token(), catalogue=catalogue)
 
     builds = ClusterBuilds(near.pipeline, near.images, BuildJobs(api, builders), order)
     # What is to be removed of the cache is no image: it can be done without Buildah.

@@ -13,6 +13,7 @@ from build.cluster.absent import BuilderNeededError
 from build.cluster.lines import Entered, Event, Planned, Said
 from build.cluster.order import Order
 from build.images import Images, name_of
+from build.module_images import module_layers
 from build.pipeline import Built
 from build.planner import Job
 from build.worker import Maker
@@ -67,3 +68,6 @@ class ClusterBuilds:
         there = await self._images.present([uppermost])
         if (built.image, built.digest) != (name_of(self._images, uppermost), there.get(uppermost)):
             raise WorldFault("The image that the builder made is not in the registry.")
+        layers = module_layers(built.modules, self._images.repository)
+        if layers is None or len(await self._images.present(layers)) < len(layers):
+            raise WorldFault("An image of a module that the builder made is not in the registry.")

@@ -5,18 +5,22 @@ are read into an order and written from it.
 """
 
 import json
+import zlib
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from binder.errors import OperatorFault
-from binder.names import digest_of
+from binder.names import digest_of, is_inside
 from binder.settings import Settings
 from build.commits.git import Source
 from build.host import HostSettings
+from modules.catalogue import OURS, Catalogue, built_in
+from modules.reading import read_module
+from templates import replaced
 
 _MOST_BYTES = 1_000_000
 """What fits into a Secret. Source: https://kubernetes.io/docs/concepts/configuration/secret/"""
@@ -35,6 +39,8 @@ _OF_BUILDS = (
     "session_cpus_at_most",
     "session_gpus_at_most",
     "repository_bytes",
+    "repository_modules",
+    "modules_memory_bytes_at_most",
     "registry",
     "registry_username",
     "registry_plain_http",
@@ -82,6 +88,10 @@ class Order:
     registry_password: str
     registry_certificates: str | None
     known: Known
+    modules: str = ""
+    """The operator's modules, packed; the pod has Binder's own."""
+    templates: dict[str, str] = field(default_factory=dict)
+    """What the operator put in the place of templates of builds: path → text."""
 
     @property
     def secret(self) -> str:
@@ -108,11 +118,52 @@ def known_by(host: HostSettings) -> Known:
     )
 
 
-def order_for(settings: Settings, known: Known, source: Source, sha: str, *, name: str, mark: str) -> Order:
-    """Return the order for a build."""
+def order_for(
+    settings: Settings, known: Known, source: Source, sha: str, *, name: str, mark: str, catalogue: Catalogue
+) -> Order:
+    """Return the order for a build; `catalogue` has the modules that it may ask for."""
     of_builds = settings.model_dump(mode="json", include=set(_OF_BUILDS))
     password = settings.registry_password.get_secret_value()
-    return Order(mark, name, sha, source, of_builds, password, _text_of(settings.registry_certificates), known)
+    certificates = _text_of(settings.registry_certificates)
+    return Order(
+        mark, name, sha, source, of_builds, password, certificates, known, _packed(catalogue), replaced("build")
+    )
+
+
+def templates_in(order: Order, state: Path) -> Path | None:
+    """Return the folder of templates of an order, written below `state`; None, where it brings none."""
+    folder = state / "templates"
+    for name, text in order.templates.items():
+        if not is_inside(name):
+            raise OperatorFault(f"The order brings a template {name[:100]!r}, which none is called.")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    return folder if order.templates else None
+
+
+def _packed(catalogue: Catalogue) -> str:
+    """Return the modules that are not Binder's own, as a text."""
+    found = [
+        (one.name, one.version, one.origin, {path: b64encode(data).decode() for path, data in one.files.items()})
+        for one in catalogue.all()
+        if one.origin != OURS
+    ]
+    return b64encode(zlib.compress(json.dumps(found).encode(), 9)).decode() if found else ""
+
+
+def catalogue_in(order: Order) -> Catalogue:
+    """Return the modules that a build may ask for.
+
+    Raises: RepositoryFault, where one cannot be read: then it could not be by whoever ordered, either.
+    """
+    if not order.modules:
+        return built_in()
+    found = json.loads(zlib.decompress(b64decode(order.modules)))
+    return built_in().joined(
+        read_module(name, version, {path: b64decode(data) for path, data in files.items()}, origin=origin)
+        for name, version, origin, files in found
+    )
 
 
 def _text_of(path: Path | None) -> str | None:
@@ -132,8 +183,9 @@ def order_bytes(order: Order) -> bytes:
     data = _ORDER.dump_json(order)
     if len(data) > _MOST_BYTES:
         raise OperatorFault(
-            "The certificates, keyrings and sources of packages that this service knows are too large to be sent to a "
-            f"builder: {len(data)} bytes, of {_MOST_BYTES} that a Secret of Kubernetes holds."
+            "The certificates, keyrings and sources of packages that this service knows, and its modules "
+            f"(BINDER_MODULES), are too large to be sent to a builder: {len(data)} bytes; a Secret of Kubernetes holds "
+            f"{_MOST_BYTES}."
         )
     return data
 

@@ -8,8 +8,8 @@ Source: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +47,18 @@ class Ownership:
     mtime: int
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Files that no commit has: path → content. `below` are laid among the commit's, `at_root` at the archive's root.
+
+    The folders `there` of the latter are not written, so that they are root's.
+    """
+
+    below: Mapping[str, bytes] = field(default_factory=dict)
+    at_root: Mapping[str, bytes] = field(default_factory=dict)
+    there: tuple[str, ...] = ()
+
+
 class TarWriter:
     """Writes an archive, one part after another; all of it lies below `prefix`, which may be empty."""
 
@@ -76,6 +88,20 @@ class TarWriter:
     def end(self) -> None:
         """End the file that was begun."""
         self._put(bytes(self._padding))
+
+    def add(self, more: Beside) -> None:
+        """Write files that no commit has."""
+        self._add(more.below)
+        prefix, self._prefix = self._prefix, ""
+        folders, self._folders = self._folders, set(more.there)
+        self._add(more.at_root)
+        self._prefix, self._folders = prefix, folders
+
+    def _add(self, files: Mapping[str, bytes]) -> None:
+        for path, content in sorted(files.items()):
+            self.file(path, len(content), executable=False)
+            self.data(content)
+            self.end()
 
     def link(self, path: str, target: bytes) -> None:
         """Write a symbolic link.

@@ -18,7 +18,7 @@ from binder.paths import Paths
 from binder.process import Account, Command, OutputTooLongError, TimedOutError, capture, spawn
 from build.commits.addresses import public_addresses
 from build.commits.commit import Commit, Part, Run, runs_of
-from build.commits.content import ContentSink, Ownership, Tar, TarWriter
+from build.commits.content import Beside, ContentSink, Ownership, Tar, TarWriter
 from build.commits.downloads import Downloads
 from build.commits.lfs import (
     Pointer,
@@ -141,10 +141,11 @@ class Git:
         uid: int = 1000,
         gid: int = 1000,
         mtime: int | None = None,
+        more: Beside | None = None,
     ) -> Tar:
         """Write files of a commit that was fetched into a tar at `path`; the same files give the same bytes everywhere.
 
-        `mtime` is the commit's time where it is None.
+        `mtime` is the commit's time where it is None; `more` is written behind them.
         Raises: RepositoryFault, OperatorFault, WorldFault.
         """
         owned = Ownership(uid, gid, commit.time if mtime is None else mtime)
@@ -154,6 +155,8 @@ class Git:
                 for run in runs_of(source, commit, tuple(files)):
                     its = ((name, commit.files[name], commit.large.get(name)) for name in run.paths)
                     await self._objects(source, commit, run, ContentSink(writer, its))
+                if more:
+                    writer.add(more)
                 return writer.close(path)
         except OSError as error:
             raise OperatorFault(f"The files of the commit cannot be written: {error.strerror}.") from error

@@ -27,7 +27,7 @@ LEFTOVERS_LAST = timedelta(days=1)
 RECORD = "record-"
 """What stands before the tag of an image in the name of what is known of it."""
 
-_LONG_LIVED = frozenset({"base", "system", "environment", "prepared", "lock"})
+_LONG_LIVED = frozenset({"base", "system", "environment", "prepared", "module", "lock"})
 
 FileKind = Literal["git", "lock", "work", "mark"]
 

@@ -30,7 +30,14 @@ from build.garbage.choice import (
     images_to_remove,
     may_go,
 )
-from build.garbage.needs import forget_images, kept_locks, last_sessions, made_images, needed_images
+from build.garbage.needs import (
+    forget_images,
+    images_with_modules,
+    kept_locks,
+    last_sessions,
+    made_images,
+    needed_images,
+)
 from build.garbage.storage import Stored, stored_in
 
 log = logger(__name__)
@@ -185,8 +192,11 @@ class Collector:
         if self._has_registry:
             return
         made = await made_images(self._store)  # before the look: what is made meanwhile is not lost
+        of_modules = await images_with_modules(self._store)
         there = {name for image in (await self._stored()).images for name in image.names}
-        await forget_images(self._store, made - there)
+        # Without an image of one of its modules, that of a notebook cannot be used; a registry's can be had again.
+        lost = {image for image, needed in of_modules.items() if any(tag_of(one) for one in needed - there)}
+        await forget_images(self._store, (made - there) | lost)
 
 
 def name_of(image: StoredImage) -> str:

@@ -15,6 +15,7 @@ from binder.lifecycle import BuildState
 from binder.store import Store
 from binder.store.queries import ACTIVE_BUILDS, LIVE_SESSIONS
 from binder.store.tables import Build, Preview, Session
+from modules.bound import images_of as images_of_modules
 
 _SUCCEEDED = Build.state == BuildState.SUCCEEDED
 _IMAGE = Build.result["image"].as_string()
@@ -45,9 +46,10 @@ async def last_sessions(store: Store) -> dict[str, datetime]:
 
 
 def images_of(result: Mapping[str, Any]) -> set[str]:
-    """Return the image that a build made, by name, and what it lies on, by tags."""
+    """Return the image that a build made and those of its modules, by name, and what it lies on, by tags."""
+    layers = {f"{layer['kind']}-{layer['key']}" for layer in result.get("layers") or ()}
     image = result.get("image")
-    return {f"{layer['kind']}-{layer['key']}" for layer in result.get("layers") or ()} | ({image} if image else set())
+    return layers | images_of_modules(result.get("modules")) | ({image} if image else set())
 
 
 async def made_images(store: Store) -> frozenset[str]:
@@ -55,6 +57,14 @@ async def made_images(store: Store) -> frozenset[str]:
     async with store.read() as session:
         images = await session.scalars(select(_IMAGE).where(_SUCCEEDED).distinct())
         return frozenset(filter(None, images))
+
+
+async def images_with_modules(store: Store) -> dict[str, frozenset[str]]:
+    """Return the images whose sessions need others for their modules: image → those."""
+    kept = Build.result["modules"].as_string()
+    async with store.read() as session:
+        rows = await session.execute(select(_IMAGE, kept).where(_SUCCEEDED, kept != "[]").distinct())
+        return {image: images_of_modules(json.loads(modules)) for image, modules in rows if image and modules}
 
 
 async def forget_images(store: Store, gone: Collection[str]) -> None:

@@ -96,15 +96,22 @@ class _Reader:
 
 
 def read_containerfile(
-    path: str, text: str, *, own: str, links: Collection[str], ids: Mapping[str, str] = MappingProxyType({})
+    path: str,
+    text: str,
+    *,
+    own: str,
+    links: Collection[str],
+    ids: Mapping[str, str] = MappingProxyType({}),
+    arguments: Mapping[str, str] = MappingProxyType({}),
 ) -> Containerfile:
     """Return what may be built of a Dockerfile.
 
     `own` is the repository that our images have in a registry, and `links` are the paths of the commit that are
-    symbolic links. `ids` are those of the images, by name; the text is only to be built with all of them.
+    symbolic links. `ids` are those of the images, by name; the text is only to be built with all of them. `arguments`
+    are known to it besides those of all.
     Raises: RepositoryFault, with file and line.
     """
-    reader = _Reader(path, own, links, ids)
+    reader = _Reader(path, own, links, ids, {**BUILD_ARGUMENTS, **arguments})
     written = [(_written(reader, instruction), instruction.line) for instruction in _instructions(path, text)]
     if not reader.stages:
         raise RepositoryFault(f"{path} has no FROM: it does not say which image to begin with.", file=path)

@@ -5,6 +5,7 @@ post_build:
   inputs: [postBuild, data/]  # all that postBuild reads
 resources:                    # what a session may use: `binder.session_resources`
   memory: 4 GiB
+modules: [postgres]           # what runs beside the notebook: `modules.asked`
 
 What it says of previews is checked here, and used by those who decide what is built.
 """
@@ -20,9 +21,11 @@ from binder.plain_yaml import Node, Text, is_nothing, line_of, read_yaml
 from binder.preview_policy import LARGEST_BYTES, TOP_KEYS, policy_of
 from binder.session_resources import KEY, AskedResources, read_resources
 from build.recipes.reading import path_within
+from modules.asked import KEY as MODULES
+from modules.asked import AskedModule, read_modules
 
 _DAY = re.compile(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_KEYS = "It may say `as_of`, `post_build`, `resources`, `previews`, `comment` and `deployments`."
+_KEYS = "It may say `as_of`, `modules`, `post_build`, `resources`, `previews`, `comment` and `deployments`."
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Options:
     as_of: Literal["commit-date"] | date | None = None
     post_build_inputs: tuple[str, ...] | None = None
     resources: AskedResources | None = None
+    modules: tuple[AskedModule, ...] = ()
 
 
 def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
@@ -46,7 +50,7 @@ def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
         return Options(), {}
     if not isinstance(root, dict):
         raise _fault(path, root, f"{path} must be a table. {_KEYS}")
-    as_of, inputs, resources = None, None, None
+    as_of, inputs, resources, modules = None, None, None, tuple[AskedModule, ...]()
     for key, value in root.items():
         if key == "as_of":
             as_of = _as_of(path, key, value)
@@ -54,10 +58,12 @@ def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
             inputs = _inputs(path, key, value)
         elif key == KEY:
             resources = read_resources(path, key, value)
+        elif key == MODULES:
+            modules = read_modules(path, key, value)
         elif key not in TOP_KEYS:
             raise _fault(path, key, f"{path} does not know `{key[:60]}`. {_KEYS}")
     policy_of(path, root)
-    return Options(as_of, None if inputs is None else tuple(inputs), resources), inputs or {}
+    return Options(as_of, None if inputs is None else tuple(inputs), resources, modules), inputs or {}
 
 
 def _as_of(path: str, key: Text, value: Node) -> Literal["commit-date"] | date:

@@ -21,10 +21,14 @@ from build.recipes.pipenv import pipenv_python
 from build.recipes.projects import MANIFEST
 from build.recipes.reading import LARGEST_LOCK_BYTES, NotReadYet, Reading
 from build.recipes.runtime import R, Runtime, python_version, runtime_of
+from modules.binding import Chosen
 
 __all__ = ["BuildSystem", "Options", "Project", "Python", "R", "Recipe", "paths_to_read", "recipe_for"]
 
 _FOLDERS = ("binder", ".binder")
+_OWN_MODULES = "modules"
+"""The folder, in one of these, of the modules that a repository brings; it is no configuration of its environment."""
+
 _ABSENT = (("Project.toml", "Julia"), ("JuliaProject.toml", "Julia"), ("default.nix", "Nix"))
 _CONDA = ("environment.yml", "environment.yaml")
 _PIXI = ("pixi.lock", "pixi.toml")
@@ -61,8 +65,9 @@ class Python:
 class Recipe:
     """What a repository asks for. Paths are relative to its root.
 
-    `folder` is "", "binder/" or ".binder/". With a `containerfile`, there are only `ignore` and `options` besides.
-    `system` holds names of Debian's packages, in order; `system_lines` maps them to their lines in apt.txt.
+    `folder` is "", "binder/" or ".binder/". With a `containerfile`, there are only `ignore`, `options` and `modules`
+    besides. `system` holds names of Debian's packages, in order; `system_lines` maps the author's own to their lines in
+    apt.txt. `modules` are those that `options` ask for, once it is known what they are (`build.recipes.modules`).
     """
 
     folder: str
@@ -76,6 +81,7 @@ class Recipe:
     start: str | None
     ignore: str | None
     options: Options
+    modules: tuple[Chosen, ...] = ()
 
 
 def paths_to_read(files: Mapping[str, Entry], texts: Mapping[str, str]) -> tuple[str, ...]:
@@ -188,13 +194,17 @@ def _python_of(asked: Asked, version: str | None, version_from: str | None) -> P
 
 def _folder_of(files: Mapping[str, Entry]) -> str:
     """Return the folder that is read instead of the root, with a slash at its end, or nothing for the root."""
-    present = [folder for folder in _FOLDERS if any(path.startswith(f"{folder}/") for path in files)]
+    present = [folder for folder in _FOLDERS if any(_configures(path, folder) for path in files)]
     if len(present) > 1:
         raise RepositoryFault(
             "The repository has both a binder/ and a .binder/ folder. Keep the configuration files in one of them.",
             file=".binder",
         )
     return f"{present[0]}/" if present else ""
+
+
+def _configures(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/") and not path.startswith(f"{folder}/{_OWN_MODULES}/")
 
 
 def _options(reading: Reading, folder: str) -> Options:

@@ -29,7 +29,9 @@ def folders(tmp_path: Path) -> Paths:
 
 
 @pytest.mark.parametrize("repository", ["localhost/binder", "registry.example:5000/team/binder"])
-@pytest.mark.parametrize("kind", ["base", "system", "environment", "prepared", "content", "containerfile", "lock"])
+@pytest.mark.parametrize(
+    "kind", ["base", "system", "environment", "prepared", "content", "containerfile", "module", "lock"]
+)
 def test_the_name_of_our_image_says_its_kind_and_key(repository: str, kind: str) -> None:
     assert named(f"{repository}:{kind}-{KEY}") == (kind, KEY)
     assert tag_of(f"{repository}:{kind}-{KEY}") == tag_of(f"{kind}-{KEY}") == f"{kind}-{KEY}"

@@ -43,6 +43,10 @@ class TestFacts:
             "saved": {"bytes": 312_000_000, "seconds": 41.2},
             "seconds": {"fetch": 1.25},
             "packages": 142,
+            "modules": [
+                {"title": "PostgreSQL", "version": "15", "mode": "single-node"},
+                {"title": "<b>", "version": "1", "mode": "multi-node"},
+            ],
         }
         page = await visitor.get(f"/builds/{(await build_with_log(context, '', result=result)).id}")
         outline(page)
@@ -56,6 +60,7 @@ class TestFacts:
         assert "fetch 1.2 s" in page.text
         assert "sha256:0123" in page.text
         assert "<dt>Packages</dt><dd>142</dd>" in page.text
+        assert "<dt>Modules</dt><dd>PostgreSQL 15 (single-node), &lt;b&gt; 1 (multi-node)</dd>" in page.text
 
     async def test_layers_that_are_only_planned_are_not_said_to_be_made(
         self, visitor: httpx.AsyncClient, context: ProxyContext

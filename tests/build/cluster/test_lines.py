@@ -27,6 +27,8 @@ from build.cluster.lines import (
 from build.pipeline import Built
 from build.plan import Layer
 from build.ways import BuiltLayer
+from modules.bound import Bound, BoundComponent, BoundSeed
+from modules.definition import Page
 
 MARK = new_token()
 _LAYERS = (
@@ -45,6 +47,23 @@ BUILT = Built(
     datetime(2026, 1, 2, tzinfo=UTC),
     ("six",),
     ("lock-3",),
+    modules=(
+        Bound(
+            name="postgres",
+            version="15",
+            title="PostgreSQL",
+            mode="multi-node",
+            values={"database": "é", "memory": 2**28, "fast": True},
+            secrets=("password",),
+            components=(
+                BoundComponent("server", "registry.example/binder:module-1", {"ports": {"sql": 5432}}, 1, 2**28),
+                BoundComponent("worker", None, {"cpus": 0.5, "command": ["{{ password }}"]}, 2, 2**26),
+            ),
+            environment={"PGHOST": "{{ hosts.server }}"},
+            pages=(Page("Statistics", "server", "web"),),
+            seed=BoundSeed(("psql", "{{ file }}"), "./a.sql"),
+        ),
+    ),
 )
 EVENTS: list[Event] = [
     Said("Fetching é \U0001f600"),

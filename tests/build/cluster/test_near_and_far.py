@@ -23,6 +23,8 @@ from build.pipeline import Built
 from build.planner import Job
 from build.registries.registry import Registry
 from build.ways import BuiltLayer
+from modules.bound import Bound, BoundComponent
+from modules.catalogue import Catalogue
 from tests.build.cluster.test_lines import BUILT
 from tests.build.registry_servers import opened, put_parent, running_registry
 
@@ -78,7 +80,7 @@ async def _build(registry: Registry, far: _Far, account: Account, folder: Path) 
         told.append(layers)
 
     def order_of(job: Job) -> Order:
-        return order_for(read_settings(), known, job.source, job.sha, name=job.name, mark="m")
+        return order_for(read_settings(), known, job.source, job.sha, name=job.name, mark="m", catalogue=Catalogue())
 
     notes = BuildLog(FileLog(folder / "log"), secrets={_TOKEN}, most_bytes=150)
     job = Job(Source("https://example.org/r.git", _TOKEN), "0" * 40, notes, folder, entered, planned, "7")
@@ -94,7 +96,9 @@ async def test_what_a_pod_says_is_told_as_if_it_were_built_here(
 ) -> None:
     layer = BUILT.layers[-1].layer
     digest = await put_parent(registry, layer.tag)
-    built = replace(BUILT, image=f"{registry.reference}:{layer.tag}", digest=digest)
+    module = await put_parent(registry, f"module-{'8' * 32}")
+    assert module
+    built = replace(BUILT, image=f"{registry.reference}:{layer.tag}", digest=digest, modules=_modules(registry, "8"))
     says: list[Event] = [
         Entered(BuildState.FETCHING),
         Said(f"cloned with {_TOKEN}"),
@@ -114,17 +118,26 @@ async def test_what_a_pod_says_is_told_as_if_it_were_built_here(
     assert log.endswith("==> The log is full: what came after this is not kept.\n")
 
 
-@pytest.mark.parametrize("lie", ["image", "digest", "layer"])
+def _modules(registry: Registry, letter: str) -> tuple[Bound, ...]:
+    """Return modules with an image of a registry, and one that is named by its digest."""
+    ours, other = f"{registry.reference}:module-{letter * 32}", "quay.example/x@sha256:" + "0" * 64
+    components = tuple(BoundComponent(f"c{number}", image, {}, 1, 1) for number, image in enumerate((ours, other)))
+    return (Bound("a", "1", "A", "single-node", {}, (), components, {}),)
+
+
+@pytest.mark.parametrize("lie", ["image", "digest", "layer", "module", "other"])
 async def test_an_image_that_is_not_where_a_pod_says_is_none(
     lie: str, registry: Registry, account: Account, reachable_path: Path
 ) -> None:
     layer = BUILT.layers[-1].layer
     digest = await put_parent(registry, layer.tag)
-    built = replace(BUILT, image=f"{registry.reference}:{layer.tag}", digest=digest)
+    built = replace(BUILT, image=f"{registry.reference}:{layer.tag}", digest=digest, modules=())
     other = BuiltLayer(replace(layer, key="9" * 32), reused=False)
     lies = {
         "image": replace(built, image="registry.example/other:1"),
         "digest": replace(built, digest="sha256:" + "0" * 64),
+        "module": replace(built, modules=_modules(registry, "7")),
+        "other": replace(built, modules=BUILT.modules),
         "layer": replace(built, layers=(other,), image=f"{registry.reference}:{other.layer.tag}"),
     }
     with pytest.raises(WorldFault, match="is not in the registry"):

@@ -1,5 +1,6 @@
 """What a builder's pod is told comes as it was said, with the files, and shows no secret where it cannot be read."""
 
+import os
 import traceback
 from pathlib import Path
 
@@ -7,15 +8,28 @@ import pytest
 
 from binder.errors import OperatorFault
 from binder.settings import read_settings
-from build.cluster.order import Order, host_in, known_by, order_bytes, order_for, order_in, settings_in
+from build.cluster.order import (
+    Order,
+    catalogue_in,
+    host_in,
+    known_by,
+    order_bytes,
+    order_for,
+    order_in,
+    settings_in,
+)
 from build.commits.git import Source
 from build.host import HostFacts, settings_for
+from modules.beginning import new_module
+from modules.catalogue import Catalogue, built_in
+from modules.reading import read_module
+from tests.modules.samples import FILES, postgres
 
 _PASSWORD, _TOKEN = "password-of-the-registry", "token-of-the-repository"
 _APT = "deb [signed-by={keyring}] https://debian.example/debian bookworm main\n"
 
 
-def _order(folder: Path, **settings: object) -> Order:
+def _order(folder: Path, catalogue: Catalogue | None = None, **settings: object) -> Order:
     certificates, keyring, links = folder / "ca.pem", folder / "debian.gpg", folder / "wheels"
     certificates.write_text("---CA---")
     keyring.write_bytes(b"\x00\xff")
@@ -35,12 +49,31 @@ def _order(folder: Path, **settings: object) -> Order:
         **settings,
     )
     source = Source("https://git.example/r.git", _TOKEN, trusted=False, addresses=("192.0.2.1",))
-    return order_for(chosen, known_by(settings_for(facts)), source, "0" * 40, name="binder-0-7", mark="m")
+    known = known_by(settings_for(facts))
+    return order_for(chosen, known, source, "0" * 40, name="binder-0-7", mark="m", catalogue=catalogue or built_in())
 
 
 def test_an_order_comes_as_it_was_said(tmp_path: Path) -> None:
     order = _order(tmp_path)
     assert order_in(order_bytes(order)) == order
+
+
+def test_a_pod_has_the_operators_modules_and_ours(tmp_path: Path) -> None:
+    sent = order_in(order_bytes(_order(tmp_path, built_in().joined([postgres("99"), postgres("1", "mailbox")]))))
+    found = catalogue_in(sent)
+    assert set(found.names) == {*built_in().names, "mailbox", "postgres"}
+    there = found.find("postgres", "99")
+    assert there
+    assert (there.digest, there.files, there.origin) == (postgres("99").digest, FILES, "the tests")
+    assert _order(tmp_path).modules == ""
+
+
+def test_modules_that_no_secret_holds_are_refused_by_name(tmp_path: Path) -> None:
+    large = read_module(
+        "large", "1", {**new_module("large", "1"), "README.md": os.urandom(900_000)}, origin="/srv/modules"
+    )
+    with pytest.raises(OperatorFault, match="BINDER_MODULES"):
+        order_bytes(_order(tmp_path, Catalogue().joined([large])))
 
 
 def test_a_pod_knows_what_the_service_knows(tmp_path: Path) -> None:

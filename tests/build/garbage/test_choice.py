@@ -57,7 +57,9 @@ def test_an_image_that_another_lies_on_stays_with_it() -> None:
     assert _gone([BASE, ENVIRONMENT, OLD, NEW]) == [OLD.id]
 
 
-@pytest.mark.parametrize(("kind", "days"), [("content", 10), ("containerfile", 10), ("environment", 30), ("base", 30)])
+@pytest.mark.parametrize(
+    ("kind", "days"), [("content", 10), ("containerfile", 10), ("environment", 30), ("module", 30)]
+)
 def test_environments_are_kept_longer_than_contents(kind: str, days: int) -> None:
     assert _gone([_image(kind, "a", "a", days)]) == []
     assert len(_gone([_image(kind, "a", "a", days + 0.1)])) == 1

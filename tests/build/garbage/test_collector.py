@@ -16,6 +16,7 @@ from binder.store.tables import Build, Preview, Session, utc_now
 from binder.uses import last_uses, mark_used, using_foreign_images
 from build.garbage.choice import Policy
 from build.garbage.collector import Collector, policy_of
+from modules.bound import Bound, BoundComponent, as_json
 from tests.binder.rows import SHA, add_repository
 from tests.build.small_images import SmallImages, ago, image_name, new_small_images, old_folder
 
@@ -95,6 +96,36 @@ async def test_what_a_preview_shows_stays_with_what_it_lies_on(
     await collector.remove(await collector.look())
     assert await small.names() == {ENVIRONMENT, CONTENT}
     assert await _image_of(store, build) == CONTENT
+
+
+def _with_modules(*images: str) -> dict[str, Any]:
+    """Return the result of a build of `CONTENT` whose sessions need these images besides."""
+    components = tuple(BoundComponent(f"c{number}", image, {}, 1, 2**26) for number, image in enumerate(images))
+    bound = Bound("mailbox", "1.0", "Mailbox", "single-node", {}, (), components, {})
+    return {"image": CONTENT, "layers": [], "way": "content", "modules": as_json([bound])}
+
+
+async def test_what_a_preview_shows_stays_with_the_images_of_its_modules(
+    small: SmallImages, collector: Collector, store: Store
+) -> None:
+    base, module, other = image_name("base", "b"), image_name("module", "d"), image_name("module", "f")
+    for name, on in ((CONTENT, "scratch"), (base, "scratch"), (module, base), (other, base)):
+        await small.make(name, on=on)
+    build = await _add_build(
+        store, CONTENT, live=True, result=_with_modules(module, "quay.example/x@sha256:" + "0" * 64)
+    )
+    await collector.remove(await collector.look())
+    assert await small.names() == {CONTENT, base, module}
+    assert await _image_of(store, build) == CONTENT
+
+
+async def test_a_build_whose_modules_image_has_gone_is_told(
+    small: SmallImages, collector: Collector, store: Store
+) -> None:
+    await small.make(CONTENT)
+    build = await _add_build(store, CONTENT, live=True, result=_with_modules(image_name("module", "d")))
+    await collector.remove(await collector.look())
+    assert await _image_of(store, build) is None
 
 
 @pytest.mark.parametrize("state", [SessionState.WANTED, SessionState.STANDBY, SessionState.OPEN])
