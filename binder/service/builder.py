@@ -42,7 +42,7 @@ from templates.replacing import replace_from
 class Builder:
     """What builds are made with; to be prepared, and closed.
 
-    `again` makes environments once more, behind everything else that runs.
+    `again` makes environments once more, behind everything else that runs; `module_images` makes those of modules.
     """
 
     paths: Paths
@@ -55,6 +55,7 @@ class Builder:
     planner: Planner
     pipeline: Maker
     again: Environments
+    module_images: ModuleImages
 
     async def prepare(self) -> None:
         """Make what builds share; to be called once, before the first of them."""
@@ -122,7 +123,9 @@ def wired_builder(
     containerfiles = Containerfiles(front, images, texts, host, network)
     systems = BuildSystems(paths, front, images, foundations, host, alone)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
-    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
+    return Builder(
+        paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1], of_modules
+    )
 
 
 def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:
