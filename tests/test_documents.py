@@ -1,7 +1,15 @@
 """The documentation says what the code says."""
 
+import shlex
+
+import pytest
+import typer.main
+
+from binder.cli import app
 from binder.settings import Settings
+from tests.cli_document import cli_page, commands, examples
 from tests.documents import ROOT, architecture_page, chart_rights, chart_schema, documented_settings, settings_page
+from tests.templates_document import templates_page
 
 
 def test_each_setting_says_what_it_is_for() -> None:
@@ -24,3 +32,29 @@ def test_the_chart_knows_each_setting() -> None:
 
 def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
     assert (ROOT / "deploy" / "chart" / "files" / "rights.json").read_text(encoding="utf-8") == chart_rights()
+
+
+def test_the_page_of_commands_is_drawn_from_them() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), "run `make docs`"
+
+
+def test_the_page_of_templates_is_drawn_from_them() -> None:
+    assert (ROOT / "docs" / "templates.md").read_text(encoding="utf-8") == templates_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("example", examples())
+def test_each_example_is_understood(example: str) -> None:
+    """Each is read as its command reads it; what commands do is theirs to test (tests/binder/cli)."""
+    name, *words = shlex.split(example.partition(" > ")[0])
+    assert name == "binder"
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context(name, words)
+
+
+def test_each_command_has_an_example_and_a_help() -> None:
+    for typed, command in commands():
+        assert command.help, typed
+        assert command.examples, typed
+        assert all(example.split()[: len(typed.split())] == typed.split() for example in command.examples), typed
