@@ -110,6 +110,8 @@ def _bound(*images: str | None) -> list[Bound]:
 
 def test_images_are_ours_or_known_by_their_digests() -> None:
     ours = f"registry.example/binder:module-{'1' * 32}"
-    assert module_layers(_bound(ours, _DIGEST, None), "registry.example/binder") == frozenset({Layer("module", "1" * 32)})
+    assert module_layers(_bound(ours, _DIGEST, None), "registry.example/binder") == frozenset(
+        {Layer("module", "1" * 32)}
+    )
     for other in ("quay.example/x:1", f"other.example/binder:module-{'1' * 32}", "registry.example/binder:content-1"):
         assert module_layers(_bound(ours, other), "registry.example/binder") is None
