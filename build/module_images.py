@@ -21,7 +21,7 @@ from build.foundations import Foundations
 from build.host import HostSettings, step_mounts
 from build.images import Images, Record, Texts, name_of, write_record
 from build.log import BuildLog
-from build.plan import BEGINNING_OF_TIME, EVERYBODYS, Layer, Namespaces, base_layer, in_namespace, module_layer
+from build.plan import BEGINNING_OF_TIME, Layer, Namespaces, base_layer, in_namespace, module_layer
 from build.recipes.apt import packages_of
 from build.recipes.containerfile import Containerfile, read_containerfile
 from build.recipes.debian import PYTHON_OF_SUITE
@@ -146,14 +146,6 @@ class ModuleImages:
             for image in one.images:
                 found[one.module.name, image.name] = await self._reference(one.module, image, namespaces, notes, work)
         return tuple(one.bound(lambda module, image: found[module.name, image.name]) for one in recipe.modules)
-
-    async def made(self, module: Module, notes: BuildLog, work: Path) -> dict[str, str]:
-        """See that all images of a module are there that is no repository's own, and return them: name → reference.
-
-        Raises: BinderError.
-        """
-        images = module.images.values()
-        return {image.name: await self._reference(module, image, EVERYBODYS, notes, work) for image in images}
 
     async def _reference(
         self, module: Module, image: Image, namespaces: Namespaces, notes: BuildLog, work: Path

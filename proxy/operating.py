@@ -4,7 +4,7 @@ Rows only: builders and engines make them so, as they do for visitors. An operat
 is `proxy.operator_api`'s to find out, or nobody's where a command works on this machine's store by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urljoin
@@ -43,10 +43,17 @@ _STOPPED = "An operator stopped it."
 
 
 class Operating:
-    """Works on one service's store."""
+    """Works on one service's store. `open_way` has the proxy lead to a session that is open, where there is one."""
 
-    def __init__(self, store: Store, settings: Settings, resolver: RefResolver) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        resolver: RefResolver,
+        open_way: Callable[[Session], Awaitable[None]] | None = None,
+    ) -> None:
         self._store = store
+        self._open_way = open_way
         self._settings = settings
         self._resolver = resolver
 
@@ -130,7 +137,10 @@ class Operating:
         row = await self._one("sessions", "s.id", session_id, f"There is no session {session_id}.")
         async with self._store.read() as session:
             found = await session.get_one(Session, session_id)
-        return row | {"link": self._link_of(found)}
+        link = self._link_of(found)
+        if link and self._open_way:
+            await self._open_way(found)
+        return row | {"link": link}
 
     def _link_of(self, row: Session) -> str | None:
         if row.deployed is None or row.state is not SessionState.OPEN:

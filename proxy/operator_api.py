@@ -4,6 +4,7 @@ Without one there is nothing at these addresses. What is asked for is `proxy.ope
 the commands' `--json` (`binder.listing`).
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,14 +19,18 @@ from binder import __version__
 from binder.errors import BinderError, RepositoryFault, VisitorFault
 from binder.lifecycle import BuildState, is_final
 from binder.listing import QUERIES, Asked, Kind
+from binder.session_resources import Resources
 from binder.settings import Settings
 from binder.store import Store
 from binder.store.api_tokens import is_good_token
 from binder.store.build_logs import StoredLog
-from binder.store.tables import utc_now
+from binder.store.tables import Build, utc_now
+from deploy.rendering import rendered
+from modules.bound import from_json
 from modules.catalogue import Catalogue
 from proxy.answers import retry_headers, status_of
 from proxy.build_logs import PIECE_BYTES, read_part, whole_size_of
+from proxy.claims import image_of
 from proxy.deployments import Deployment, modules_of
 from proxy.event_streams import asked_offset
 from proxy.operating import Operating
@@ -33,6 +38,7 @@ from proxy.operator_views import EngineViews
 from proxy.visible import number_of
 
 _LONGEST_BODY = 2**16
+_LARGEST_NUMBER = 2**31
 _HEADERS: Final = {"Cache-Control": "no-store"}
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -66,6 +72,7 @@ class OperatorApi:
             "/api/sessions/{session}": ("GET", self.one_session),
             "/api/sessions/{session}/log": ("GET", self.session_log),
             "/api/stop": ("POST", self.stop),
+            "/api/render": ("POST", self.render),
         }
         return [
             Route(path, _answering(handler if is_open else self._for_operators(handler)), methods=[method])
@@ -143,14 +150,12 @@ class OperatorApi:
     async def deploy(self, request: Request) -> Response:
         """Start a session of a commit that is built; else have it built, and say so: then it is asked for again."""
         body = await _body(request, {"repository": str, "ref": str, "mode": str, "parameters": dict})
-        parameters = {str(name): str(value) for name, value in (body.get("parameters") or {}).items()}
         commit = await self._commit(body)
         build = await self._operating.built(commit)
         if build is None:
             queued = await self._operating.build(commit, again=False)
             return _json({"build": await self._operating.build_row(queued.id), "session": None})
-        deployment = Deployment(body.get("mode"), parameters)
-        modules = modules_of(build.result or {}, deployment, self._catalogue())
+        modules = modules_of(build.result or {}, _deployment(body), self._catalogue())
         row = await self._operating.deploy(build, modules)
         return _json(
             {
@@ -158,6 +163,39 @@ class OperatorApi:
                 "session": await self._operating.session_row(row.id),
             }
         )
+
+    async def render(self, request: Request) -> Response:
+        """Give the manifests that a session of a build would be started with, without their secrets."""
+        known = {"build": int, "repository": str, "ref": str, "engine": str, "mode": str, "parameters": dict}
+        body = await _body(request, known)
+        build = await self._chosen_build(body)
+        result, engine = build.result or {}, body.get("engine") or self._settings.engine
+        if engine not in {"podman", "kubernetes"}:
+            raise VisitorFault("An engine is “podman” or “kubernetes”.")
+        modules = from_json(modules_of(result, _deployment(body), self._catalogue()))
+        resources = Resources(**result.get("resources", {}))
+        image, instance = image_of(build) or "", await self._store.instance()
+        made = await asyncio.to_thread(rendered, self._settings, instance, image, resources, modules, engine)
+        return _json({"build": build.id, "engine": engine, "manifests": made})
+
+    async def _chosen_build(self, body: Mapping[str, Any]) -> Build:
+        """Return the build that a request names, or that there is of the commit that it names.
+
+        Raises: VisitorFault, where no session of it can be started.
+        """
+        if body.get("build") is not None:
+            async with self._store.read() as session:
+                build = await session.get(Build, body["build"]) if body["build"] < _LARGEST_NUMBER else None
+            if build and build.state is BuildState.SUCCEEDED and image_of(build):
+                return build
+            raise VisitorFault(f"There is no build {body['build']} with an image.")
+        commit = await self._commit(body)
+        build = await self._operating.built(commit)
+        if build is None:
+            raise VisitorFault(
+                f"Commit {commit.sha[:7]} is not built: `binder build {body['repository']} --ref {commit.sha}` does it."
+            )
+        return build
 
     async def one_session(self, request: Request) -> Response:
         """Say how far a session is; with its link, once a deployed one is open."""
@@ -192,6 +230,11 @@ def _answering(handler: _Handler) -> _Handler:
             return JSONResponse(said, status_of(error), _HEADERS | retry_headers(error))
 
     return answer
+
+
+def _deployment(body: Mapping[str, Any]) -> Deployment:
+    parameters = {str(name): str(value) for name, value in (body.get("parameters") or {}).items()}
+    return Deployment(body.get("mode"), parameters)
 
 
 def _fault(party: str, message: str) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import re
 import signal
 from collections.abc import Mapping, Sequence
 
+import httpx
 import typer
 
 from binder.cli.following import Progress, fault_of, followed_build, started_session
 from binder.cli.service import Alone, Service, chosen_service, named, remove_pods
 from binder.cli.showing import print_json
-from binder.errors import OperatorFault, VisitorFault
+from binder.errors import OperatorFault, VisitorFault, WorldFault
 
 _PARAMETER = re.compile(r"([a-z][a-z0-9-]*)\.([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
 _MOST_BUILDS = 2
+_MOST_LOOKS, _LOOK_SECONDS = 120, 0.25
 
 
 def deploy_binder(repository: str, *, ref: str, mode: str | None, parameters: Sequence[str], as_json: bool) -> None:
@@ -46,6 +48,8 @@ async def _deploy(repository: str, ref: str, mode: str | None, parameters: dict[
         async with Progress().shown() as progress:
             session_id = await _wanted(service, body, progress)
             row = await started_session(service, session_id, progress)
+        if isinstance(service, Alone):
+            await _until_it_leads_there(row["link"])
         if as_json:
             print_json(row)
         else:
@@ -64,6 +68,20 @@ async def _wanted(service: Service, body: Mapping[str, object], progress: Progre
         if error := await fault_of(service, ended):
             raise error
     raise OperatorFault("The image of this commit was built, and is gone again. Please try once more.")
+
+
+async def _until_it_leads_there(link: str) -> None:
+    """Wait until the proxy has the way to a session that has just opened.
+
+    Raises: WorldFault.
+    """
+    async with httpx.AsyncClient(follow_redirects=True, timeout=10) as client:
+        for _ in range(_MOST_LOOKS):
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(link)).status_code == 200:
+                    return
+            await asyncio.sleep(_LOOK_SECONDS)
+    raise WorldFault(f"The session runs, but {link.partition('?')[0]} does not lead to it.")
 
 
 async def _serve(service: Alone, session_id: str) -> None:

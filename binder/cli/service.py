@@ -65,8 +65,8 @@ class Alone:
         self.views = views
         self.loops: Loops | None = None
         self.folders: list[Path] = []
-        operating = Operating(store, settings, _Refs(settings))
-        api = OperatorApi(store, settings, operating, views, lambda: catalogue_in(settings))
+        self.operating = Operating(store, settings, _Refs(settings))
+        api = OperatorApi(store, settings, self.operating, views, lambda: catalogue_in(settings))
         transport = httpx.ASGITransport(Starlette(routes=api.routes(is_open=True)))
         self._client = httpx.AsyncClient(transport=transport, base_url=settings.url, timeout=_SECONDS)
 

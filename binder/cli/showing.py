@@ -1,12 +1,14 @@
 """Shows values to people, as tables and sentences, and to programs, as JSON."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
+_WIDE = 250
 NOTHING = "-"
 """What a table shows where there is nothing."""
 
@@ -30,7 +32,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, nothin
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _WIDE  # whatever reads it has no edge
+    console.print(table)
 
 
 def shown(value: Any) -> str:

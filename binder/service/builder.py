@@ -42,8 +42,7 @@ from templates.replacing import replace_from
 class Builder:
     """What builds are made with; to be prepared, and closed.
 
-    `again` makes environments once more, behind everything else that runs. `modules` makes images of modules, and
-    `catalogue` has those that can be asked for.
+    `again` makes environments once more, behind everything else that runs; `module_images` makes those of modules.
     """
 
     paths: Paths
@@ -56,8 +55,7 @@ class Builder:
     planner: Planner
     pipeline: Maker
     again: Environments
-    modules: ModuleImages
-    catalogue: Catalogue
+    module_images: ModuleImages
 
     async def prepare(self) -> None:
         """Make what builds share; to be called once, before the first of them."""
@@ -126,8 +124,9 @@ def wired_builder(
     containerfiles = Containerfiles(front, images, texts, host, network)
     systems = BuildSystems(paths, front, images, foundations, host, alone)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
-    again = environments(behind)[1]
-    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, again, of_modules, catalogue)
+    return Builder(
+        paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1], of_modules
+    )
 
 
 def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:

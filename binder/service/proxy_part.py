@@ -50,7 +50,7 @@ async def running_proxy(common: Common, git: Git) -> AsyncIterator[Loops]:
             github.visitors,
             figures=common.figures,
         )
-        operating = Operating(store, settings, context.resolver)
+        operating = Operating(store, settings, context.resolver, keeper.ensure_route)
         api = OperatorApi(store, settings, operating, common.views, lambda: catalogue_in(settings))
         app = Starlette(routes=[github.route(), *api.routes(), *routes(context)])
         loops = Loops(store.changed)
