@@ -139,11 +139,11 @@ class ClusterServices:
         known = (await self._pods.known()).items()
         # A service has a pod of its name, or is in the notebook's.
         pods = [(name, pod) for name, pod in known if pod.session_id == session_id and pod.service in {container, ""}]
-        name, pod = max(pods, key=lambda one: (container in one[1].services, one[1].service), default=("", None))
-        is_ready = bool(pod) and container in pod.services and pod.services[container].state.ready
+        if not pods:
+            return ""
+        name, pod = max(pods, key=lambda one: (container in one[1].services, one[1].service))
+        is_ready = container in pod.services and pod.services[container].state.ready
         for previous in (False,) if is_ready else (True, False):
-            if not name:
-                break
             with suppress(ApiException, ClientError, TimeoutError):
                 log: Any = await self._core.read_namespaced_pod_log(
                     name,
