@@ -116,21 +116,22 @@ while len(context._jsc.sc().statusTracker().getExecutorInfos()) <= {workers} and
 def count(rows):
     time.sleep(0.5)
     yield sum(1 for _ in rows)
-print(sum(context.parallelize(range(1_000_000), 8).mapPartitions(count).collect()))
+counted = sum(context.parallelize(range(1_000_000), 8).mapPartitions(count).collect())
 address = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}/executors"
 executors = [one for one in json.load(urlopen(address)) if one["id"] != "driver"]
-print(sorted(one["completedTasks"] > 0 for one in executors))
+took_part = sorted(one["completedTasks"] > 0 for one in executors)
 page = urlopen(context.uiWebUrl + "/jobs/").read().decode()
-print("Spark Jobs" in page)
+print(f"counted {counted} {took_part} {'Spark Jobs' in page}")
 """
-"""Counts a million rows over so many workers; prints the sum, and of each executor whether it took part."""
+"""Counts a million rows over so many workers: prints the sum, of each executor whether it took part, and whether the
+driver has its page."""
 
 OWN_MODULES = """\
 from binder_modules import dask
 import factors
 client = dask.client()
-print(sorted(one["name"] for one in client.scheduler_info(n_workers=-1)["workers"].values()))
-print(client.submit(factors.double, 21).result(timeout=60))
+names = sorted(one["name"] for one in client.scheduler_info(n_workers=-1)["workers"].values())
+print(names, client.submit(factors.double, 21).result(timeout=60))
 """
 """Prints the names of Dask's workers, and what a function of the repository's own gives there."""
 

@@ -69,12 +69,12 @@ async def test_what_computes_does_so_with_all_of_its_workers(home: Path, mode: s
     async with running_stage(home) as stage:
         session = await opened(await _pushed(stage, engines(mode, spark)))
         said = await session.compute(ALL_COUNT.replace("{workers}", str(workers)), timeout_seconds=280)
-        assert said.split("\n")[:3] == ["1000000", str([True] * workers), "True"]
+        assert f"counted 1000000 {[True] * workers} True\n" in said
         printed = await session.run_example("spark")
         assert "1000000" in printed
         assert f"Spark {spark}" in printed
         assert await session.run_example("dask")
-        assert await session.compute(OWN_MODULES) == "['worker-0', 'worker-1']\n42\n"
+        assert "['worker-0', 'worker-1'] 42\n" in await session.compute(OWN_MODULES)
         for path, said in {"8080/": "Spark Master at", "8081/": "Spark Worker at", "8787/status": "Dask"}.items():
             status, text = await session.page(f"proxy/{path}")
             assert (status, said in text) == (200, True), path
