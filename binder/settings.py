@@ -4,7 +4,6 @@ Each is read once from the environment, under its name in capitals behind `BINDE
 reported all together, each with the name of its setting. Secrets are masked wherever the settings are printed.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,22 +13,16 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from binder.errors import OperatorFault
+from binder.homes import default_home
 from binder.hosts import CONDA
 from binder.session_resources import Resources
 
 _HOST = re.compile(r"\A(?=.{1,200}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 
+_LEAST_TOKEN = 20
 _REACHED = re.compile(r"\A(?:[0-9a-fA-F.:]+/\d{1,3}|[a-z0-9-]+)(?::\d{1,5})?\Z")
 _MODULES = re.compile(r"\A(?:~?/\S.*|https?://[^\s@]+@[0-9a-f]{40})\Z")
 _TAINT = re.compile(r"\A([^=:,]+)(?:=([^=:,]+))?(?::(NoSchedule|NoExecute|PreferNoSchedule))?\Z")
-
-
-def _default_home(kind: Literal["state", "cache"]) -> Path:
-    """Root's service keeps to the system's folders, anybody else's to their own (FHS 3.0; XDG Base Directory)."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/binder") if kind == "state" else Path("/var/cache/binder")
-    variable, below = ("XDG_STATE_HOME", ".local/state") if kind == "state" else ("XDG_CACHE_HOME", ".cache")
-    return Path(os.environ.get(variable) or Path.home() / below) / "binder"
 
 
 class Settings(BaseSettings):
@@ -37,10 +30,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BINDER_", frozen=True, extra="ignore", validate_default=True)
 
-    state_dir: Path = Field(default_factory=lambda: _default_home("state"))
+    state_dir: Path = Field(default_factory=lambda: default_home("state"))
     """Folder for the store and the sockets. To be backed up. One service at a time uses it."""
 
-    cache_dir: Path = Field(default_factory=lambda: _default_home("cache"))
+    cache_dir: Path = Field(default_factory=lambda: default_home("cache"))
     """Folder for images, locks, git objects and downloaded packages. Several services may share it; all in it can be
     made again, so that deleting it costs only time. Needs some GB and a file system that overlayfs can lie on."""
 
@@ -324,6 +317,16 @@ class Settings(BaseSettings):
     metrics_token: SecretStr = SecretStr("")
     """What Prometheus sends as `Authorization: Bearer …` to get `/metrics`. Empty: nobody gets them."""
 
+    api_token: SecretStr = SecretStr("")
+    """A token with which `binder` on other machines works with this service, as BINDER_TOKEN there: it opens the
+    operator's API, below `/api/`. Long and random; `binder token` makes others, which the store keeps as digests.
+    Empty: only those open it."""
+
+    templates: Path | None = None
+    """Folder whose files take the place of our templates by their paths: `pages/front.html`, `haproxy.cfg`. Read at the
+    start, and checked. What builds are made with is part of what their images are known by, so that a change builds
+    anew. None: our own."""
+
     modules: Annotated[tuple[str, ...], NoDecode] = ()
     """Where modules are besides Binder's own, separated by commas: folders of this machine with `NAME/VERSION/` in
     them, and repositories of git by a commit, `https://git.example.org/modules.git@SHA`, with such folders at their
@@ -375,6 +378,18 @@ class Settings(BaseSettings):
         if host and (service.endswith(f".{host}") or (service == host != "localhost")):
             raise ValueError("must not be the host of BINDER_URL, nor one that it is below")
         return host
+
+    @field_validator("api_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < _LEAST_TOKEN:
+            raise ValueError(f"must have {_LEAST_TOKEN} characters at least: `binder token` makes one")
+        return value
+
+    @field_validator("templates")
+    @classmethod
+    def _absolute_folder(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     @field_validator("certificates")
     @classmethod

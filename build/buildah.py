@@ -188,7 +188,7 @@ class Buildah:
         Raises: BinderError.
         """
         argv = ["buildah", "pull", "--quiet", "--policy", "ifnewer", image]
-        await self._run(argv, step="registry", take=None, explain=_explain_registry)
+        await self._run(argv, step="registry", take=None, explain=explain_registry)
 
     async def push(self, image: str) -> None:
         """Bring an image from the storage into its registry.
@@ -196,7 +196,7 @@ class Buildah:
         Raises: BinderError.
         """
         argv = ["buildah", "push", "--quiet", "--format", "oci", *_COMPRESSION, image]
-        await self._run(argv, step="registry", take=None, explain=_explain_registry)
+        await self._run(argv, step="registry", take=None, explain=explain_registry)
 
     async def run_script(
         self,
@@ -234,7 +234,8 @@ class Buildah:
         await run(self.command(["buildah", "rm", "--all"]), timeout_seconds=_SHORT_SECONDS)
 
 
-def _explain_registry(output: str) -> BinderError:
+def explain_registry(output: str) -> BinderError:
+    """Return the fault that a registry did not take or give an image, in its last words."""
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "it said nothing")
     return WorldFault(f"The registry could not be used: {last.strip()[:300]}")
 

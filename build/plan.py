@@ -18,7 +18,7 @@ from build.commits.git import Commit, Source
 from build.commits.tree import Entry
 from build.lock import Lock
 from build.recipes.recipe import BuildSystem, Recipe
-from templates import source_path
+from templates import replacing_text, source_path
 
 _END_OF_TIME = 4_102_444_800  # 2100-01-01; a commit may say any time, a layer cannot hold all of them
 
@@ -151,7 +151,17 @@ def system_layer(base: Layer, packages: Sequence[str], preferred: Sequence[str] 
     """Return the layer of Debian's packages; the base itself where none are wanted."""
     if not packages:
         return base
-    return Layer("system", digest_of("system", base.key, packages, preferred, template("system.sh")))
+    return Layer(
+        "system",
+        digest_of(
+            "system",
+            base.key,
+            packages,
+            preferred,
+            template("system.sh"),
+            *replacing_text("build/system.Containerfile"),
+        ),
+    )
 
 
 def to_resolve(recipe: Recipe, committed_at: datetime, tree: str, namespaces: Namespaces = EVERYBODYS) -> ToResolve:

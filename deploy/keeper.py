@@ -44,7 +44,8 @@ from deploy.records import (
     want_again,
 )
 from deploy.service_words import kept_at_start
-from modules.services import NO_SERVICES, services_of
+from deploy.specs import spec_of
+from modules.bound import from_json
 
 log = logger(__name__)
 
@@ -216,19 +217,10 @@ class Keeper:
 
     async def _spec(self, row: Session) -> SessionSpec:
         (asked, modules), settings = await asked_of(self._store, row.build_id), self._settings
+        if row.deployed is not None:
+            modules = from_json(row.deployed["modules"])
         host_of = partial(self._host_of, row.id) if self._host_of else None
-        given = asked.within(settings.session_resources, settings.session_resources_at_most)
-        return SessionSpec(
-            id=row.id,
-            image=row.image,
-            token=row.token,
-            memory_bytes=given.memory_bytes or settings.session_memory_bytes,
-            cpus=given.cpus or settings.session_cpus,
-            pids=settings.session_pids,
-            gpus=given.gpus or 0,
-            services=services_of(modules, row.token, host_of) if modules else NO_SERVICES,
-            seed_seconds=settings.seed_seconds,
-        )
+        return spec_of(settings, asked, modules, session_id=row.id, image=row.image, token=row.token, host_of=host_of)
 
     @asynccontextmanager
     async def _lease(self, session_id: str) -> AsyncIterator[None]:

@@ -107,7 +107,8 @@ _BUILDS = _builds()
 def _sessions(now: datetime) -> Select[*tuple[Any, ...]]:
     """Return the question for the sessions that are live, and those that failed lately or for what is checked."""
     checked = Session.build_id.in_(select(Build.id).where(Build.state == BuildState.CHECKING))
-    failed = Session.state == SessionState.FAILED
+    # What an operator deployed with parameters of their own says nothing of the image.
+    failed = and_(Session.state == SessionState.FAILED, Session.deployed.is_(None))
     parts = (
         Session.state.in_(LIVE_SESSIONS),
         and_(failed, Session.ended_at > now - _FAILURES_COUNT_FOR),
@@ -203,7 +204,10 @@ async def renew_lease(store: Store, session_id: str, *, lease_seconds: float) ->
 
 
 async def mark_ready(store: Store, session_id: str, target: str, services: Mapping[str, Any] | None = None) -> bool:
-    """Make a session that we started a standby, whose services are at that; False, if it is not ours any more."""
+    """Make a session that we started a standby, whose services are at that; False, if it is not ours any more.
+
+    One that was deployed is open at once: nobody else is to get it.
+    """
     state = step(SessionState.STARTING, SessionState.STANDBY)
     ready: dict[str, Any] = {
         "target": target,
@@ -217,7 +221,10 @@ async def mark_ready(store: Store, session_id: str, target: str, services: Mappi
         ready["services"] = services
     made = update(Session).where(*ours).values(state=state, **ready)
     async with store.write() as session:
-        return (await session.execute(made.returning(Session.id))).first() is not None
+        found = (await session.execute(made.returning(Session.id, Session.deployed))).first()
+        if found is not None and found.deployed is not None:
+            advance_session(await session.get_one(Session, session_id), SessionState.OPEN, utc_now())
+        return found is not None
 
 
 async def mark_failed(store: Store, session_id: str, error: BinderError) -> None:

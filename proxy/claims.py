@@ -195,7 +195,8 @@ async def supply(session: AsyncSession, build: Build) -> Supply:
         opened = opened.join(Build, Build.id == Session.build_id).where(Build.untrusted)
     numbers = (
         of_image.where(Session.state == SessionState.STANDBY),
-        of_image.where(Session.state.in_((SessionState.WANTED, SessionState.STARTING))),
+        # One that an operator deployed is coming, but for nobody else.
+        of_image.where(Session.state.in_((SessionState.WANTED, SessionState.STARTING)), Session.deployed.is_(None)),
         live,
         opened,
     )
@@ -203,7 +204,12 @@ async def supply(session: AsyncSession, build: Build) -> Supply:
 
 
 async def _failed_start(session: AsyncSession, build: Build) -> FailedStart | None:
-    newest = select(Session).where(*_of_image(build)).order_by(Session.created_at.desc()).limit(1)
+    newest = (
+        select(Session)
+        .where(*_of_image(build), Session.deployed.is_(None))
+        .order_by(Session.created_at.desc())
+        .limit(1)
+    )
     row = (await session.scalars(newest)).first()
     if row is None or row.state is not SessionState.FAILED or row.ready_at or row.ended_at is None:
         return None

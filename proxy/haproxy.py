@@ -177,8 +177,8 @@ class HAProxy:
         return render(
             "haproxy.cfg",
             connections=connections_at_most(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-            admin_socket=_quoted(f"unix@{self._admin_socket}"),
-            service_socket=_quoted(f"unix@{self._app_socket}"),
+            admin_socket=f"unix@{self._admin_socket}",
+            service_socket=f"unix@{self._app_socket}",
             unavailable_page=_UNAVAILABLE,
             certificates=f"{_CERTIFICATES}/" if self._settings.certificates else None,
             drain_seconds=_OPEN_RESPONSES_SECONDS,
@@ -188,7 +188,7 @@ class HAProxy:
             sessions_host=self._settings.sessions_host,
             cookie=cookie_name(self._settings),
             scheme=urlsplit(self._settings.url).scheme,
-            origin=_quoted("/".join(self._settings.url.lower().split("/")[:3])),
+            origin="/".join(self._settings.url.lower().split("/")[:3]),
             idle_table_seconds=IDLE_TABLE_SECONDS,
         )
 
@@ -286,13 +286,3 @@ def _haproxy_account() -> Account:
 
 def _alerts(checked: Completed) -> str:
     return " ".join(line for line in checked.output.splitlines() if "[ALERT]" in line) or checked.output
-
-
-def _quoted(text: str) -> str:
-    """Quote a word of the configuration.
-
-    Source: https://docs.haproxy.org/2.6/configuration.html#2.2
-    """
-    for special in ("\\", '"', "$"):
-        text = text.replace(special, f"\\{special}")
-    return f'"{text}"'

@@ -12,13 +12,15 @@ from binder.service.rights import CONTROLLER_RIGHTS
 from binder.settings import Settings
 from modules.catalogue import built_in
 from modules.describing import pages_of
+from tests.cli_document import cli_page
+from tests.templates_document import templates_page
 
 ROOT = Path(__file__).resolve().parents[1]
 _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
 _CHART = ROOT / "deploy" / "chart"
 _SAID_BY_CHART = re.compile(
     r"\A(?:state_dir|cache_dir|url|sessions_host|listen|http_listen|certificates|database_url|engine|.*namespace|build_account|"
-    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|drain_seconds|metrics_token|"
+    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|drain_seconds|metrics_token|api_token|"
     r"session_priority_class)\Z"
 )
 _HOMES = {
@@ -113,7 +115,9 @@ def main() -> None:
     (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
     schema = _CHART / "values.schema.json"
     schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
-    (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
+    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "templates.md": templates_page()}
+    for name, text in pages.items():
+        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
     folder = ROOT / "docs" / "modules"
     folder.mkdir(exist_ok=True)
     for old in set(folder.glob("*.md")) - {folder / name for name in module_pages()}:

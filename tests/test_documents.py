@@ -1,6 +1,13 @@
 """The documentation says what the code says."""
 
+import shlex
+
+import pytest
+import typer.main
+
+from binder.cli import app
 from binder.settings import Settings
+from tests.cli_document import cli_page, commands, examples
 from tests.documents import (
     ROOT,
     architecture_page,
@@ -10,6 +17,7 @@ from tests.documents import (
     module_pages,
     settings_page,
 )
+from tests.templates_document import templates_page
 
 
 def test_each_setting_says_what_it_is_for() -> None:
@@ -37,3 +45,29 @@ def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
 def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
     folder = ROOT / "docs" / "modules"
     assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"
+
+
+def test_the_page_of_commands_is_drawn_from_them() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), "run `make docs`"
+
+
+def test_the_page_of_templates_is_drawn_from_them() -> None:
+    assert (ROOT / "docs" / "templates.md").read_text(encoding="utf-8") == templates_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("example", examples())
+def test_each_example_is_understood(example: str) -> None:
+    """Each is read as its command reads it; what commands do is theirs to test (tests/binder/cli)."""
+    name, *words = shlex.split(example.partition(" > ")[0])
+    assert name == "binder"
+    command = typer.main.get_command(app)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    command.make_context(name, words)
+
+
+def test_each_command_has_an_example_and_a_help() -> None:
+    for typed, command in commands():
+        assert command.help, typed
+        assert command.examples, typed
+        assert all(example.split()[: len(typed.split())] == typed.split() for example in command.examples), typed

@@ -21,7 +21,7 @@ from binder.service.folders import make_folders, open_lock, try_lock
 from binder.settings import Settings, read_settings
 from build.buildah import Buildah
 from build.cluster.lines import Entered, Event, Made, Planned, failed_by
-from build.cluster.order import Order, catalogue_in, host_in, order_in, settings_in
+from build.cluster.order import Order, catalogue_in, host_in, order_in, settings_in, templates_in
 from build.cluster.telling import Teller, ToldLog
 from build.limits import BuildLimits
 from build.log import BuildLog
@@ -77,7 +77,8 @@ async def _built(order: Order, teller: Teller) -> Built:
     state = _STATE / order.name
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o711)
-    settings = read_settings(state_dir=state, cache_dir=_CACHE, **settings_in(order, state))
+    own = {"templates": templates_in(order, state), **settings_in(order, state)}
+    settings = read_settings(state_dir=state, cache_dir=_CACHE, **own)
     host = host_in(order, state)
     account = await account_in_container(find_account(settings.build_account))
     paths = Paths(settings.state_dir, settings.cache_dir)

@@ -28,6 +28,7 @@ from build.host import find_host_settings, write_host_folder
 from build.own_images import OwnImages, Step, image_steps
 from build.own_requirements import locked_lines, needed_packages
 from build.registries.registry import Registry
+from templates.replacing import replace_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,7 @@ def make_images(push: str | None) -> None:
     """Make our images, push them to below `push` (`host/path`), and print their names as YAML."""
     settings = read_settings()
     set_up_logging("warning", as_json=settings.log_json)
+    replace_from(settings.templates)
     names = asyncio.run(_make(settings, push))
     typer.echo("images:")
     for name, reference in names.items():

@@ -107,16 +107,24 @@ async def _find(
 
 async def _mirror(folder: Path, ref: str, mirror: Path, account: Account, steps: Steps) -> tuple[Subject, str]:
     """Copy a commit of a folder to where the build account can read it."""
+    top, sha = await commit_in(folder, ref)
+    if ref == "HEAD" and await git(top, "status", "--porcelain"):
+        steps.note("There are changes that are not committed: they are not part of the preview.")
+    return Subject(_slug(top.name), await copy_commit(top, sha, mirror, account)), sha
+
+
+async def commit_in(folder: Path, ref: str) -> tuple[Path, str]:
+    """Return the repository that a folder is of, and the sha of one of its refs.
+
+    Raises: VisitorFault.
+    """
     if not await asyncio.to_thread(folder.is_dir):
         raise VisitorFault(f"{folder} is neither a folder nor an address (https://…).")
     try:
         top = Path(await git(folder, "rev-parse", "--show-toplevel"))
-        sha = await git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        return top, await git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     except OperatorFault as error:
         raise VisitorFault(f"{folder} is not a git repository that has {ref!r}; what is built is a commit.") from error
-    if ref == "HEAD" and await git(top, "status", "--porcelain"):
-        steps.note("There are changes that are not committed: they are not part of the preview.")
-    return Subject(_slug(top.name), await copy_commit(top, sha, mirror, account)), sha
 
 
 async def copy_commit(top: Path, sha: str, mirror: Path, account: Account) -> Source:

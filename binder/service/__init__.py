@@ -26,6 +26,7 @@ from binder.service.loops import Loops
 from binder.service.machine import check_machine, needs_of
 from binder.service.parts import Part, complaints_about_parts
 from binder.service.proxy_part import running_proxy
+from binder.service.views import Views
 from binder.settings import Settings
 from binder.store import Store, open_store
 from binder.store.hints import heard_hints
@@ -33,6 +34,7 @@ from build.commits.git import Git
 from build.host import find_certificates
 from githubapp.stored_app import with_stored_app
 from proxy.figures import Figures
+from templates.replacing import replace_from
 
 log = logger(__name__)
 
@@ -68,6 +70,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
 
     Raises: OperatorFault, where this machine or its settings do not allow it.
     """
+    replace_from(settings.templates)
     os.umask(0o022)  # what the build account and HAProxy must read is said where it is written, not by the caller
     if complaints := complaints_about_parts(part, settings):
         raise OperatorFault(" ".join(complaints))
@@ -86,7 +89,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
             builder = await stack.enter_async_context(chosen_builder(settings, paths, account, store))
         github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))
-        common = Common(settings, paths, account, store, github, Figures())
+        common = Common(settings, paths, account, store, github, Figures(), Views(settings, store))
         if builder:
             git = builder.git
         else:

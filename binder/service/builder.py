@@ -35,13 +35,14 @@ from build.registries.registry import Registry
 from build.resolution import Resolution
 from build.worker import Maker
 from modules.catalogue import Catalogue, built_in
+from templates.replacing import replace_from
 
 
 @dataclass(frozen=True)
 class Builder:
     """What builds are made with; to be prepared, and closed.
 
-    `again` makes environments once more, behind everything else that runs.
+    `again` makes environments once more, behind everything else that runs; `module_images` makes those of modules.
     """
 
     paths: Paths
@@ -54,6 +55,7 @@ class Builder:
     planner: Planner
     pipeline: Maker
     again: Environments
+    module_images: ModuleImages
 
     async def prepare(self) -> None:
         """Make what builds share; to be called once, before the first of them."""
@@ -83,6 +85,8 @@ def wired_builder(
     git keeps what it fetches below `objects`, or else where everything is. `buildah` may be a stand-in. `catalogue` has
     the modules that can be asked for; None: Binder's own.
     """
+    replace_from(settings.templates)
+    catalogue = built_in() if catalogue is None else catalogue
     front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
@@ -109,7 +113,7 @@ def wired_builder(
         most=settings.session_resources_at_most,
         modules=ModuleChoice(
             git,
-            built_in() if catalogue is None else catalogue,
+            catalogue,
             of_repositories=settings.repository_modules,
             most_bytes=settings.modules_memory_bytes_at_most,
         ),
@@ -120,7 +124,9 @@ def wired_builder(
     containerfiles = Containerfiles(front, images, texts, host, network)
     systems = BuildSystems(paths, front, images, foundations, host, alone)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
-    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1])
+    return Builder(
+        paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1], of_modules
+    )
 
 
 def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:

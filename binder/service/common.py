@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from binder.paths import Paths
 from binder.process import Account
 from binder.service.github import GitHubSide
+from binder.service.views import Views
 from binder.settings import Settings
 from binder.store import Store
 from proxy.figures import Figures
@@ -12,7 +13,7 @@ from proxy.figures import Figures
 
 @dataclass(frozen=True)
 class Common:
-    """What both parts work with; `account` is the one that runs tools."""
+    """What both parts work with; `account` is the one that runs tools, `views` is what operators see of the engine."""
 
     settings: Settings
     paths: Paths
@@ -20,3 +21,4 @@ class Common:
     store: Store
     github: GitHubSide
     figures: Figures
+    views: Views

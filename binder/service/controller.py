@@ -45,6 +45,8 @@ async def working_controller(
     build_limits = _build_limits(common, limits)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(chosen_engine(common, limits))
+        common.views.engine = engine
+        stack.callback(setattr, common.views, "engine", None)
         if ephemeral:
             stack.push_async_callback(_end_sessions, engine)
         # Whoever was at work before is not any more, and what he began is taken up at once.

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from binder.log import logger
 from binder.service.common import Common
 from binder.service.loops import Loops
+from binder.service.module_catalogue import catalogue_in
 from binder.service.sources import PublicRefs
 from binder.service.web import serving, unix_socket
 from build.commits.git import Git
@@ -16,6 +17,8 @@ from proxy.certificates import Renewals
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
 from proxy.open_sessions import OpenSessions
+from proxy.operating import Operating
+from proxy.operator_api import OperatorApi
 from proxy.origins import risk_of_one_origin
 from proxy.pages import routes
 from proxy.routes import RouteKeeper, stored_routes
@@ -47,7 +50,9 @@ async def running_proxy(common: Common, git: Git) -> AsyncIterator[Loops]:
             github.visitors,
             figures=common.figures,
         )
-        app = Starlette(routes=[github.route(), *routes(context)])
+        operating = Operating(store, settings, context.resolver, keeper.ensure_route)
+        api = OperatorApi(store, settings, operating, common.views, lambda: catalogue_in(settings))
+        app = Starlette(routes=[github.route(), *api.routes(), *routes(context)])
         loops = Loops(store.changed)
         async with serving(app, unix_socket(service_socket(paths))):
             loops.run("routes", keeper.step, always_rests=True)

@@ -295,6 +295,8 @@ class Session(Row, Leased):
 
     `visitor_id` is who opened it, None where that was somebody who is not signed in.
     `activity_at` is the last time that somebody used it, by the proxy's account or Jupyter's, whichever is later.
+    `deployed` is what an operator deployed it with, {modules}: it is open as soon as it runs, and nobody else's. None
+    where it is for visitors.
     `services` is what its modules are at, and their pages, once it is ready (`deploy.service_words.kept_at_start`).
     """
 
@@ -322,6 +324,18 @@ class Session(Row, Leased):
     activity_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     services: Mapped[dict[str, Any] | None]
+    deployed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class ApiToken(Row):
+    """What opens the operator's API, until `ends_at` where that is set. `digest` is the token's, SHA-256."""
+
+    __tablename__ = "api_tokens"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    made_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ends_at: Mapped[datetime | None]
 
 
 class Report(Row, Leased):

@@ -7,19 +7,20 @@ are read into an order and written from it.
 import json
 import zlib
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from binder.errors import OperatorFault
-from binder.names import digest_of
+from binder.names import digest_of, is_inside
 from binder.settings import Settings
 from build.commits.git import Source
 from build.host import HostSettings
 from modules.catalogue import OURS, Catalogue, built_in
 from modules.reading import read_module
+from templates import replaced
 
 _MOST_BYTES = 1_000_000
 """What fits into a Secret. Source: https://kubernetes.io/docs/concepts/configuration/secret/"""
@@ -89,6 +90,8 @@ class Order:
     known: Known
     modules: str = ""
     """The operator's modules, packed; the pod has Binder's own."""
+    templates: dict[str, str] = field(default_factory=dict)
+    """What the operator put in the place of templates of builds: path → text."""
 
     @property
     def secret(self) -> str:
@@ -122,7 +125,21 @@ def order_for(
     of_builds = settings.model_dump(mode="json", include=set(_OF_BUILDS))
     password = settings.registry_password.get_secret_value()
     certificates = _text_of(settings.registry_certificates)
-    return Order(mark, name, sha, source, of_builds, password, certificates, known, _packed(catalogue))
+    return Order(
+        mark, name, sha, source, of_builds, password, certificates, known, _packed(catalogue), replaced("build")
+    )
+
+
+def templates_in(order: Order, state: Path) -> Path | None:
+    """Return the folder of templates of an order, written below `state`; None, where it brings none."""
+    folder = state / "templates"
+    for name, text in order.templates.items():
+        if not is_inside(name):
+            raise OperatorFault(f"The order brings a template {name[:100]!r}, which none is called.")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    return folder if order.templates else None
 
 
 def _packed(catalogue: Catalogue) -> str:

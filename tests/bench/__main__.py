@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import building, clicks, cluster, crowd, demo, loops, proxy, push, resting, scale, webhooks
+from tests.bench import building, cli, clicks, cluster, crowd, demo, loops, proxy, push, resting, scale, webhooks
 from tests.bench.figures import Figure
 
 BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "clicks-100": crowd.measure,
     "loop-10k": loops.measure,
     "memory-rest": resting.measure,
+    "cli": cli.measure,
     "webhooks": webhooks.measure,
     "proxy": proxy.measure,
     "scale": scale.measure,
@@ -48,6 +49,9 @@ _OF_FIGURE = {
     "same-environment": "build",
     "fresh-worker": "build",
     "planning-50k": "build",
+    "cli-version": "cli",
+    "cli-help": "cli",
+    "cli-list": "cli",
     "webhooks-p99": "webhooks",
     "webhooks-lost": "webhooks",
     "webhooks-memory": "webhooks",

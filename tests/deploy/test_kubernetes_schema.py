@@ -74,10 +74,10 @@ def test_kubernetes_knows_every_field_of_what_it_is_given(manifest: Any) -> None
 
 
 def test_every_template_of_a_manifest_is_among_them() -> None:
-    templates._json_template.cache_clear()
+    templates._text_of.cache_clear()
     _manifests()
     files = list((Path(templates.__file__).parent / "manifests").glob("*.json"))
-    assert templates._json_template.cache_info().currsize == len(files)
+    assert templates._text_of.cache_info().currsize == len(files)
 
 
 def _pod() -> Any:

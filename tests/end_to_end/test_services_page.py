@@ -56,7 +56,7 @@ async def test_a_visitor_sees_the_services_and_that_one_ended(home: Path, browse
         await expect(_notice(page, "Store ended and is being started again.")).to_have_count(0)
 
         await _touch(stage, account, session_id, "/tmp/broken", "/tmp/end")  # noqa: S108 - the service's own
-        lost = "Store has ended and is not started again. It ended with exit code 3."
+        lost = "Store ended too often, and cannot be used. It ended with exit code 3."
         await expect(_notice(page, lost)).to_be_visible(timeout=_PATIENCE_MS)
         await menu.click()
         await expect(page.get_by_text("Store: has ended")).to_be_visible()
