@@ -78,24 +78,35 @@ class Foundations:
                 await self._images.bring(wanted.system)
                 return
             if wanted.system != wanted.base:
-                await self._lay_base(wanted, notes)
+                await self._bring_base(wanted.suite, notes)
                 await self._add_packages(wanted, recipe, notes, work)
             else:
-                await self._make_base(wanted, notes)
+                await self._make_base(wanted.suite, notes)
 
-    async def _lay_base(self, wanted: Foundation, notes: BuildLog) -> None:
-        async with self._alone.at(wanted.base.tag):
-            if wanted.base in await self._images.present([wanted.base]):
-                await self._images.bring(wanted.base)
+    async def lay_base(self, suite: str, notes: BuildLog) -> Layer:
+        """See that Buildah has the base of a Debian release, and return it.
+
+        Raises: BinderError.
+        """
+        base = base_layer(suite)
+        await mark_used(self._buildah.paths, [base.tag])
+        await self._bring_base(suite, notes)
+        return base
+
+    async def _bring_base(self, suite: str, notes: BuildLog) -> None:
+        base = base_layer(suite)
+        async with self._alone.at(base.tag):
+            if base in await self._images.present([base]):
+                await self._images.bring(base)
             else:
-                await self._make_base(wanted, notes)
+                await self._make_base(suite, notes)
 
-    async def _make_base(self, wanted: Foundation, notes: BuildLog) -> None:
-        notes.heading(f"Bootstrapping Debian {wanted.suite}, once for this machine")
+    async def _make_base(self, suite: str, notes: BuildLog) -> None:
+        notes.heading(f"Bootstrapping Debian {suite}, once for this machine")
         began = monotonic()
-        name = name_of(self._images, wanted.base)
-        await make_base(self._buildah, name, wanted.suite, BASE_PACKAGES, notes.take)
-        await self._keep(wanted.base, began)
+        base = base_layer(suite)
+        await make_base(self._buildah, name_of(self._images, base), suite, BASE_PACKAGES, notes.take)
+        await self._keep(base, began)
 
     async def _add_packages(self, wanted: Foundation, recipe: Recipe, notes: BuildLog, work: Path) -> None:
         notes.heading("Installing Debian's packages")

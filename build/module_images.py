@@ -17,7 +17,7 @@ from binder.uses import mark_used, named
 from build.alone import Alone
 from build.buildah import Buildah, Network
 from build.container_faults import explain_containerfile
-from build.foundations import Foundation, Foundations
+from build.foundations import Foundations
 from build.host import HostSettings, step_mounts
 from build.images import Images, Record, Texts, name_of, write_record
 from build.log import BuildLog
@@ -144,28 +144,28 @@ class ModuleImages:
         found: dict[tuple[str, str], str] = {}
         for one in recipe.modules:
             for image in one.images:
-                found[one.module.name, image.name] = await self._reference(one, image, recipe, namespaces, notes, work)
+                found[one.module.name, image.name] = await self._reference(one.module, image, namespaces, notes, work)
         return tuple(one.bound(lambda module, image: found[module.name, image.name]) for one in recipe.modules)
 
     async def _reference(
-        self, one: Chosen, image: Image, recipe: Recipe, namespaces: Namespaces, notes: BuildLog, work: Path
+        self, module: Module, image: Image, namespaces: Namespaces, notes: BuildLog, work: Path
     ) -> str:
-        with _fault_of(one.module):
+        with _fault_of(module):
             # What a fork brings is kept apart; what is everybody's it takes, and adds to: no line of it runs there.
-            is_apart = one.module.origin == REPOSITORY and not namespaces.is_trusted
-            wanted = wanted_image(one.module, image, self._suite, namespaces.kept if is_apart else "")
+            is_apart = module.origin == REPOSITORY and not namespaces.is_trusted
+            wanted = wanted_image(module, image, self._suite, namespaces.kept if is_apart else "")
             if wanted is None:
                 return image.reference or ""
             await mark_used(self._buildah.paths, [wanted.layer.tag])
             async with self._alone.at(wanted.layer.tag):
                 if wanted.layer not in await self._images.present([wanted.layer]):
-                    await self._make(wanted, recipe, notes, work)
+                    await self._make(wanted, notes, work)
             return name_of(self._images, wanted.layer)
 
-    async def _make(self, wanted: WantedImage, recipe: Recipe, notes: BuildLog, work: Path) -> None:
+    async def _make(self, wanted: WantedImage, notes: BuildLog, work: Path) -> None:
         base, packages = name_of(self._images, wanted.base), wanted.packages
         file = wanted.containerfile(self._images.repository, base)
-        await self._foundations.lay(Foundation(wanted.suite, wanted.base, wanted.base, (), ()), recipe, notes, work)
+        await self._foundations.lay_base(wanted.suite, notes)
         notes.heading(f"Making the image {wanted.name} of the module {wanted.module.name} {wanted.module.version}")
         began = monotonic()
         folder = work / wanted.layer.tag

@@ -34,7 +34,7 @@ class SessionSpec:
 class ServiceState:
     """What a service of a session is at. `reason` says, in a sentence for a visitor, why it is not ready.
 
-    `gave_up`: it ended too often, and is not started again by us.
+    `gave_up`: it ended too often. A cluster goes on trying all the same, at long intervals.
     """
 
     ready: bool

@@ -8,6 +8,7 @@ scheduler's choice; what its state means is `deploy.pods`', and how a watch is k
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import ClientError
@@ -18,8 +19,10 @@ from binder.cluster_watch import ClusterWatch, Object
 from binder.errors import OperatorFault, WorldFault
 from binder.names import is_session_id
 from deploy.engine import Running, SessionSpec
+from deploy.kubernetes_services import ClusterServices, check_seed_in_time
 from deploy.manifests import cluster_manifest, network_manifest, pod_name, secret_manifest
 from deploy.placement import ANYWHERE, Placement
+from deploy.pod_services import service_of
 from deploy.pods import GONE, Seen, last_of, seen, session_of
 from deploy.reasons import why_refused
 
@@ -45,6 +48,7 @@ class KubernetesEngine:
         self._core = CoreV1Api(connection)
         path, ours = f"/api/v1/namespaces/{namespace}", f"binder.instance={instance}"
         self._pods = ClusterWatch(connection, f"{path}/pods", seen, selector=ours, taken=self._bury)
+        self._services = ClusterServices(connection, namespace=namespace, placement=placement, pods=self._pods)
         self._secrets = ClusterWatch(connection, f"{path}/secrets", session_of, selector=ours, only_metadata=True)
 
     async def watch(self) -> None:
@@ -65,9 +69,10 @@ class KubernetesEngine:
             )
 
     async def start(self, spec: SessionSpec) -> str:
-        """Start a session's pod and return its target.
+        """Start a session's pod and return its target, once its services can be used and its seeds are done.
 
-        Raises: OperatorFault; WorldFault; then nothing of it is left.
+        Raises: RepositoryFault, where a service does not come up or a seed fails; OperatorFault; WorldFault; then
+        nothing of it is left.
         """
         try:
             return await self._start(spec)
@@ -80,7 +85,7 @@ class KubernetesEngine:
         taken = GONE
         for _ in range(_ATTEMPTS):
             await self._apply(spec)
-            found = await self._started(spec.id)
+            found = await self._started(spec)
             if not isinstance(found, Running):
                 return found
             taken = found
@@ -100,6 +105,7 @@ class KubernetesEngine:
             owner, is_new = await self._make(self._core.patch_namespaced_secret_without_preload_content, secret)
             self._secrets.made(owner)
             if is_new:
+                await self._services.bring_up(spec, owner)
                 uid, placement = owner["metadata"]["uid"], self._placement
                 manifest = cluster_manifest(spec, instance=self.instance, owner_uid=uid, placement=placement)
                 try:
@@ -119,29 +125,32 @@ class KubernetesEngine:
             status, made = await read_answer(answer)
         return made, status == CREATED
 
-    async def _started(self, session_id: str) -> str | Running:
-        """Wait until a pod's server was started, for a node first and then for the image.
+    async def _started(self, spec: SessionSpec) -> str | Running:
+        """Wait until a pod's server was started: for a node first, then for images, services, and each seed.
 
         Return its target; or what it is at, where it was taken away through no fault of its own.
         """
-        name, last, placed = pod_name(self.instance, session_id), None, False
+        name, last, phase = pod_name(self.instance, spec.id), None, ""
         try:
             async with asyncio.timeout(_PLACE_SECONDS) as limit, aclosing(self._pods.changes(name)) as changes:
                 async for pod in changes:
                     if pod is None:
-                        return self._last_words.get(session_id, GONE)
+                        return self._last_words.get(spec.id, GONE)
                     if pod.running.taken:
                         return pod.running
                     last = pod
-                    if pod.has_node and not placed:
-                        placed = True
-                        limit.reschedule(asyncio.get_running_loop().time() + _START_SECONDS)
+                    await self._services.check(spec, pod)
+                    now_at = pod.seed.container if pod.seed else "start"
+                    if pod.has_node and now_at != phase:
+                        phase, seconds = now_at, spec.seed_seconds if pod.seed else _START_SECONDS
+                        limit.reschedule(asyncio.get_running_loop().time() + seconds)
                     if pod.has_started and pod.running.target:
                         return pod.running.target
                     if not pod.running.alive:
                         raise _not_started(pod.running.reason) from _said_of(pod)
         except TimeoutError as error:
             self._pods.check()
+            check_seed_in_time(spec, last)
             raise _not_started((last and last.why) or "It takes too long.") from (_said_of(last) or error)
         raise AssertionError("changes come without end")
 
@@ -178,19 +187,28 @@ class KubernetesEngine:
         # Whoever died between two steps of a start left no more than a Secret, and so did who took a pod away.
         self._last_words = {one: last for one, last in self._last_words.items() if one in secrets}
         found = {one: self._last_words.get(one, GONE) for one in secrets}
-        found |= {pod.session_id: pod.running for pod in (await self._pods.known()).values()}
+        pods = (await self._pods.known()).values()
+        found |= {pod.session_id: pod.running for pod in pods if not pod.service}
+        for pod in pods:
+            if pod.service and pod.session_id in found:
+                known = found[pod.session_id]
+                found[pod.session_id] = replace(known, services={**known.services, **pod.running.services})
         return {session_id: running for session_id, running in found.items() if is_session_id(session_id)}
 
     def _bury(self, pod: Object) -> None:
         """Remember why a pod was taken away that we did not remove: it is told until the session is stopped."""
+        if service_of(pod):
+            return  # another one takes its place
         self._last_words[session_of(pod)] = last_of(pod)
 
     async def log_of(self, session_id: str, service: str = "") -> str:
-        """Return the last lines of a session's notebook server."""
+        """Return the last lines of a session's notebook server, or of a service of it."""
+        if service:
+            return await self._services.log_of(session_id, service)
         name = pod_name(self.instance, session_id)
         with suppress(ApiException, ClientError, TimeoutError):
             log: Any = await self._core.read_namespaced_pod_log(
-                name, self.namespace, tail_lines=_LOG_LINES, _request_timeout=REQUEST_SECONDS
+                name, self.namespace, container="notebook", tail_lines=_LOG_LINES, _request_timeout=REQUEST_SECONDS
             )
             return str(log)[-_LONGEST_LOG:]
         return ""

@@ -4,10 +4,13 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from deploy.engine import Running
 from deploy.manifests import SERVER_PORT
+from deploy.pod_services import SeenSeed, SeenService, seed_in, service_of, services_in
 from deploy.reasons import (
     LOST,
     TOO_MUCH_DISK,
@@ -60,6 +63,10 @@ class Seen(NamedTuple):
     has_started: bool
     waits_for: str
     """In the cluster's own words."""
+    service: str = ""
+    """The service whose own pod it is; empty: it is the notebook's."""
+    services: Mapping[str, SeenService] = MappingProxyType({})
+    seed: SeenSeed | None = None
 
     @property
     def why(self) -> str:
@@ -76,11 +83,16 @@ def session_of(known: Pod) -> str:
 
 def seen(pod: Pod) -> Seen:
     """Return what is kept of a pod."""
-    return Seen(session_of(pod), running_of(pod), has_node(pod), has_started(pod), waits_for(pod))
+    services = services_in(pod)
+    running = running_of(pod)
+    if services:
+        running = replace(running, services={name: one.state for name, one in services.items()})
+    known = (session_of(pod), running, has_node(pod), has_started(pod), waits_for(pod))
+    return Seen(*known, service_of(pod), services, seed_in(pod))
 
 
 def running_of(pod: Pod) -> Running:
-    """Return what a session is at."""
+    """Return what a session is at, its services aside."""
     status, state = pod.get("status", {}), _state_of(pod)
     address = status.get("podIP")
     target = f"{address}:{SERVER_PORT}" if address else None
@@ -92,6 +104,8 @@ def running_of(pod: Pod) -> Running:
         return Running(alive=False, target=target, exit_code=code, reason=reason)
     if reason := _waits_in_vain(state.get("waiting", {})):
         return Running(alive=False, target=target, reason=reason)
+    if (seed := seed_in(pod)) and seed.code:
+        return Running(alive=False, target=target, reason=f"A seed of it failed with exit code {seed.code}.")
     if pod["metadata"].get("deletionTimestamp") or status.get("phase") in {"Failed", "Succeeded"}:
         return Running(alive=False, target=target, reason=why_taken(pod), taken=True)
     return Running(alive=True, target=target)

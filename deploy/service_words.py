@@ -68,7 +68,7 @@ def sentence_of(kept: Mapping[str, Any]) -> str:
     if kept["ready"]:
         return ""
     if kept["gave_up"]:
-        return f"{kept['title']} has ended and is not started again. {kept['reason'] or ''}".rstrip()
+        return f"{kept['title']} ended too often, and cannot be used. {kept['reason'] or ''}".rstrip()
     return f"{kept['title']} ended and is being started again."
 
 

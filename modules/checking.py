@@ -23,7 +23,7 @@ _TOKEN = "a token of the check"  # noqa: S105 - nobody's
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of a folder: the module, or what is wrong with it. `place` is a file of it, with its line."""
+    """What became of a folder: the module, or what is wrong with it. `place` is a path in it, with its line."""
 
     name: str
     version: str
@@ -63,7 +63,8 @@ def _checked(name: str, version: str, folder: Path) -> Checked:
         module = read_module(name, version, files_in(folder), origin=str(folder))
         return Checked(name, version, folder, module, modes=dict(_tried(module)))
     except RepositoryFault as error:
-        return Checked(name, version, folder, place=error.place or "", problem=error.message)
+        place = (error.place or "").removeprefix(f"{name}/{version}").lstrip("/")
+        return Checked(name, version, folder, place=place, problem=error.message)
     except BinderError as error:
         return Checked(name, version, folder, problem=error.message)
 

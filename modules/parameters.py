@@ -44,14 +44,15 @@ def allowed_of(parameter: Parameter) -> str:
         least, most = parameter.least or 0, min(parameter.most or LONGEST_TEXT, LONGEST_TEXT)
         length = f"a text of {least} to {most} characters" if least else f"a text of at most {most} characters"
         return f"{length} that matches `{parameter.pattern}`" if parameter.pattern else length
-    what = "a whole number" if parameter.kind == "integer" else "a size such as `512 MiB`"
+    what, written = ("a whole number", "") if parameter.kind == "integer" else ("a size", ", written as `512 MiB`")
     least_said, most_said = (
         None if bound is None else size_said(bound) if parameter.kind == "size" else str(bound)
         for bound in (parameter.least, parameter.most)
     )
     if least_said and most_said:
-        return f"{what} from {least_said} to {most_said}"
-    return f"{what}, {least_said} at least" if least_said else f"{what}, {most_said} at most" if most_said else what
+        return f"{what} from {least_said} to {most_said}{written}"
+    bound = f", {least_said} at least" if least_said else f", {most_said} at most" if most_said else ""
+    return f"{what}{bound}{written}"
 
 
 def said(parameter: Parameter, value: Value) -> str:

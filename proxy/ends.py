@@ -65,7 +65,7 @@ class Ends:
 def _told_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a page is told of the services of its session, from what the row keeps of them."""
     services = [
-        {"title": one["title"], "ready": one["ready"], "gave_up": one["gave_up"], "sentence": sentence_of(one)}
+        {key: one[key] for key in ("title", "ready", "restarts", "gave_up")} | {"sentence": sentence_of(one)}
         for one in kept["services"].values()
     ]
     return {"services": services, "links": kept["links"]}

@@ -24,6 +24,7 @@ from build.log import BuildLog, FileLog
 from build.pipeline import Built
 from build.planner import Job
 from build.worker import Maker
+from modules.catalogue import Catalogue
 
 _TIMEOUT_SECONDS = 200.0
 _numbers = itertools.count()
@@ -143,11 +144,16 @@ class Builder:
 
 
 async def new_builder(
-    paths: Paths, account: Account, host: HostSettings | None = None, settings: Mapping[str, object] | None = None
+    paths: Paths,
+    account: Account,
+    host: HostSettings | None = None,
+    settings: Mapping[str, object] | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Builder:
     """Make a builder of folders whose engine is ready.
 
-    `host` is what it takes this host's settings to be; `settings` stand before those of the environment.
+    `host` is what it takes this host's settings to be; `settings` stand before those of the environment, and
+    `catalogue` in the place of Binder's own modules.
     """
     host = host or await find_host_settings()
     write_host_folder(host, paths)
@@ -155,7 +161,7 @@ async def new_builder(
     own = Paths(paths.state, paths.state / "fetched")
     own.make(account)
     chosen = read_settings(build_timeout_seconds=_TIMEOUT_SECONDS, **(settings or {}))
-    wired = wiring.wired_builder(chosen, paths, account, host, objects=own)
+    wired = wiring.wired_builder(chosen, paths, account, host, objects=own, catalogue=catalogue)
     await wired.prepare()
     return Builder(wired)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from binder.lifecycle import BuildState, DeliveryState, SessionState, mermaid
 from binder.service.rights import CONTROLLER_RIGHTS
 from binder.settings import Settings
+from modules.catalogue import built_in
+from modules.describing import pages_of
 from tests.cli_document import cli_page
 from tests.templates_document import templates_page
 
@@ -103,6 +105,11 @@ def chart_rights() -> str:
     return json.dumps(CONTROLLER_RIGHTS, indent=2) + "\n"
 
 
+def module_pages() -> Mapping[str, str]:
+    """Return the pages of `docs/modules/`: name of the file → text."""
+    return pages_of(built_in().all())
+
+
 def main() -> None:
     """Write what is drawn."""
     (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
@@ -111,6 +118,12 @@ def main() -> None:
     pages = {"settings.md": settings_page(), "cli.md": cli_page(), "templates.md": templates_page()}
     for name, text in pages.items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
+    folder = ROOT / "docs" / "modules"
+    folder.mkdir(exist_ok=True)
+    for old in set(folder.glob("*.md")) - {folder / name for name in module_pages()}:
+        old.unlink()
+    for name, text in module_pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
     page = ROOT / "docs" / "architecture.md"
     page.write_text(architecture_page(page.read_text(encoding="utf-8")), encoding="utf-8")
 

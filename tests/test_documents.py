@@ -8,7 +8,15 @@ import typer.main
 from binder.cli import app
 from binder.settings import Settings
 from tests.cli_document import cli_page, commands, examples
-from tests.documents import ROOT, architecture_page, chart_rights, chart_schema, documented_settings, settings_page
+from tests.documents import (
+    ROOT,
+    architecture_page,
+    chart_rights,
+    chart_schema,
+    documented_settings,
+    module_pages,
+    settings_page,
+)
 from tests.templates_document import templates_page
 
 
@@ -58,3 +66,8 @@ def test_each_command_has_an_example_and_a_help() -> None:
         assert command.help, typed
         assert command.examples, typed
         assert all(example.split()[: len(typed.split())] == typed.split() for example in command.examples), typed
+
+
+def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
+    folder = ROOT / "docs" / "modules"
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"

@@ -86,6 +86,7 @@ def wired_builder(
     the modules that can be asked for; None: Binder's own.
     """
     replace_from(settings.templates)
+    catalogue = built_in() if catalogue is None else catalogue
     front = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds)
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
@@ -112,7 +113,7 @@ def wired_builder(
         most=settings.session_resources_at_most,
         modules=ModuleChoice(
             git,
-            built_in() if catalogue is None else catalogue,
+            catalogue,
             of_repositories=settings.repository_modules,
             most_bytes=settings.modules_memory_bytes_at_most,
         ),

@@ -39,10 +39,8 @@
     }
 
     async function takeBack() {
-      const was = told;
+      if (told) await commands.execute('apputils:dismiss-notification', { id: told.id });
       told = null;
-      if (was) await commands.execute('apputils:dismiss-notification', { id: was.id });
-      return was !== null;
     }
 
     return { tell, takeBack };
@@ -56,21 +54,26 @@
 
   const sharedOrNot = name => shared(name).catch(() => null);
 
-  // A menu of the session's services, with what they are at, and their pages.
-  async function newMenu(commands, bar) {
+  // A menu of the session's services, with what they are at, and their pages. One without items could not be opened.
+  async function newMenu(commands, bar, { services, links }) {
     const widgets = await sharedOrNot('@lumino/widgets');
     if (!bar || !widgets) return null;
     const menu = new widgets.Menu({ commands });
     menu.title.label = 'Services';
+    fill(menu, services, links);
     bar.addMenu(menu, true, { rank: 900 });
     return menu;
   }
 
   function fill(menu, services, links) {
+    const shown = JSON.stringify([services, links]);
+    if (menu.node.dataset.shown === shown) return; // it may be open, and would be closed
+    menu.node.dataset.shown = shown;
     menu.clearItems();
-    for (const { title, ready, gave_up } of services) {
+    for (const { title, ready, gave_up, sentence } of services) {
       const state = ready ? 'ready' : gave_up ? 'has ended' : 'is being started again';
-      menu.addItem({ command: `${NAME}:service`, args: { label: `${title}: ${state}` } });
+      const args = { label: `${title}: ${state}`, message: sentence || `${title} is ready.` };
+      menu.addItem({ command: `${NAME}:service`, args });
     }
     if (links.length) menu.addItem({ type: 'separator' });
     for (const { title, path } of links) menu.addItem({ command: `${NAME}:page`, args: { label: title, path } });
@@ -80,6 +83,7 @@
     const { tell, takeBack } = newNotice(commands);
     const ofServices = newNotice(commands);
     let menu = null;
+    let last = new Map(); // what the services were at, when that was last looked at
     let timer = null;
 
     // Asks when the session ends, tells of it or takes that back, and looks again in time.
@@ -95,16 +99,24 @@
     }
 
     async function tellServices({ services, links }) {
-      menu ??= newMenu(commands, bar);
+      menu ??= newMenu(commands, bar, { services, links });
       const made = await menu;
       if (made) fill(made, services, links);
+      // Who was away for less than the time between two looks is told of all the same: something may be lost with it.
+      const before = last;
+      last = new Map(services.map(service => [service.title, service]));
+      const wasDown = (was, now) => was && (!was.ready || was.restarts < now.restarts);
+      const back = services.filter(service => service.ready && wasDown(before.get(service.title), service));
       const ended = services.filter(service => !service.ready);
       if (ended.length) {
         const isLost = ended.some(service => service.gave_up);
         const message = ended.map(service => service.sentence).join(' ');
         await ofServices.tell(isLost ? 'error' : 'warning', message, []);
-      } else if (await ofServices.takeBack()) {
-        await newNotice(commands).tell('success', 'All services of this session are ready again.', [], 5000);
+      } else {
+        await ofServices.takeBack();
+      }
+      for (const { title } of back) {
+        await newNotice(commands).tell('success', `${title} was started again, and is ready.`, [], 15000);
       }
     }
 
@@ -145,7 +157,8 @@
     commands.addCommand(`${NAME}:download`, { label: 'Download what I changed in this session', execute: download });
     const label = args => args.label ?? 'Services of this session';
     const open = args => args.path && void window.open(address(args.path), '_blank', 'noopener');
-    commands.addCommand(`${NAME}:service`, { label, isEnabled: () => false, execute: () => null });
+    const say = args => newNotice(commands).tell('info', args.message ?? '', [], 5000);
+    commands.addCommand(`${NAME}:service`, { label, execute: say });
     commands.addCommand(`${NAME}:page`, { label, execute: open });
     commands.addCommand(`${NAME}:start-again`, { label: 'Start this session again', execute: startAgain });
     // JupyterLab has notifications since 3.6.

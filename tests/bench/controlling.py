@@ -49,7 +49,7 @@ class NotingEngine:
         """Return what there is."""
         return await self._engine.running()
 
-    async def log_of(self, session_id: str) -> str:
+    async def log_of(self, session_id: str, service: str = "") -> str:
         """Return what there is none of."""
         return await self._engine.log_of(session_id)
 

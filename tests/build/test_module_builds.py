@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from binder.errors import RepositoryFault
+from binder.errors import OperatorFault, RepositoryFault
 from binder.process import Account
 from build.pipeline import Built
 from modules.beginning import new_module
 from modules.bound import as_json, images_of
+from modules.catalogue import Catalogue
+from modules.reading import read_module
 from tests.build.conftest import Build
 from tests.builds import Builder, new_builder
 from tests.repositories import Files, LocalRepository, new_repository
@@ -212,3 +214,37 @@ async def test_a_client_that_cannot_be_had_names_its_module(build: Build, make_r
     with pytest.raises(RepositoryFault, match="Debian has no package no-such-package-at-all") as caught:
         await build(other)
     assert (caught.value.file, caught.value.line) == ("binder.yml", 2)
+
+
+def _catalogue(changes: Mapping[str, tuple[str, str]] | None = None) -> Catalogue:
+    """Return a catalogue of one module, an operator's."""
+    given = {path.removeprefix(f"{_MODULE}/"): data for path, data in module_files(changes=changes).items()}
+    return Catalogue().joined([read_module("mailbox", "1.0", given, origin="/srv/modules")])
+
+
+@pytest.mark.parametrize("broken", ["RUN false\nCMD", "RUN sh /run/asked/system.sh && false\nCMD", "COPY none /\nCMD"])
+async def test_an_operators_module_that_cannot_be_made_is_the_operators_fault(
+    builder: Builder, make_repository: MakeRepository, broken: str
+) -> None:
+    repository = make_repository({"binder.yml": "modules: [mailbox]", "a.ipynb": "{}"})
+    catalogue = _catalogue({"images/server/Containerfile": ("CMD", broken)})
+    other = await new_builder(builder.paths, builder.account, builder.host, catalogue=catalogue)
+    with pytest.raises(OperatorFault, match=r"mailbox 1\.0 \(/srv/modules\) cannot be made: .*Containerfile line 9"):
+        await other.build(repository.source, repository.git("rev-parse", "HEAD"))
+
+
+async def test_with_a_dockerfile_there_are_services_and_no_clients(
+    builder: Builder, make_repository: MakeRepository, reachable_path: Path
+) -> None:
+    clients = {"module.yml": ("  python: []", "  python: [six]")}
+    other = await new_builder(builder.paths, builder.account, builder.host, catalogue=_catalogue(clients))
+    repository = make_repository(
+        {"Dockerfile": "FROM scratch\nCOPY a.ipynb /\n", "binder.yml": _ASKED, "a.ipynb": "{}", "first.txt": "x"}
+    )
+    log = reachable_path / "log"
+    built = await other.build(repository.source, repository.git("rev-parse", "HEAD"), log=log)
+    await builder.forget([built.image])
+    assert [one.layer.kind for one in built.layers] == ["content"]
+    assert [one.name for one in built.modules] == ["mailbox"]
+    assert images_of(as_json(built.modules))
+    assert "Dockerfile says what the image holds: it gets no packages of their clients." in log.read_text()

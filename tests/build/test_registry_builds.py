@@ -16,6 +16,8 @@ from binder.settings import read_settings
 from build.cluster.absent import AbsentBuildah, BuilderNeededError
 from build.pipeline import Built
 from build.plan import Layer
+from modules.beginning import new_module
+from modules.bound import as_json, images_of
 from tests.build.machines import new_machine, remove_machine, said_by_buildah, the_base
 from tests.build.registry_servers import PASSWORD, USERNAME, RunningRegistry, running_registry
 from tests.builds import Builder
@@ -141,6 +143,28 @@ async def test_who_has_no_buildah_lays_content_and_makes_nothing_else(shared: Sh
                 with pytest.raises(BuilderNeededError):
                     await absent.build(other.source, other.commit({"requirements.txt": None, **files}))
             assert {method for method, _, _ in shared.registry.requests()[before:]} <= {"GET", "HEAD"}
+        finally:
+            await wired.close()
+
+
+async def test_the_images_of_modules_are_everybodys(shared: Shared) -> None:
+    """Who has no Buildah hands the build on before anything is made; once they are there, it lays the files alone."""
+    module = {f"binder/modules/box/1/{path}": data for path, data in new_module("box", "1").items()}
+    repository = new_repository(shared.folder / "module", shared.repository.account)
+    sha = repository.commit({"binder.yml": "modules: [box]", "a.ipynb": "{}", **module})
+    async with shared.worker() as worker:
+        settings = read_settings(**shared.settings)
+        wired = wired_builder(settings, worker.paths, worker.account, worker.host, buildah=AbsentBuildah)
+        try:
+            with pytest.raises(BuilderNeededError):
+                await Builder(wired).build(repository.source, sha)
+            built = await shared.first.build(repository.source, sha)
+            (image,) = images_of(as_json(built.modules))
+            assert ("PUT", 201) in shared.registry.methods(f"/manifests/{image.rpartition(':')[2]}")
+            again = await Builder(wired).build(repository.source, repository.commit({"a.ipynb": new_token()}))
+            assert (again.way, again.modules) == ("content", built.modules)
+            await worker.buildah.pull(image)
+            assert await worker.inside(image, "id -u; command -v server") == ["1000", "/usr/local/bin/server"]
         finally:
             await wired.close()
 

@@ -311,11 +311,12 @@ class Pod:
         """Return what it has written."""
         return str(self._cluster.api.wires.read_namespaced_pod_log(self.name, self.namespace))
 
-    def execute(self, *argv: str) -> str:
-        """Run a program in it, and return what that prints, both outputs together."""
+    def execute(self, *argv: str, container: str = "") -> str:
+        """Run a program in it (in its first container), and return what that prints, both outputs together."""
         start: Any = stream.stream
         api = self._cluster.api.wires.connect_get_namespaced_pod_exec
-        outputs = {"stdin": False, "stdout": True, "stderr": True, "tty": False, "_preload_content": False}
+        outputs: dict[str, Any] = {"stdin": False, "stdout": True, "stderr": True, "tty": False}
+        outputs |= {"_preload_content": False} | ({"container": container} if container else {})
         said = start(api, self.name, self.namespace, command=list(argv), **outputs)
         try:
             said.run_forever(timeout=_COMMAND_SECONDS)

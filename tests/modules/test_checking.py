@@ -39,7 +39,7 @@ def test_all_of_a_folder_are_checked(tmp_path: Path) -> None:
     found = {(one.name, one.version): (one.place, one.problem) for one in check_folder(tmp_path)}
     assert found["postgres", "15"] == found["mailbox", "1.0"] == ("", "")
     place, problem = found["postgres", "16"]
-    assert place == "postgres/16/module.yml line 16"
+    assert place == "module.yml line 16"
     assert "does not know `sever`" in problem
     assert len(check_folder(tmp_path / "postgres")) == 2
 

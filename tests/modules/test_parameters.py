@@ -47,7 +47,7 @@ def test_what_is_allowed_is_taken(parameter: Parameter, text: str, value: Value)
         (_NUMBER, "0x2", "a whole number"),
         (_NUMBER, "٣", "a whole number"),
         (_NUMBER, "9" * 5000, "a whole number"),
-        (_SIZE, "64 MiB", "a size such as `512 MiB` from 128 MiB to 4 GiB"),
+        (_SIZE, "64 MiB", "a size from 128 MiB to 4 GiB, written as `512 MiB`"),
         (_SIZE, "512", "a size"),
         (_FLAG, "yes", "`true` or `false`"),
         (_CHOICE, "de", "one of `C`, `C.UTF-8`"),

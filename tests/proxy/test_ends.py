@@ -81,7 +81,7 @@ async def test_a_page_is_told_what_its_services_are_at(opened: Open, store: Stor
         (
             "Spark (worker-1)",
             False,
-            "Spark (worker-1) has ended and is not started again. It ended with exit code 1.",
+            "Spark (worker-1) ended too often, and cannot be used. It ended with exit code 1.",
         ),
     ]
 

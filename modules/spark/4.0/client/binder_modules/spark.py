@@ -5,15 +5,20 @@ What the session's Spark wants to be told is in `SPARK_MASTER`, `SPARK_SECRET` a
 
 import json
 import os
+import socket
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_LOCALHOST = "127.0.0.1"
+_MASTER_PAGE = 8080
+_WORKER_PAGE = 8081
+_DRIVER_PAGE = 4040
 _MIB = 2**20
 _LEAST_EXECUTOR_MIB = 456
 """Spark starts no executor with less."""
@@ -42,10 +47,18 @@ def session(name: str = "notebook", config: Mapping[str, str] | None = None) -> 
                 os.environ["PYSPARK_SUBMIT_ARGS"] = asked
 
 
+def ui() -> str:
+    """Return the path of the driver's page in this session, by way of the notebook server."""
+    from jupyter_server.serverapp import list_running_servers  # noqa: PLC0415 - only the notebook has one
+
+    base = next((server["base_url"] for server in list_running_servers()), "/")
+    return f"{base}proxy/{_DRIVER_PAGE}/jobs/"
+
+
 def settings() -> dict[str, str]:
     """Return the settings of a driver that uses the session's own master: the secret is among them."""
     master = os.environ["SPARK_MASTER"]
-    offered = int(os.environ["SPARK_WORKER_MEMORY_BYTES"]) // _MIB - _OF_WORKER_MIB
+    offered = _offered(os.environ["SPARK_WORKER_MEMORY_BYTES"])
     found = {
         "spark.master": master,
         "spark.authenticate": "true",
@@ -57,20 +70,48 @@ def settings() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.pyspark.python": sys.executable,
     }
-    if "//127.0.0.1:" in master:
-        found |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    if f"//{_LOCALHOST}:" in master:
+        found |= {"spark.driver.host": _LOCALHOST, "spark.driver.bindAddress": _LOCALHOST}
+        # Workers of one pod have one address, but each its own files.
+        found["spark.shuffle.readHostLocalDisk"] = "false"
     return found
 
 
-def _is_ready(master: str, worker: str | None) -> bool:
-    """Whether a master is alive, at the address of its state; or a worker of it, by its number."""
-    with urllib.request.urlopen(master, timeout=5) as answer:  # noqa: S310 - an address of this session
+def _address(master: str) -> str:
+    """Return where others of the session reach this container: all of one pod by the loopback."""
+    return master if master == _LOCALHOST else socket.gethostbyname(socket.gethostname())
+
+
+def _run_master(master: str) -> None:
+    """Become a master."""
+    _become("master.Master", "--host", _address(master), "--port", "7077", "--webui-port", str(_MASTER_PAGE))
+
+
+def _run_worker(master: str, index: str, cores: str, memory_bytes: str) -> None:
+    """Become a worker; in one pod each has a port of its own for its page."""
+    own = ("--host", _address(master), "--webui-port", str(_WORKER_PAGE + int(index)), "--work-dir", "/tmp/spark")  # noqa: S108
+    _become("worker.Worker", *own, "--cores", cores, "--memory", f"{_offered(memory_bytes)}m", f"spark://{master}:7077")
+
+
+def _become(main: str, *arguments: str) -> None:
+    os.execvp("spark-class", ["spark-class", f"org.apache.spark.deploy.{main}", *arguments])  # noqa: S606
+
+
+def _check(master: str, index: str | None = None) -> None:
+    """End with an error unless a master is alive, or the worker of that number is one of its own."""
+    with urllib.request.urlopen(f"http://{master}:{_MASTER_PAGE}/json/", timeout=5) as answer:
         state: dict[str, Any] = json.load(answer)
-    if worker is None:
-        return state["status"] == "ALIVE"
-    port = f":{8081 + int(worker)}"
-    return any(one["state"] == "ALIVE" and one["webuiaddress"].endswith(port) for one in state["workers"])
+    page = None if index is None else f":{_WORKER_PAGE + int(index)}"
+    workers = [one for one in state["workers"] if page and one["webuiaddress"].endswith(page)]
+    if not any(one.get("state", one.get("status")) == "ALIVE" for one in ([state] if page is None else workers)):
+        sys.exit("It is not ready.")
+
+
+def _offered(memory_bytes: str) -> int:
+    """Return how many MiB a worker has for its executor."""
+    return int(memory_bytes) // _MIB - _OF_WORKER_MIB
 
 
 if __name__ == "__main__":
-    sys.exit(0 if _is_ready(sys.argv[1], (*sys.argv[2:], None)[0]) else 1)
+    commands: dict[str, Callable[..., None]] = {"master": _run_master, "worker": _run_worker, "is-ready": _check}
+    commands[sys.argv[1]](*sys.argv[2:])

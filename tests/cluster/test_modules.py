@@ -1,0 +1,92 @@
+"""Repositories that ask for modules, with their sessions on a real cluster: in the session's pod, and in pods apart."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.given import Cluster
+from tests.end_to_end.modules import (
+    ALL_COUNT,
+    DATABASES,
+    EXPECTED,
+    FIND,
+    KEEP,
+    OF_DATABASES,
+    OWN_MODULES,
+    SEEDED,
+    engines,
+    opened,
+)
+from tests.stage import REPOSITORY, Stage, running_stage
+
+# The first time, images are made of nothing: for minutes.
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+
+_BUILD_SECONDS = 900
+
+
+async def test_modules_work_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
+    """One release for all, and one session after the other: what a node has is little."""
+    home = Path(tempfile.mkdtemp(dir=reachable_root, prefix="modules-"))
+    home.chmod(0o711)
+    with cluster.namespace(pod_security="restricted") as namespace:
+        settings = {
+            "BINDER_ENGINE": "kubernetes",
+            "BINDER_NAMESPACE": namespace.name,
+            "BINDER_REGISTRY": f"{cluster.registry}/binder",
+            "BINDER_REGISTRY_PLAIN_HTTP": "true",
+            "BINDER_SESSION_PROXIES": f"{cluster.host}/32",
+            "KUBECONFIG": str(cluster.kubeconfig),
+        }
+        async with running_stage(home, settings=settings) as stage:
+            await _check_databases(stage, DATABASES)
+            await _check_databases(stage, {**DATABASES, "binder.yml": _apart(DATABASES["binder.yml"])})
+            await _check_engines(stage, "single-node", 1)
+            await _check_engines(stage, "multi-node", 2)
+            kept = namespace.list("secrets")
+            assert kept
+        for kind in ("pods", "secrets", "services"):
+            assert namespace.list(kind) == []  # it was ephemeral
+
+
+def _apart(asked: str) -> str:
+    """Return a binder.yml whose modules have pods of their own."""
+    return asked.replace("    seed:", "    mode: multi-node\n    seed:")
+
+
+async def _check_databases(stage: Stage, files: Mapping[str, str]) -> None:
+    link = await _pushed(stage, files, executable="seeds/store")
+    mine = await opened(link)
+    assert await mine.compute(SEEDED) == EXPECTED
+    for module in OF_DATABASES:
+        assert await mine.run_example(module)
+    await mine.compute(KEEP)
+    assert (await mine.compute(FIND)).split() == ["1"] * 4
+    others = await opened(link)
+    assert others.id != mine.id
+    assert (await others.compute(FIND)).split() == ["0"] * 4
+
+
+async def _check_engines(stage: Stage, mode: str, workers: int) -> None:
+    session = await opened(await _pushed(stage, engines(mode)))
+    said = await session.compute(ALL_COUNT.replace("{workers}", str(workers)), timeout_seconds=280)
+    assert said.split("\n")[:3] == ["1000000", str([True] * workers), "True"]
+    for module in ("spark", "dask"):
+        assert await session.run_example(module)
+    assert await session.compute(OWN_MODULES) == "['worker-0', 'worker-1']\n42\n"
+    where = "import os; print(os.environ['SPARK_MASTER'].split('//')[1].split(':')[0])"
+    master = (await session.compute(where)).strip()
+    scheduler = master.replace("spark-master", "dask-scheduler")
+    for host, port, path, text in ((master, 8080, "", "Spark Master at"), (scheduler, 8787, "status", "Dask")):
+        at = str(port) if host == "127.0.0.1" else f"{host}:{port}"
+        status, page = await session.page(f"proxy/{at}/{path}")
+        assert (status, text in page) == (200, True), at
+
+
+async def _pushed(stage: Stage, files: Mapping[str, str], *, executable: str | None = None) -> str:
+    sha = await stage.push(files, executable=executable)
+    status = await stage.final_status(sha, timeout_seconds=_BUILD_SECONDS)
+    assert status.state == "success", status.description
+    return f"{stage.url}/v2/gh/{REPOSITORY}/{sha}"
