@@ -95,7 +95,8 @@ class ClusterServices:
         began = time.monotonic()
         waiting = {one.name: one for one in spec.services.services if one.apart}
         while waiting:
-            pods = {pod.service: pod for pod in (await self._pods.known()).values() if pod.session_id == spec.id}
+            known, uid = (await self._pods.known()).values(), secret["metadata"]["uid"]
+            pods = {pod.service: pod for pod in known if pod.owner == uid}
             for name, one in list(waiting.items()):
                 pod = pods.get(name)
                 if pod:
@@ -134,12 +135,15 @@ class ClusterServices:
             raise failed_seed(title, seed.file, pod.seed.code, await self.log_of(spec.id, pod.seed.container))
 
     async def log_of(self, session_id: str, container: str) -> str:
-        """Return the last lines of a container of a session: of its last run that ended, or of this one."""
-        pods = [(name, pod.service) for name, pod in (await self._pods.known()).items() if pod.session_id == session_id]
-        # A service has the pod of its name, or is in the notebook's.
-        name = next((name for name, service in pods if service == container), None)
-        name = name or next((name for name, service in pods if not service), "")
-        for previous in (True, False) if name else ():
+        """Return the last lines of a container of a session; of a service that is not ready, those of its last run."""
+        known = (await self._pods.known()).items()
+        # A service has a pod of its name, or is in the notebook's.
+        pods = [(name, pod) for name, pod in known if pod.session_id == session_id and pod.service in {container, ""}]
+        if not pods:
+            return ""
+        name, pod = max(pods, key=lambda one: (container in one[1].services, one[1].service))
+        is_ready = container in pod.services and pod.services[container].state.ready
+        for previous in (False,) if is_ready else (True, False):
             with suppress(ApiException, ClientError, TimeoutError):
                 log: Any = await self._core.read_namespaced_pod_log(
                     name,

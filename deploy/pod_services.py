@@ -49,6 +49,8 @@ def services_in(pod: Mapping[str, Any]) -> dict[str, SeenService]:
     """Return the services in a pod: name → what is kept of it."""
     status = pod.get("status", {})
     if own := service_of(pod):
+        if pod["metadata"].get("deletionTimestamp"):
+            return {}  # another one takes its place
         (first, *_) = status.get("containerStatuses") or (None,)
         return {own: _seen(first)} if first else {}
     return {one["name"]: _seen(one) for one in status.get("initContainerStatuses") or () if not _is_seed(one)}

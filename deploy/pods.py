@@ -20,6 +20,7 @@ from deploy.reasons import (
     why_not_pulled,
     why_unschedulable,
 )
+from deploy.service_manifests import OWNER
 
 Pod = Mapping[str, Any]
 
@@ -67,6 +68,8 @@ class Seen(NamedTuple):
     """The service whose own pod it is; empty: it is the notebook's."""
     services: Mapping[str, SeenService] = MappingProxyType({})
     seed: SeenSeed | None = None
+    owner: str = ""
+    """The uid of the Secret of its session, of a service's own pod."""
 
     @property
     def why(self) -> str:
@@ -88,7 +91,8 @@ def seen(pod: Pod) -> Seen:
     if services:
         running = replace(running, services={name: one.state for name, one in services.items()})
     known = (session_of(pod), running, has_node(pod), has_started(pod), waits_for(pod))
-    return Seen(*known, service_of(pod), services, seed_in(pod))
+    owner = pod["metadata"].get("labels", {}).get(OWNER, "")
+    return Seen(*known, service_of(pod), services, seed_in(pod), owner)
 
 
 def running_of(pod: Pod) -> Running:

@@ -18,6 +18,8 @@ LABEL = "binder.services"
 """On podman, what is to be known of a session's services for as long as it runs: JSON."""
 SERVICE = "binder.service"
 """On a cluster, the label of a service's own pod: the service's name."""
+OWNER = "binder.owner"
+"""On a cluster, another label of such a pod: the uid of its session's Secret, which each start makes anew."""
 WITH_HELPERS = (
     'if [ -d /opt/binder/modules ]; then export PYTHONPATH="/opt/binder/modules${PYTHONPATH:+:$PYTHONPATH}"; fi'
 )
@@ -170,6 +172,7 @@ def apart_manifests(
     common: dict[str, Json] = {
         "pod": metadata["name"],
         "owner": owner,
+        "owner_uid": metadata["uid"],
         "instance": metadata["labels"]["binder.instance"],
         "session": metadata["labels"]["binder.session"],
     }

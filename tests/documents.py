@@ -115,15 +115,15 @@ def main() -> None:
     (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
     schema = _CHART / "values.schema.json"
     schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
+    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "templates.md": templates_page()}
+    for name, text in pages.items():
+        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
     folder = ROOT / "docs" / "modules"
     folder.mkdir(exist_ok=True)
     for old in set(folder.glob("*.md")) - {folder / name for name in module_pages()}:
         old.unlink()
     for name, text in module_pages().items():
         (folder / name).write_text(text, encoding="utf-8")
-    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "templates.md": templates_page()}
-    for name, text in pages.items():
-        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
     page = ROOT / "docs" / "architecture.md"
     page.write_text(architecture_page(page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """The session's manifest: its golden file, and what no value can break out of."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ from deploy.manifests import (
     cluster_manifest,
     secret_manifest,
     server_arguments,
+    service_host,
     session_manifest,
 )
 from deploy.placement import ANYWHERE, Placement, pod_fields
+from deploy.podman import allowance_of, without_secrets
+from deploy.service_manifests import workload_name
 from templates import render
+from tests.deploy.services import apart, store, with_seed
 
 GOLDEN = Path(__file__).with_name("session.json")
 SPEC = SessionSpec("s234567abcdefghi", "localhost/binder/content:1", "T0KEN", memory_bytes=1, cpus=1.0, pids=1)
@@ -66,6 +70,65 @@ def test_an_image_of_a_registry_is_pulled_and_one_of_this_machine_is_not() -> No
 def test_the_token_is_no_argument_and_in_no_repr() -> None:
     assert not any(SPEC.token in argument for argument in server_arguments(SPEC.id))
     assert SPEC.token not in repr(SPEC)
+
+
+def test_pages_of_other_hosts_are_let_through_where_there_are_such() -> None:
+    option = "--ServerProxy.host_allowlist=['localhost', '127.0.0.1', 'binder-x-spark-master']"
+    assert option in server_arguments(SPEC.id, ["binder-x-spark-master"])
+    assert not any("ServerProxy" in argument for argument in server_arguments(SPEC.id))
+    host = service_host("0123abcd", SPEC.id, "spark-master")
+    spec = replace(SPEC, services=apart(store("a"), host))
+    manifest: Any = cluster_manifest(spec, instance="0123abcd", owner_uid="8a2e2f9e")
+    assert any(host in argument for argument in manifest["spec"]["containers"][0]["args"] if "ServerProxy" in argument)
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,80}[a-z0-9]", fullmatch=True), st.from_regex(r"[a-z]{1,80}", fullmatch=True))
+def test_names_on_a_cluster_are_short_enough_and_each_its_own(group: str, other: str) -> None:
+    names = [service_host("0123abcd", SPEC.id, name) for name in (group, other)]
+    assert all(len(name) <= 63 and not name.endswith("-") for name in names)
+    assert (names[0] == names[1]) is (group == other)
+    assert len(workload_name("binder-0123abcd-s234567abcdefghi", group)) <= 46
+
+
+def test_no_secret_of_a_service_is_in_a_manifest_of_a_cluster() -> None:
+    secret = "p4ssw0rd-of-the-session"
+    spec = replace(SPEC, services=store("a", greeting=secret))
+    manifest: Any = cluster_manifest(spec, instance="0123abcd", owner_uid="8a2e2f9e")
+    assert secret not in json.dumps(manifest)
+    assert secret not in repr(spec)
+    kept: Any = secret_manifest(spec, instance="0123abcd")
+    asked = [one for one in _variables(manifest) if one["name"] == "GREETING"]
+    assert [kept["data"][one["valueFrom"]["secretKeyRef"]["key"]] for one in asked] == [
+        b64encode(value.encode()).decode() for value in (secret, f"to {secret}")
+    ]
+
+
+def _variables(manifest: Any) -> list[Any]:
+    containers = [*manifest["spec"].get("initContainers", ()), *manifest["spec"]["containers"]]
+    return [one for container in containers for one in container["env"]]
+
+
+def test_every_container_of_a_session_meets_the_restricted_standard() -> None:
+    spec = replace(SPEC, services=with_seed(store("a"), "true"))
+    manifest: Any = cluster_manifest(spec, instance="0", owner_uid="8a2e2f9e")
+    containers = [*manifest["spec"]["initContainers"], *manifest["spec"]["containers"]]
+    assert [one["name"] for one in containers] == ["store-server", "seed0", "notebook"]
+    for container in containers:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_a_session_may_use_what_its_services_may_besides() -> None:
+    alone, beside = allowance_of(SPEC), allowance_of(replace(SPEC, services=store("a")))
+    assert (alone.memory_bytes, alone.pids, alone.cpus) == (1, 1, 1.0)
+    assert (beside.memory_bytes, beside.pids, beside.cpus) == (1 + 64 * 2**20, 2, 1.5)
+
+
+def test_what_podman_says_tells_no_secret() -> None:
+    spec = replace(SPEC, services=store("a", greeting="p4ssw0rd-of-the-session"))
+    said = without_secrets("Error: T0KEN, p4ssw0rd-of-the-session and localhost", spec)
+    assert said == "Error: ***, *** and localhost"
 
 
 def test_no_engine_finds_a_variable_in_an_argument() -> None:

@@ -60,6 +60,12 @@ def test_a_service_is_at_what_its_container_is_at(status: dict[str, Any], state:
     assert services_in(_pod(status, service="store-server"))["store-server"].state == state
 
 
+def test_a_pod_of_a_service_that_is_on_its_way_out_says_nothing_of_it() -> None:
+    pod = _pod(_status(state=_RUNNING, ready=True), service="store-server")
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert services_in(pod) == {}
+
+
 def test_a_session_says_what_its_services_are_at() -> None:
     pod = seen(_pod(_status(state=_RUNNING, ready=True)))
     assert pod.running == Running(True, "10.0.0.7:8888", services={"store-server": ServiceState(True)})

@@ -1,6 +1,8 @@
 """Repositories that ask for modules, and their sessions: what the proofs of modules on podman and a cluster share."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -8,8 +10,9 @@ import httpx
 from binder.cli.visit import Visit, open_link
 from deploy.probe import run_cell
 from proxy.origins import COOKIE
-from tests.stage import NOTEBOOK
+from tests.stage import NOTEBOOK, REPOSITORY, Stage
 
+_BUILD_SECONDS = 900
 _RUN = """\
 import nbclient, nbformat, os, pathlib
 path = pathlib.Path.home() / "binder-modules" / "{name}.ipynb"
@@ -116,21 +119,22 @@ while len(context._jsc.sc().statusTracker().getExecutorInfos()) <= {workers} and
 def count(rows):
     time.sleep(0.5)
     yield sum(1 for _ in rows)
-print(sum(context.parallelize(range(1_000_000), 8).mapPartitions(count).collect()))
+counted = sum(context.parallelize(range(1_000_000), 8).mapPartitions(count).collect())
 address = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}/executors"
 executors = [one for one in json.load(urlopen(address)) if one["id"] != "driver"]
-print(sorted(one["completedTasks"] > 0 for one in executors))
+took_part = sorted(one["completedTasks"] > 0 for one in executors)
 page = urlopen(context.uiWebUrl + "/jobs/").read().decode()
-print("Spark Jobs" in page)
+print(f"counted {counted} {took_part} {'Spark Jobs' in page}")
 """
-"""Counts a million rows over so many workers; prints the sum, and of each executor whether it took part."""
+"""Counts a million rows over so many workers: prints the sum, of each executor whether it took part, and whether the
+driver has its page."""
 
 OWN_MODULES = """\
 from binder_modules import dask
 import factors
 client = dask.client()
-print(sorted(one["name"] for one in client.scheduler_info(n_workers=-1)["workers"].values()))
-print(client.submit(factors.double, 21).result(timeout=60))
+names = sorted(one["name"] for one in client.scheduler_info(n_workers=-1)["workers"].values())
+print(names, client.submit(factors.double, 21).result(timeout=60))
 """
 """Prints the names of Dask's workers, and what a function of the repository's own gives there."""
 
@@ -159,6 +163,18 @@ class Session:
         async with httpx.AsyncClient(cookies={COOKIE: self.visit.token}, follow_redirects=True, timeout=30) as client:
             answer = await client.get(f"{self.visit.base_url}{path}")
             return answer.status_code, answer.text
+
+
+async def pushed(stage: Stage, files: Mapping[str, str], *, executable: str | None = None) -> str:
+    """Push a repository, wait until it is green, and return the link to it; the first build takes minutes."""
+    sha = await stage.push(files, executable=executable)
+    async with asyncio.timeout(_BUILD_SECONDS):
+        while True:
+            with suppress(TimeoutError):  # the stand-in waits for a few minutes at most
+                status = await stage.final_status(sha, timeout_seconds=60)
+                break
+    assert status.state == "success", status.description
+    return f"{stage.url}/v2/gh/{REPOSITORY}/{sha}"
 
 
 async def opened(link: str) -> Session:

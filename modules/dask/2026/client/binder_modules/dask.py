@@ -5,10 +5,14 @@ Where the session's scheduler is, Dask reads itself from `DASK_SCHEDULER_ADDRESS
 
 import os
 import sys
+import time
 import urllib.request
 from typing import Any
 
 _PAGE = 8787
+_PATIENCE_SECONDS = 5
+_PAUSE_SECONDS = 0.3
+"""Who asks whether it is ready waits here for a while: each question costs more than that."""
 
 
 def client(**options: Any) -> Any:
@@ -19,12 +23,22 @@ def client(**options: Any) -> Any:
 
 
 def _check(scheduler: str, worker: str | None = None) -> None:
-    """End with an error unless a scheduler answers, or knows the worker of this name."""
+    """End with an error unless a scheduler soon answers, or knows the worker of this name."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not _is_there(scheduler, worker):
+        if time.monotonic() > until:
+            sys.exit("It is not ready.")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_there(scheduler: str, worker: str | None) -> bool:
     path = "health" if worker is None else "json/identity.json"
-    with urllib.request.urlopen(f"http://{scheduler}:{_PAGE}/{path}", timeout=5) as answer:
-        said = answer.read().decode()
-    if worker is not None and f'"{worker}"' not in said:
-        sys.exit("It is not ready.")
+    try:
+        with urllib.request.urlopen(f"http://{scheduler}:{_PAGE}/{path}", timeout=2) as answer:
+            said = answer.read().decode()
+    except OSError:
+        return False
+    return worker is None or f'"{worker}"' in said
 
 
 if __name__ == "__main__":

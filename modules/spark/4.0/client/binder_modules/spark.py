@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,10 @@ _LOCALHOST = "127.0.0.1"
 _MASTER_PAGE = 8080
 _WORKER_PAGE = 8081
 _DRIVER_PAGE = 4040
+_ALIVE = "ALIVE"
+_PATIENCE_SECONDS = 5
+_PAUSE_SECONDS = 0.3
+"""Who asks whether it is ready waits here for a while: each question costs more than that."""
 _MIB = 2**20
 _LEAST_EXECUTOR_MIB = 456
 """Spark starts no executor with less."""
@@ -98,13 +103,24 @@ def _become(main: str, *arguments: str) -> None:
 
 
 def _check(master: str, index: str | None = None) -> None:
-    """End with an error unless a master is alive, or the worker of that number is one of its own."""
-    with urllib.request.urlopen(f"http://{master}:{_MASTER_PAGE}/json/", timeout=5) as answer:
-        state: dict[str, Any] = json.load(answer)
-    page = None if index is None else f":{_WORKER_PAGE + int(index)}"
-    workers = [one for one in state["workers"] if page and one["webuiaddress"].endswith(page)]
-    if not any(one.get("state", one.get("status")) == "ALIVE" for one in ([state] if page is None else workers)):
-        sys.exit("It is not ready.")
+    """End with an error unless a master is soon alive, or the worker of that number is one of its own."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not _is_alive(master, index):
+        if time.monotonic() > until:
+            sys.exit("It is not ready.")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_alive(master: str, index: str | None) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{master}:{_MASTER_PAGE}/json/", timeout=2) as answer:
+            state: dict[str, Any] = json.load(answer)
+    except OSError:
+        return False
+    if index is None:
+        return bool(state["status"] == _ALIVE)
+    page = f":{_WORKER_PAGE + int(index)}"
+    return any(one["state"] == _ALIVE and one["webuiaddress"].endswith(page) for one in state["workers"])
 
 
 def _offered(memory_bytes: str) -> int:
