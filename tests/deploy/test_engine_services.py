@@ -170,7 +170,10 @@ async def test_a_service_without_an_image_has_the_notebooks(real: Place) -> None
 async def test_a_seed_is_sown_once_before_the_start_returns(real: Place) -> None:
     spec = _spec(real, with_seed(store(real.waits), *SOW))
     await real.engine.start(spec)
-    sown = await real.run(spec.id, _SERVICE, "cat", "/data/seeds")
+    sown = ""
+    for _ in range(50):  # what was sent has to be written yet
+        sown = sown or await real.run(spec.id, _SERVICE, "cat", "/data/seeds")
+        await asyncio.sleep(0.1)
     assert sown.splitlines() == [f"sown of it: to {ODD}"]
 
 
