@@ -21,7 +21,7 @@ from deploy.placement import Placement, pod_fields
 from deploy.pod_services import fault_of
 from deploy.pods import Seen
 from deploy.reasons import why_refused
-from deploy.service_manifests import apart_manifests, seed_of
+from deploy.service_manifests import apart_manifests, seed_of, workload_name
 from deploy.service_words import failed_seed, slow_seed
 
 _POLL_SECONDS = 0.3
@@ -44,11 +44,11 @@ class ClusterServices:
         self._placement = placement
         self._pods = pods
         self._core = CoreV1Api(connection)
-        apps, networking = AppsV1Api(connection), NetworkingV1Api(connection)
+        self._apps, networking = AppsV1Api(connection), NetworkingV1Api(connection)
         self._calls: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
             "Deployment": (
-                apps.patch_namespaced_deployment_without_preload_content,
-                apps.delete_namespaced_deployment_without_preload_content,
+                self._apps.patch_namespaced_deployment_without_preload_content,
+                self._apps.delete_namespaced_deployment_without_preload_content,
             ),
             "Service": (
                 self._core.patch_namespaced_service_without_preload_content,
@@ -73,7 +73,7 @@ class ClusterServices:
         workloads = [one for one in manifests if one["kind"] == "Deployment"]
         for some in ([one for one in manifests if one["kind"] != "Deployment"], workloads):
             await asyncio.gather(*map(self._make_anew, some))
-        await self._until_ready(spec)
+        await self._until_ready(spec, secret)
 
     async def _make_anew(self, manifest: Any) -> None:
         """Make an object that is not there; what an earlier start of the session left has yet to go."""
@@ -91,7 +91,7 @@ class ClusterServices:
             await asyncio.sleep(_AGAIN_SECONDS)
         raise WorldFault("What was left of this session does not go.")
 
-    async def _until_ready(self, spec: SessionSpec) -> None:
+    async def _until_ready(self, spec: SessionSpec, secret: Any) -> None:
         began = time.monotonic()
         waiting = {one.name: one for one in spec.services.services if one.apart}
         while waiting:
@@ -103,9 +103,20 @@ class ClusterServices:
                 if pod and name in pod.services and pod.services[name].state.ready:
                     del waiting[name]
                 elif time.monotonic() - began > (_START_SECONDS if pod and pod.has_node else _PLACE_SECONDS):
-                    why = (pod and pod.why) or "It takes too long."
-                    raise OperatorFault(f"The cluster did not start {one.title}. {why}")
+                    why = pod.why if pod else await self._why_no_pod(secret, name)
+                    raise OperatorFault(f"The cluster did not start {one.title}. {why or 'It takes too long.'}")
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _why_no_pod(self, secret: Any, name: str) -> str:
+        """Return why the workload of a service has no pod, from what the cluster says of it."""
+        workload = workload_name(secret["metadata"]["name"], name)
+        with suppress(ApiException, ClientError, TimeoutError):
+            call = self._apps.read_namespaced_deployment_without_preload_content
+            _, known = await read_answer(await call(workload, self._namespace, _request_timeout=REQUEST_SECONDS))
+            conditions = known.get("status", {}).get("conditions", ())
+            failed = [one for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True"]
+            return why_refused(str(failed[0].get("message", ""))) if failed else ""
+        return ""
 
     async def check(self, spec: SessionSpec, pod: Seen) -> None:
         """See that nothing in a pod of a session has failed that is waited for.

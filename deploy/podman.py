@@ -26,6 +26,7 @@ from deploy.podman_services import PodmanServices
 from deploy.service_manifests import is_of_this_machine
 
 _PULL_SECONDS = 600.0
+_SHORTEST_SECRET = 16
 _ATTEMPTS = 5
 _REMOVAL_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -81,7 +82,7 @@ class PodmanEngine:
                 return f"127.0.0.1:{port}"
             await self.stop(spec.id)
             if attempt == _ATTEMPTS or not is_worth_another_try(done.output):
-                reason = last_line(done.output).replace(spec.token, "***")
+                reason = without_secrets(last_line(done.output), spec)
                 raise OperatorFault(f"podman could not start the session: {reason}")
         raise AssertionError("the last attempt returns or raises")
 
@@ -164,6 +165,14 @@ class PodmanEngine:
     async def log_of(self, session_id: str, service: str = "") -> str:
         """Return the last lines of a session's notebook server, or of a service of it."""
         return await self._podman.log_of(f"{pod_name(self.instance, session_id)}-{service or 'notebook'}")
+
+
+def without_secrets(text: str, spec: SessionSpec) -> str:
+    """Return what podman says without what only the session may know."""
+    told = [spec.services.environment, *(one.environment for one in spec.services.services)]
+    for secret in (spec.token, *(value for one in told for value in one.values() if len(value) >= _SHORTEST_SECRET)):
+        text = text.replace(secret, "***")
+    return text
 
 
 def allowance_of(spec: SessionSpec) -> Allowance:

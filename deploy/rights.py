@@ -17,7 +17,7 @@ SESSIONS_RULES: Sequence[Rule] = (
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch", "create", "patch", "delete"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "patch", "delete"]},
     # Of services that have pods of their own (`mode: multi-node`); their Secret takes them with it.
-    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "patch", "delete"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "create", "patch", "delete"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "patch", "delete"]},
 )
 """Rights in the namespace of the sessions."""

@@ -180,7 +180,7 @@ def apart_manifests(
         workload: Any = render_json(
             "manifests/service-workload.json",
             **common,
-            workload=short_name(f"{metadata['name']}-{one.name}"),
+            workload=workload_name(metadata["name"], one.name),
             service=one.name,
             group=hosts[one.host],
             container=_on_cluster(one, notebook, metadata["name"], placement),
@@ -199,6 +199,11 @@ def short_name(name: str, longest: int = 46) -> str:
     return (
         name if len(name) <= longest else f"{name[: longest - 9].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"
     )
+
+
+def workload_name(pod: str, service: str) -> str:
+    """Return the name of what runs a service of a session that has a pod of its own."""
+    return short_name(f"{pod}-{service}")
 
 
 def host_name(pod: str, group: str) -> str:

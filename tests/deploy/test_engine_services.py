@@ -8,6 +8,8 @@ from typing import Protocol
 import pytest
 
 from binder.errors import BinderError, RepositoryFault
+from binder.paths import Paths
+from binder.process import Account
 from deploy.engine import RESTARTS_AT_MOST, Engine, ServiceState, SessionSpec
 from deploy.fake import FakeEngine, FakeImage
 from deploy.manifests import pod_name
@@ -135,6 +137,17 @@ async def test_nothing_of_a_session_with_services_stays(engine: PodmanEngine, sm
         assert spec.id not in (await engine._podman.call(*left)).output
 
 
+@pytest.mark.slow
+async def test_whoever_comes_after_a_service_of_ours_goes_on_to_keep_services_up(
+    engine: PodmanEngine, small_image: str, paths: Paths, account: Account
+) -> None:
+    spec = replace(new_spec(small_image), services=store(small_image))
+    await engine.start(spec)
+    place = _OnPodman(PodmanEngine(paths, account, engine.limits), small_image)
+    await place.end_service(spec.id)
+    await _until(place, spec.id, lambda state: state.ready and state.restarts == 1)
+
+
 async def test_a_service_can_be_used_when_the_start_returns_and_is_told_what_it_was_given(real: Place) -> None:
     spec = _spec(real)
     await real.engine.start(spec)
@@ -196,8 +209,9 @@ async def test_a_service_that_does_not_become_ready_is_said(real: Place) -> None
 
 
 async def test_an_image_of_a_service_that_is_not_there_is_said_and_leaves_nothing(place: Place) -> None:
-    with pytest.raises(BinderError, match="Store"):
+    with pytest.raises(BinderError, match="Store") as raised:
         await place.engine.start(_spec(place, store("localhost/binder-tests/none:1")))
+    assert raised.value.party != "repository"
     assert await place.engine.running() == {}
 
 

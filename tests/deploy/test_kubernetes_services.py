@@ -153,6 +153,6 @@ async def test_a_quota_that_is_used_up_is_said_of_the_module(
     monkeypatch.setattr(kubernetes_services, "_PLACE_SECONDS", 3.0)
     hard: Any = {"spec": {"hard": {"requests.memory": "1Mi"}}}
     Namespace(cluster, kubernetes_engine.namespace).create("v1", "ResourceQuota", "small", **hard)
-    with pytest.raises(OperatorFault, match="The cluster did not start Store"):
+    with pytest.raises(OperatorFault, match=r"The cluster did not start Store.*the quota of its namespace is used up"):
         await kubernetes_engine.start(_spec(kubernetes_engine, image))
     assert await kubernetes_engine.running() == {}
