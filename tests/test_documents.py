@@ -42,6 +42,11 @@ def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
     assert (ROOT / "deploy" / "chart" / "files" / "rights.json").read_text(encoding="utf-8") == chart_rights()
 
 
+def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
+    folder = ROOT / "docs" / "modules"
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"
+
+
 def test_the_page_of_commands_is_drawn_from_them() -> None:
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), "run `make docs`"
 
