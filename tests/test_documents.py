@@ -71,8 +71,3 @@ def test_each_command_has_an_example_and_a_help() -> None:
         assert command.help, typed
         assert command.examples, typed
         assert all(example.split()[: len(typed.split())] == typed.split() for example in command.examples), typed
-
-
-def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
-    folder = ROOT / "docs" / "modules"
-    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"
