@@ -10,7 +10,7 @@ from pathlib import Path
 
 from binder.errors import OperatorFault, RepositoryFault
 from modules.definition import Module
-from modules.folders import BUILT_IN, files_in, module_folders
+from modules.folders import BUILT_IN, files_of, module_folders
 from modules.reading import is_name, is_version, read_module
 
 OURS = "Binder"
@@ -92,7 +92,7 @@ def modules_in(folder: Path, origin: str) -> list[Module]:
 
 def _read(name: str, version: str, folder: Path, origin: str) -> Module:
     try:
-        return read_module(name, version, files_in(folder), origin=origin)
+        return read_module(name, version, files_of(folder), origin=origin)
     except RepositoryFault as error:
         raise OperatorFault(f"The module in {folder} cannot be used: {error.place}: {error.message}") from error
 

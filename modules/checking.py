@@ -13,7 +13,7 @@ from modules.asked import AskedModule
 from modules.binding import choose_one
 from modules.catalogue import Catalogue
 from modules.definition import Module, Parameter
-from modules.folders import files_in, module_folders
+from modules.folders import files_of, module_folders
 from modules.parameters import said
 from modules.reading import DEFINITION, read_module
 from modules.services import Services, services_of
@@ -60,7 +60,7 @@ def _modules_in(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 def _checked(name: str, version: str, folder: Path) -> Checked:
     try:
-        module = read_module(name, version, files_in(folder), origin=str(folder))
+        module = read_module(name, version, files_of(folder), origin=str(folder))
         return Checked(name, version, folder, module, modes=dict(_tried(module)))
     except RepositoryFault as error:
         place = (error.place or "").removeprefix(f"{name}/{version}").lstrip("/")

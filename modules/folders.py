@@ -1,7 +1,7 @@
 """Reads the files of modules from folders of this machine; what they mean is left to `modules.reading`."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from modules.reading import LARGEST_FILE_BYTES, MOST_BYTES, MOST_FILES
 
 BUILT_IN = Path(__file__).parent
 """The folder of the modules that Binder brings: beside this package's own files."""
+
+OF_ALL_VERSIONS = "all"
+"""The folder beside those of a module's versions that holds the files that all of them have."""
 
 _LEFT_OUT = frozenset({"__pycache__"})
 
@@ -21,7 +24,17 @@ def module_folders(folder: Path) -> Iterator[tuple[str, str, Path]]:
     """
     for named in _folders(folder):
         for versioned in _folders(named):
-            yield named.name, versioned.name, versioned
+            if versioned.name != OF_ALL_VERSIONS:
+                yield named.name, versioned.name, versioned
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return the files of a version of a module, from its folder and from that of all versions: path in it → content.
+
+    Raises: OperatorFault.
+    """
+    shared = folder.parent / OF_ALL_VERSIONS
+    return (files_in(shared) if shared.is_dir() else {}) | files_in(folder)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -42,17 +55,6 @@ def files_in(folder: Path) -> dict[str, bytes]:
         if len(found) >= MOST_FILES or size > MOST_BYTES:
             raise OperatorFault(f"{folder} holds more than {MOST_FILES} files or {MOST_BYTES // 2**20} MiB.")
         found[path.relative_to(folder).as_posix()] = content
-    return found
-
-
-def split(files: Mapping[str, bytes]) -> dict[tuple[str, str], dict[str, bytes]]:
-    """Return the files of each module, by its name and version, of files whose paths begin with both."""
-    found: dict[tuple[str, str], dict[str, bytes]] = {}
-    for path, content in files.items():
-        name, _, rest = path.partition("/")
-        version, _, inner = rest.partition("/")
-        if inner:
-            found.setdefault((name, version), {})[inner] = content
     return found
 
 

@@ -15,6 +15,7 @@ from binder.settings import Settings
 from build.commits.git import Git, Source
 from build.commits.tree import LINK, SUBMODULE
 from modules.catalogue import Catalogue, catalogue_of
+from modules.folders import OF_ALL_VERSIONS
 from modules.reading import DEFINITION, MOST_BYTES
 
 _BELOW = "modules/"
@@ -66,6 +67,7 @@ def _wanted(paths: Mapping[str, object]) -> dict[str, str]:
     start = _BELOW if below else ""
     inner = {path: path.removeprefix(start) for path in paths if path.startswith(start)}
     folders = {path.removesuffix(DEFINITION) for path in inner.values() if _is_definition(path)}
+    folders |= {f"{folder.partition('/')[0]}/{OF_ALL_VERSIONS}/" for folder in folders}
     return {path: name for path, name in inner.items() if "/".join([*name.split("/")[:2], ""]) in folders}
 
 

@@ -74,3 +74,17 @@ def test_what_python_and_people_leave_there_is_no_part_of_it(tmp_path: Path) -> 
     assert before
     assert after
     assert before.digest == after.digest
+
+
+def test_a_version_has_what_all_versions_have_and_its_own_wins(tmp_path: Path) -> None:
+    own = {name: content for name, content in FILES.items() if not name.startswith("client/")}
+    written(tmp_path / "postgres/15", own | {"README.md": b"# Fifteen"})
+    written(tmp_path / "postgres/16", FILES)
+    written(tmp_path / "postgres/all", {name: FILES[name] for name in FILES.keys() - own} | {"README.md": b"# Any"})
+    known = catalogue_of([(tmp_path, "an operator's")])
+    fifteen, sixteen = known.find("postgres", "15"), known.find("postgres", "16")
+    assert fifteen
+    assert sixteen
+    assert fifteen.client == sixteen.client
+    assert (fifteen.files["README.md"], sixteen.files["README.md"]) == (b"# Fifteen", b"# Any")
+    assert known.find("postgres", "all") is None
