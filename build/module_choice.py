@@ -1,5 +1,6 @@
 """Which modules a commit asks for: read from the catalogue, and from the commit itself where it brings its own."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 from build.commits.git import Commit, Git, Source
@@ -46,7 +47,8 @@ class ModuleChoice:
     async def _read(self, source: Source, commit: Commit, name: str, place: str, paths: list[str]) -> Module:
         contents = await self._git.read_many(source, commit, paths)
         files = {path.removeprefix(f"{place}/"): content for path, content in contents.items()}
-        return read_module(name, place.rpartition("/")[2], files, origin=REPOSITORY, folder=place)
+        version = place.rpartition("/")[2]
+        return await asyncio.to_thread(read_module, name, version, files, origin=REPOSITORY, folder=place)
 
 
 def _is_wanted(place: str, asked: AskedModule) -> bool:

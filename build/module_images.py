@@ -165,6 +165,11 @@ class ModuleImages:
     async def _make(self, wanted: WantedImage, notes: BuildLog, work: Path) -> None:
         base, packages = name_of(self._images, wanted.base), wanted.packages
         file = wanted.containerfile(self._images.repository, base)
+        if packages and wanted.is_own and self._network == "none":
+            raise OperatorFault(
+                f"{wanted.place}/{_PACKAGES} asks for packages of Debian, and what a repository builds has no network "
+                "here (BINDER_BUILD_NETWORK)."
+            )
         await self._foundations.lay_base(wanted.suite, notes)
         notes.heading(f"Making the image {wanted.name} of the module {wanted.module.name} {wanted.module.version}")
         began = monotonic()

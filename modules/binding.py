@@ -87,10 +87,9 @@ def choose(
     if together > most_bytes:
         largest = max(zip(chosen, asked, strict=True), key=lambda pair: pair[0].memory_bytes)[1]
         at = next((text for name, text in largest.parameters.items() if name == "memory"), None)
+        allowed = f"{size_said(most_bytes)} are allowed here" if most_bytes else "no modules are allowed here"
         raise largest.fault(
-            f"The modules in {largest.file} ask for {size_said(together)} of memory together; "
-            f"{size_said(most_bytes)} are allowed here.",
-            at,
+            f"The modules in {largest.file} ask for {size_said(together)} of memory together; {allowed}.", at
         )
     return chosen
 

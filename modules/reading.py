@@ -25,7 +25,11 @@ DEFINITION = "module.yml"
 MOST_FILES = 200
 MOST_BYTES = 4 * 2**20
 LARGEST_FILE_BYTES = 2**20
+LARGEST_TEMPLATE_BYTES = 2**15
+"""How large `module.yml` and a component's template may be, each."""
+
 MOST_REPLICAS = 20
+"""How many containers a module may have in one mode."""
 
 _VERSION = re.compile(r"\A[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}\Z")
 _REFERENCE = re.compile(
@@ -88,6 +92,9 @@ def _check_files(name: str, version: str, files: Mapping[str, bytes], where: str
             raise RepositoryFault(f"{where} holds the file {path[:200]!r}, which no module may have.", file=where)
         if len(content) > LARGEST_FILE_BYTES:
             raise RepositoryFault(f"{place} is larger than 1 MiB.", file=place)
+        is_template = path == DEFINITION or path.startswith("components/")
+        if is_template and len(content) > LARGEST_TEMPLATE_BYTES:
+            raise RepositoryFault(f"{place} is larger than {LARGEST_TEMPLATE_BYTES // 2**10} KiB.", file=place)
 
 
 class _Reader:
@@ -248,10 +255,15 @@ class _Reader:
                 replicas[str(component)] = self._many(component, many)
             if not replicas:
                 raise file.fault(f"`{mode}` in {file.path} has no component.", mode)
+            if sum(map(self._most_of, replicas.values())) > MOST_REPLICAS:
+                raise file.fault(f"`{mode}` in {file.path} may come to more than {MOST_REPLICAS} containers.", mode)
             found[cast(Mode, str(mode))] = replicas
         if "single-node" not in found:
             raise file.fault(f"{file.path} must say in `modes` what there is in `single-node`.", node, near)
         return found
+
+    def _most_of(self, many: int | str) -> int:
+        return many if isinstance(many, int) else self._parameters[many].most or 0
 
     def _many(self, component: Text, node: Node) -> int | str:
         if isinstance(node, Text):

@@ -21,6 +21,7 @@ PACKAGE = "opt/binder/modules"
 """The folder of an image that holds the Python package of the helpers, `binder_modules`."""
 
 _FOLDERS = ("binder/modules", ".binder/modules")
+_MOST_VERSIONS = 10
 _LIST = f"{OWN_PREFIX}modules.txt"
 _INIT = '"""Helpers to connect with the modules of this binder: `from binder_modules import NAME`."""\n'
 
@@ -93,6 +94,9 @@ def own_modules(files: Mapping[str, Entry], name: str) -> dict[str, list[str]]:
         for path in files:
             if path.startswith(start) and (version := path[len(start) :].partition("/")[0]) != path[len(start) :]:
                 found.setdefault(f"{start}{version}", []).append(path)
+    if len(found) > _MOST_VERSIONS:
+        place = next(iter(found)).rpartition("/")[0]
+        raise RepositoryFault(f"{place} holds more than {_MOST_VERSIONS} versions of a module.", file=place)
     for place, paths in found.items():
         _check(place, [(path, files[path]) for path in paths])
     return found

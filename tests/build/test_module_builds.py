@@ -191,6 +191,16 @@ async def test_an_operator_says_what_may_be_asked_for(
     assert (caught.value.file, caught.value.line) == ("binder.yml", line)
 
 
+async def test_without_a_network_an_own_module_has_no_packages_of_debian(
+    builder: Builder, make_repository: MakeRepository
+) -> None:
+    repository = make_repository({**files(), f"{_MODULE}/images/server/apt.txt": "tree\n"})
+    settings = {"build_network": "dependencies"}
+    other = await new_builder(builder.paths, builder.account, builder.host, settings)
+    with pytest.raises(OperatorFault, match=r"apt\.txt asks for packages of Debian, .* no network here"):
+        await other.build(repository.source, repository.git("rev-parse", "HEAD"))
+
+
 async def test_clients_packages_are_locked_and_installed(
     builder: Builder, build: Build, make_repository: MakeRepository
 ) -> None:

@@ -18,13 +18,12 @@ from tests.end_to_end.modules import (
     SEEDED,
     engines,
     opened,
+    pushed,
 )
-from tests.stage import REPOSITORY, Stage, running_stage
+from tests.stage import Stage, running_stage
 
 # The first time, images are made of nothing: for minutes.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
-
-_BUILD_SECONDS = 900
 
 
 async def test_modules_work_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
@@ -57,7 +56,7 @@ def _apart(asked: str) -> str:
 
 
 async def _check_databases(stage: Stage, files: Mapping[str, str]) -> None:
-    link = await _pushed(stage, files, executable="seeds/store")
+    link = await pushed(stage, files, executable="seeds/store")
     mine = await opened(link)
     assert await mine.compute(SEEDED) == EXPECTED
     for module in OF_DATABASES:
@@ -70,7 +69,7 @@ async def _check_databases(stage: Stage, files: Mapping[str, str]) -> None:
 
 
 async def _check_engines(stage: Stage, mode: str, workers: int) -> None:
-    session = await opened(await _pushed(stage, engines(mode)))
+    session = await opened(await pushed(stage, engines(mode)))
     said = await session.compute(ALL_COUNT.replace("{workers}", str(workers)), timeout_seconds=280)
     assert f"counted 1000000 {[True] * workers} True\n" in said
     for module in ("spark", "dask"):
@@ -83,10 +82,3 @@ async def _check_engines(stage: Stage, mode: str, workers: int) -> None:
         at = str(port) if host == "127.0.0.1" else f"{host}:{port}"
         status, page = await session.page(f"proxy/{at}/{path}")
         assert (status, text in page) == (200, True), at
-
-
-async def _pushed(stage: Stage, files: Mapping[str, str], *, executable: str | None = None) -> str:
-    sha = await stage.push(files, executable=executable)
-    status = await stage.final_status(sha, timeout_seconds=_BUILD_SECONDS)
-    assert status.state == "success", status.description
-    return f"{stage.url}/v2/gh/{REPOSITORY}/{sha}"

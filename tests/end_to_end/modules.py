@@ -1,6 +1,8 @@
 """Repositories that ask for modules, and their sessions: what the proofs of modules on podman and a cluster share."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -8,8 +10,9 @@ import httpx
 from binder.cli.visit import Visit, open_link
 from deploy.probe import run_cell
 from proxy.origins import COOKIE
-from tests.stage import NOTEBOOK
+from tests.stage import NOTEBOOK, REPOSITORY, Stage
 
+_BUILD_SECONDS = 900
 _RUN = """\
 import nbclient, nbformat, os, pathlib
 path = pathlib.Path.home() / "binder-modules" / "{name}.ipynb"
@@ -160,6 +163,18 @@ class Session:
         async with httpx.AsyncClient(cookies={COOKIE: self.visit.token}, follow_redirects=True, timeout=30) as client:
             answer = await client.get(f"{self.visit.base_url}{path}")
             return answer.status_code, answer.text
+
+
+async def pushed(stage: Stage, files: Mapping[str, str], *, executable: str | None = None) -> str:
+    """Push a repository, wait until it is green, and return the link to it; the first build takes minutes."""
+    sha = await stage.push(files, executable=executable)
+    async with asyncio.timeout(_BUILD_SECONDS):
+        while True:
+            with suppress(TimeoutError):  # the stand-in waits for a few minutes at most
+                status = await stage.final_status(sha, timeout_seconds=60)
+                break
+    assert status.state == "success", status.description
+    return f"{stage.url}/v2/gh/{REPOSITORY}/{sha}"
 
 
 async def opened(link: str) -> Session:

@@ -1,6 +1,5 @@
 """Repositories that ask for modules, on podman: their examples run from top to bottom in the sessions of visitors."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,18 @@ from tests.end_to_end.modules import (
     Session,
     engines,
     opened,
+    pushed,
 )
-from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
+from tests.stage import NOTEBOOK, Stage, running_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(1200)]
 
-_FIRST_BUILD_SECONDS = 900
 _OLDER = {"postgres": "15", "mariadb": "10.11", "redis": "7.0"}
 
 
 async def test_what_keeps_data_is_seeded_and_is_each_sessions_own(home: Path, account: Account) -> None:
     async with running_stage(home) as stage:
-        link = await _pushed(stage, DATABASES, executable="seeds/store")
+        link = await pushed(stage, DATABASES, executable="seeds/store")
         mine = await opened(link)
         assert await mine.compute(SEEDED) == EXPECTED
         for module in OF_DATABASES:
@@ -59,7 +58,7 @@ async def test_what_keeps_data_is_seeded_and_is_each_sessions_own(home: Path, ac
 async def test_older_versions_stand_beside_the_new(home: Path) -> None:
     asked = "".join(f'  {name}: {{version: "{version}", mode: multi-node}}\n' for name, version in _OLDER.items())
     async with running_stage(home) as stage:
-        session = await opened(await _pushed(stage, {"index.ipynb": NOTEBOOK, "binder.yml": f"modules:\n{asked}"}))
+        session = await opened(await pushed(stage, {"index.ipynb": NOTEBOOK, "binder.yml": f"modules:\n{asked}"}))
         for module, version in _OLDER.items():
             assert version in await session.run_example(module)
 
@@ -67,7 +66,7 @@ async def test_older_versions_stand_beside_the_new(home: Path) -> None:
 @pytest.mark.parametrize(("mode", "spark", "workers"), [("multi-node", "4.0", 2), ("single-node", "3.5", 1)])
 async def test_what_computes_does_so_with_all_of_its_workers(home: Path, mode: str, spark: str, workers: int) -> None:
     async with running_stage(home) as stage:
-        session = await opened(await _pushed(stage, engines(mode, spark)))
+        session = await opened(await pushed(stage, engines(mode, spark)))
         said = await session.compute(ALL_COUNT.replace("{workers}", str(workers)), timeout_seconds=280)
         assert f"counted 1000000 {[True] * workers} True\n" in said
         printed = await session.run_example("spark")
@@ -78,14 +77,6 @@ async def test_what_computes_does_so_with_all_of_its_workers(home: Path, mode: s
         for path, said in {"8080/": "Spark Master at", "8081/": "Spark Worker at", "8787/status": "Dask"}.items():
             status, text = await session.page(f"proxy/{path}")
             assert (status, said in text) == (200, True), path
-
-
-async def _pushed(stage: Stage, files: Mapping[str, str], *, executable: str | None = None) -> str:
-    """Push a repository, wait until it is green, and return the link to it."""
-    sha = await stage.push(files, executable=executable)
-    status = await stage.final_status(sha, timeout_seconds=_FIRST_BUILD_SECONDS)
-    assert status.state == "success", status.description
-    return f"{stage.url}/v2/gh/{REPOSITORY}/{sha}"
 
 
 async def _kill(stage: Stage, account: Account, session: Session, service: str) -> None:

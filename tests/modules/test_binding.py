@@ -91,6 +91,11 @@ def test_what_is_wrong_is_refused_with_its_line_and_what_is_allowed(text: str, l
     assert (caught.value.file, caught.value.line) == ("binder.yml", line)
 
 
+def test_where_no_memory_is_allowed_there_are_none() -> None:
+    with pytest.raises(RepositoryFault, match="no modules are allowed here"):
+        chosen("modules: [postgres]", most_bytes=0)
+
+
 def test_a_file_that_nothing_takes_in_is_refused() -> None:
     files = files_with(definition=('  "*": ["{{ file }}"]\n', ""))
     catalogue = Catalogue().joined([read_module("postgres", "15", files, origin="x")])

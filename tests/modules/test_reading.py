@@ -4,7 +4,7 @@ import pytest
 
 from binder.errors import RepositoryFault
 from modules.definition import Page, Parameter
-from modules.reading import LARGEST_FILE_BYTES, MOST_FILES, read_module
+from modules.reading import LARGEST_FILE_BYTES, LARGEST_TEMPLATE_BYTES, MOST_FILES, read_module
 from tests.modules.samples import DEFINITION, FILES, SERVER, files_with, postgres
 
 _WHERE = "binder/modules/postgres/15"
@@ -58,6 +58,7 @@ def test_its_digest_is_of_every_file() -> None:
         ("memory: memory}", "memory: database}", 13, "must be a size such as"),
         ("single-node: {server: 1}", "single-node: {server: 0}", 16, "a number from 1 to 20"),
         ("single-node: {server: 1}", "single-node: {sever: 1}", 16, "does not know `sever`"),
+        ("single-node: {server: 1}", "single-node: {server: 10, worker: 11}", 16, "more than 20 containers"),
         ("worker: workers", "worker: memory", 17, "a number from 1 to 20, or a parameter"),
         ("  single-node: {server: 1}\n", "", 16, "must say in `modes` what there is in `single-node`"),
         ('"psycopg[binary]>=3.2"', '"psycopg @ https://example.org/x.whl"', 19, "not from an address"),
@@ -129,8 +130,14 @@ def test_a_fault_of_a_component_names_file_and_line(old: str, new: str, line: in
         ({"client/other.py": "x"}, "client/other.py", "is laid into no image"),
         ({"client/example.ipynb": "{"}, "client/example.ipynb", "is no notebook"),
         ({"client/example.ipynb": "[" * 100_000}, "client/example.ipynb", "is no notebook"),
-        ({"components/server.json": "[" * 100_000}, "components/server.json", "nested too deeply"),
+        ({"components/server.json": "[" * 20_000}, "components/server.json", "nested too deeply"),
         ({"README.md": "x" * (LARGEST_FILE_BYTES + 1)}, "README.md", "larger than 1 MiB"),
+        ({"module.yml": "#" * (LARGEST_TEMPLATE_BYTES + 1)}, "module.yml", "larger than 32 KiB"),
+        (
+            {"components/server.json": " " * (LARGEST_TEMPLATE_BYTES + 1)},
+            "components/server.json",
+            "larger than 32 KiB",
+        ),
     ],
 )
 def test_a_fault_of_the_folder_names_the_file(changes: dict[str, str | None], file: str, problem: str) -> None:

@@ -106,6 +106,12 @@ def test_modules_in_a_folder_are_no_configuration(folder: str) -> None:
     }
 
 
+def test_a_repository_brings_a_few_versions_at_most() -> None:
+    files = {f"binder/modules/a/{number}/module.yml": Entry("100644", 1) for number in range(11)}
+    with pytest.raises(RepositoryFault, match="binder/modules/a holds more than 10 versions"):
+        own_modules(files, "a")
+
+
 @pytest.mark.parametrize(
     ("entries", "problem"),
     [
