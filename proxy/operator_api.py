@@ -34,6 +34,7 @@ from proxy.claims import image_of
 from proxy.deployments import Deployment, modules_of
 from proxy.event_streams import asked_offset
 from proxy.operating import Operating
+from proxy.operator_stories import story_told
 from proxy.operator_views import EngineViews
 from proxy.visible import number_of
 
@@ -65,6 +66,7 @@ class OperatorApi:
             "/api/about": ("GET", self.about),
             "/api/lists/{kind}": ("GET", self.listed),
             "/api/cluster": ("GET", self.cluster),
+            "/api/why": ("GET", self.why),
             "/api/builds": ("POST", self.build),
             "/api/builds/{number}": ("GET", self.one_build),
             "/api/builds/{number}/log": ("GET", self.log),
@@ -117,6 +119,11 @@ class OperatorApi:
     async def cluster(self, _: Request) -> Response:
         """Say what sessions run on."""
         return _json(await self._operating.capacity(await self._views.nodes()))
+
+    async def why(self, request: Request) -> Response:
+        """Tell what happened to a commit."""
+        query = request.query_params
+        return _json(await story_told(self._store, query.get("commit", ""), query.get("repository")))
 
     async def build(self, request: Request) -> Response:
         """Have a commit built, or all live previews' heads; with the builds, some of which may be done."""

@@ -42,11 +42,6 @@ def test_the_chart_allows_what_the_controller_asks_for_and_no_more() -> None:
     assert (ROOT / "deploy" / "chart" / "files" / "rights.json").read_text(encoding="utf-8") == chart_rights()
 
 
-def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
-    folder = ROOT / "docs" / "modules"
-    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"
-
-
 def test_the_page_of_commands_is_drawn_from_them() -> None:
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_page(), "run `make docs`"
 
@@ -71,3 +66,8 @@ def test_each_command_has_an_example_and_a_help() -> None:
         assert command.help, typed
         assert command.examples, typed
         assert all(example.split()[: len(typed.split())] == typed.split() for example in command.examples), typed
+
+
+def test_the_pages_of_modules_are_drawn_from_their_definitions() -> None:
+    folder = ROOT / "docs" / "modules"
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.md")} == module_pages(), "make docs"

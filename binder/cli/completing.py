@@ -8,7 +8,8 @@ import modules
 
 def complete_modules(incomplete: str) -> list[str]:
     """Return the modules that begin so, by the folders that there are."""
-    folders = [Path(modules.__file__).parent, *map(Path, filter(None, [os.environ.get("BINDER_MODULES")]))]
+    named = os.environ.get("BINDER_MODULES", "").split(",")
+    folders = [Path(modules.__file__).parent, *(Path(one.strip()) for one in named if one.strip().startswith("/"))]
     names = {file.parent.parent.name for folder in folders for file in folder.glob("*/*/module.yml")}
     return sorted(name for name in names if name.startswith(incomplete))
 

@@ -70,6 +70,15 @@ async def test_serve_names_every_wrong_setting(own_state: dict[str, str]) -> Non
     assert "BINDER_BUILDS_AT_ONCE" in output
 
 
+async def test_serve_names_a_broken_template_and_its_line(own_state: dict[str, str], home: Path) -> None:
+    page = home / "templates" / "pages" / "front.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<h1>\n{{ nothing }}\n</h1>", encoding="utf-8")
+    code, output = await _binder("serve", env={**own_state, "BINDER_TEMPLATES": str(home / "templates")})
+    assert code == 4
+    assert output.startswith("binder: The template pages/front.html line 2: it asks for `nothing`")
+
+
 async def test_a_tool_that_is_missing_is_named(own_state: dict[str, str], home: Path) -> None:
     """In a mount namespace of its own, the machine loses its buildah."""
     nothing = home / "nothing"

@@ -12,7 +12,7 @@ from binder.store.api_tokens import add_token
 from binder.store.tables import utc_now
 from tests.binder.cli.conftest import TOKEN, Desk
 from tests.binder.cli.typed import typed
-from tests.proxy.rows import add_build, add_log, add_repository, add_session, session_of
+from tests.proxy.rows import SHA, add_build, add_log, add_repository, add_session, session_of
 
 HOUR = timedelta(hours=1)
 
@@ -99,6 +99,15 @@ async def test_the_capacity_is_told(desk: Desk) -> None:
     assert node["memory_bytes"] > node["memory_free_bytes"] > 0
     table = (await typed("cluster", env=desk.env)).output
     assert "Places: 3 of 5 taken (0 wanted, 0 starting, 1 standby, 2 open)" in table
+
+
+async def test_what_happened_to_a_commit_is_told(desk: Desk) -> None:
+    await add_build(desk.store, await add_repository(desk.store), BuildState.QUEUED)
+    said = json.loads((await typed("why", SHA[:8], "--json", env=desk.env)).output)
+    assert (said["repository"], said["sha"], said["events"][0]["kind"]) == ("ada/notebooks", SHA, "build")
+    unknown = await typed("why", "fffffff", env=desk.env)
+    assert unknown.code == 2
+    assert "Nothing is stored about a commit fffffff:" in unknown.complaint
 
 
 async def test_only_a_token_opens_the_service(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ from build.cluster.order import (
     order_for,
     order_in,
     settings_in,
+    templates_in,
 )
 from build.commits.git import Source
 from build.host import HostFacts, settings_for
 from modules.beginning import new_module
 from modules.catalogue import Catalogue, built_in
 from modules.reading import read_module
+from templates import use_folder
 from tests.modules.samples import FILES, postgres
 
 _PASSWORD, _TOKEN = "password-of-the-registry", "token-of-the-repository"
@@ -95,6 +98,27 @@ def test_a_pod_knows_what_the_service_knows(tmp_path: Path) -> None:
     assert "secret-of-the-index" in host.secrets
     # A folder of the service's own host is nowhere in a pod.
     assert (host.folders, host.variables["UV_FIND_LINKS"]) == ({}, "https://wheels.example/all")
+
+
+def test_an_order_brings_the_operators_templates_of_builds(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    for name in ("build/system.sh", "pages/soon.html"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("of the operator\n")
+    assert templates_in(_order(tmp_path), tmp_path) is None
+    use_folder(folder)
+    try:
+        order = order_in(order_bytes(_order(tmp_path)))
+    finally:
+        use_folder(None)
+    pod = tmp_path / "pod"
+    assert templates_in(order, pod) == pod / "templates"
+    files = [
+        path.relative_to(pod / "templates").as_posix() for path in (pod / "templates").rglob("*") if path.is_file()
+    ]
+    assert files == ["build/system.sh"]
+    with pytest.raises(OperatorFault, match="which none is called"):
+        templates_in(replace(order, templates={"../../etc/passwd": ""}), pod)
 
 
 def test_an_order_that_does_not_fit_is_the_operators_fault(tmp_path: Path) -> None:
