@@ -42,7 +42,7 @@ async def test_what_keeps_data_does_so_in_both_modes(cluster: Cluster, reachable
 
 @asynccontextmanager
 async def _stage(cluster: Cluster, root: Path) -> AsyncIterator[Stage]:
-    """Give a service on this machine, whose sessions are on the cluster; nothing of them may be left after the block."""
+    """Give a service on this machine, whose sessions are on the cluster; nothing of them is left after the block."""
     home = Path(tempfile.mkdtemp(dir=root, prefix="modules-"))
     home.chmod(0o711)
     with cluster.namespace(pod_security="restricted") as namespace:
