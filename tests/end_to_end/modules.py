@@ -79,6 +79,28 @@ EXPECTED = """\
 ['planets.csv']
 """
 
+OLDER: Mapping[str, str] = {"postgres": "15", "mariadb": "10.11", "redis": "7.0"}
+_SEEDS_OF_OLDER = {"postgres": "planets.csv", "mariadb": "planets.sql", "redis": "planets.csv"}
+OLDER_DATABASES: Mapping[str, str] = {
+    **DATABASES,
+    "binder.yml": "modules:\n"
+    + "".join(
+        f'  {name}:\n    version: "{version}"\n    mode: multi-node\n    seed: seeds/{_SEEDS_OF_OLDER[name]}\n'
+        for name, version in OLDER.items()
+    ),
+}
+"""The same with older versions, each with a seed of another kind, and all that is left to the module."""
+
+OLDER_SEEDED = """\
+from binder_modules import mariadb, postgres, redis
+with postgres.connect() as connection:
+    moons = [row[0] for row in connection.execute("SELECT moons FROM planets ORDER BY moons")]
+cursor = mariadb.connect().cursor()
+cursor.execute("SELECT moons FROM planet WHERE name = 'Jupiter'")
+print(moons, cursor.fetchone(), redis.connect().hgetall("planets:Mars"))
+"""
+OLDER_EXPECTED = "[2, 95] (95,) {'name': 'Mars', 'moons': '2'}\n"
+
 KEEP = """\
 from binder_modules import mariadb, postgres, redis, s3
 with postgres.connect() as connection:

@@ -15,6 +15,10 @@ from tests.end_to_end.modules import (
     FIND,
     KEEP,
     OF_DATABASES,
+    OLDER,
+    OLDER_DATABASES,
+    OLDER_EXPECTED,
+    OLDER_SEEDED,
     OWN_MODULES,
     SEEDED,
     Session,
@@ -22,11 +26,9 @@ from tests.end_to_end.modules import (
     opened,
     pushed,
 )
-from tests.stage import NOTEBOOK, Stage, running_stage
+from tests.stage import Stage, running_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(1200)]
-
-_OLDER = {"postgres": "15", "mariadb": "10.11", "redis": "7.0"}
 
 
 async def test_what_keeps_data_is_seeded_and_is_each_sessions_own(home: Path, account: Account) -> None:
@@ -56,10 +58,10 @@ async def test_what_keeps_data_is_seeded_and_is_each_sessions_own(home: Path, ac
 
 
 async def test_older_versions_stand_beside_the_new(home: Path) -> None:
-    asked = "".join(f'  {name}: {{version: "{version}", mode: multi-node}}\n' for name, version in _OLDER.items())
     async with running_stage(home) as stage:
-        session = await opened(await pushed(stage, {"index.ipynb": NOTEBOOK, "binder.yml": f"modules:\n{asked}"}))
-        for module, version in _OLDER.items():
+        session = await opened(await pushed(stage, OLDER_DATABASES))
+        assert await session.compute(OLDER_SEEDED) == OLDER_EXPECTED
+        for module, version in OLDER.items():
             assert version in await session.run_example(module)
 
 
