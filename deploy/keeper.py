@@ -147,7 +147,8 @@ class Keeper:
         return replace(facts, pods=pods)
 
     async def _note_services(self, pods: Mapping[str, Running]) -> None:
-        seen = {session_id: pod.services for session_id, pod in pods.items() if pod.services}
+        live = {session_id: pod for session_id, pod in pods.items() if pod.alive}
+        seen = {one: pod.services for one, pod in live.items() if pod.services or one in self._told}
         self._told = {session_id: told for session_id, told in self._told.items() if session_id in seen}
         for session_id, services in seen.items():
             if self._told.get(session_id) != services and await note_services(self._store, session_id, services):

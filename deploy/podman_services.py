@@ -106,6 +106,8 @@ class PodmanServices:
     def _mended(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         if self._mending.get(key) is task:
             del self._mending[key]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("service_mending_broke", session=key[0], service=key[1], exc_info=error)
 
     async def _mend(self, session_id: str, pod: str, name: str, known: _Known) -> None:
         """Start a service again, and wait until it can be used; one that cannot is ended, and found again so."""

@@ -57,9 +57,14 @@ def kept_at_start(services: Services) -> dict[str, Any] | None:
 
 
 def kept_after(kept: Mapping[str, Any], seen: Mapping[str, ServiceState]) -> dict[str, Any]:
-    """Return what a session's row keeps of its services, now that an engine sees them so."""
+    """Return what a session's row keeps of its services, now that an engine sees them so: of one that it does not see
+    there is nothing at this moment.
+    """
     known: Mapping[str, Mapping[str, Any]] = kept["services"]
-    states = {name: {**one, **_state(seen[name])} if name in seen else one for name, one in known.items()}
+    states = {
+        name: {**one, **_state(seen.get(name, ServiceState(ready=False, restarts=one["restarts"])))}
+        for name, one in known.items()
+    }
     return {**kept, "services": states}
 
 

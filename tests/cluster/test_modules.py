@@ -1,12 +1,14 @@
 """Repositories that ask for modules, with their sessions on a real cluster: in the session's pod, and in pods apart."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.given import Cluster
+from tests.cluster.given import Cluster, Namespace, until
 from tests.end_to_end.modules import (
     ALL_COUNT,
     DATABASES,
@@ -26,9 +28,22 @@ from tests.stage import Stage, running_stage
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
 
 
-async def test_modules_work_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
-    """One release for all, and one session after the other: what a node has is little."""
-    home = Path(tempfile.mkdtemp(dir=reachable_root, prefix="modules-"))
+async def test_what_computes_does_so_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
+    async with _stage(cluster, reachable_root) as stage:
+        await _check_engines(stage, "multi-node", 2)
+        await _check_engines(stage, "single-node", 1)
+
+
+async def test_what_keeps_data_does_so_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
+    async with _stage(cluster, reachable_root) as stage:
+        await _check_databases(stage, DATABASES)
+        await _check_databases(stage, {**DATABASES, "binder.yml": _apart(DATABASES["binder.yml"])})
+
+
+@asynccontextmanager
+async def _stage(cluster: Cluster, root: Path) -> AsyncIterator[Stage]:
+    """Give a service on this machine, whose sessions are on the cluster; nothing of them is left after the block."""
+    home = Path(tempfile.mkdtemp(dir=root, prefix="modules-"))
     home.chmod(0o711)
     with cluster.namespace(pod_security="restricted") as namespace:
         settings = {
@@ -40,14 +55,13 @@ async def test_modules_work_in_both_modes(cluster: Cluster, reachable_root: Path
             "KUBECONFIG": str(cluster.kubeconfig),
         }
         async with running_stage(home, settings=settings) as stage:
-            await _check_databases(stage, DATABASES)
-            await _check_databases(stage, {**DATABASES, "binder.yml": _apart(DATABASES["binder.yml"])})
-            await _check_engines(stage, "single-node", 1)
-            await _check_engines(stage, "multi-node", 2)
-            kept = namespace.list("secrets")
-            assert kept
+            yield stage
         for kind in ("pods", "secrets", "services"):
-            assert namespace.list(kind) == []  # it was ephemeral
+            until(partial(_is_empty, namespace, kind), f"{kind} are left")
+
+
+def _is_empty(namespace: Namespace, kind: str) -> bool:
+    return not namespace.list(kind)
 
 
 def _apart(asked: str) -> str:

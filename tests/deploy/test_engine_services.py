@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 
+from binder.cgroups import Cgroups
 from binder.errors import BinderError, RepositoryFault
 from binder.paths import Paths
 from binder.process import Account
@@ -146,6 +147,27 @@ async def test_whoever_comes_after_a_service_of_ours_goes_on_to_keep_services_up
     place = _OnPodman(PodmanEngine(paths, account, engine.limits), small_image)
     await place.end_service(spec.id)
     await _until(place, spec.id, lambda state: state.ready and state.restarts == 1)
+
+
+@pytest.mark.slow
+async def test_a_service_that_was_started_again_and_a_seed_are_within_the_sessions_limits(
+    engine: PodmanEngine, small_image: str
+) -> None:
+    place = _OnPodman(engine, small_image)
+    spec = replace(new_spec(small_image), services=with_seed(store(small_image), "cat", "/proc/self/cgroup"))
+    groups = Cgroups(engine.limits, engine.instance).groups_of(spec.id)
+    seeds = spec.services.seeds
+    failing = replace(seeds[0], command=("sh", "-c", "cat /proc/self/cgroup; exit 1"))
+    with pytest.raises(RepositoryFault) as raised:
+        await engine.start(replace(spec, services=replace(spec.services, seeds=(failing,))))
+    assert any(f"/{group.parent.name}/{spec.id}" in raised.value.message for group in groups)
+    await engine.start(spec)
+    await place.end_service(spec.id)
+    await _until(place, spec.id, lambda state: state.ready and state.restarts == 1)
+    name = f"{pod_name(engine.instance, spec.id)}-{_SERVICE}"
+    pid = (await engine._podman.call("inspect", "--format", "{{.State.Pid}}", name)).output.strip()
+    for group in groups:
+        assert pid in (group / "cgroup.procs").read_text(encoding="ascii").split(), group
 
 
 async def test_a_service_can_be_used_when_the_start_returns_and_is_told_what_it_was_given(real: Place) -> None:

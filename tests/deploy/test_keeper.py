@@ -19,10 +19,11 @@ from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session
 from binder.store.tables import Build, Session, utc_now
-from deploy.engine import Engine, Running, SessionSpec
+from deploy.engine import Engine, Running, ServiceState, SessionSpec
 from deploy.fake import FakeEngine, FakeImage
 from deploy.keeper import Keeper
 from deploy.records import renew_lease, take_session
+from deploy.service_words import kept_after
 from modules.bound import Bound, BoundComponent, as_json
 from modules.definition import Mode, Page
 from modules.services import password_of
@@ -266,6 +267,16 @@ async def test_what_services_are_at_is_kept_with_the_session(
     told = {"title": "Store", "ready": False, "restarts": 1, "reason": "It ended with exit code 1.", "gave_up": False}
     assert await kept() == told
     assert await kept() == {**told, "ready": True, "reason": None}
+
+
+def test_a_service_of_which_nothing_is_seen_is_not_ready() -> None:
+    one = {"title": "Store", "ready": True, "restarts": 2, "reason": None, "gave_up": False}
+    kept = {"services": {"a": one, "b": one}, "links": []}
+    seen = {"a": ServiceState(ready=True, restarts=3)}
+    assert kept_after(kept, seen) == {
+        "services": {"a": one | {"restarts": 3}, "b": one | {"ready": False}},
+        "links": [],
+    }
 
 
 async def test_a_module_that_cannot_be_filled_fails_the_session_and_no_more(
