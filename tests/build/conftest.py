@@ -1,6 +1,6 @@
 """What several tests of real builds share."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from build.plan import Layer
 from deploy.engine import SessionSpec
 from deploy.podman import PodmanEngine
 from deploy.probe import proof_of, run_cell, server_of
+from modules.bound import Bound
+from modules.services import services_of
 from tests.build.hosts import with_hosts
 from tests.builds import Builder
 from tests.repositories import Files, LocalRepository
@@ -66,12 +68,14 @@ def sample(make_repository: Callable[[Files], LocalRepository]) -> Callable[...,
 def works(paths: Paths, account: Account) -> Works:
     """Start a session of an image, as a visitor gets it, and return what its kernel makes of some code.
 
-    The engine is the one that all share, or that of `folders`.
+    The engine is the one that all share, or that of `folders`; `modules` run beside the notebook.
     """
 
-    async def run(image: str, code: str, folders: Paths = paths) -> str:
+    async def run(image: str, code: str, folders: Paths = paths, modules: Sequence[Bound] = ()) -> str:
         engine = PodmanEngine(folders, account, limits_for(read_cgroup_facts()))
-        spec = SessionSpec(new_session_id(), image, new_token(), memory_bytes=512 * 2**20, cpus=1.0, pids=128)
+        token = new_token()
+        services = services_of(modules, token)
+        spec = SessionSpec(new_session_id(), image, token, 512 * 2**20, cpus=1.0, pids=128, services=services)
         try:
             target = await engine.start(spec)
             async with proof_of(engine, spec, target, timeout_seconds=60):

@@ -14,7 +14,7 @@ from modules.beginning import new_module
 from modules.bound import as_json, images_of
 from modules.catalogue import Catalogue
 from modules.reading import read_module
-from tests.build.conftest import Build
+from tests.build.conftest import Build, Works
 from tests.builds import Builder, new_builder
 from tests.repositories import Files, LocalRepository, new_repository
 
@@ -108,6 +108,15 @@ async def test_a_notebook_has_the_helper_and_the_example(made: Made, builder: Bu
     """
     lines = await builder.inside(made.built.image, script)
     assert lines == ["Return what the server says.", "mailbox.ipynb", "root 755", "jovyan 755"]
+
+
+async def test_a_session_has_it_seeded_and_within_reach_of_its_helper(made: Made, works: Works) -> None:
+    """What `binder modules new` writes is a module that works, from its image to its example."""
+    (bound,) = made.built.modules
+    code = "from binder_modules import mailbox; print(mailbox.get(), mailbox.put('kept'), mailbox.get())"
+    assert await works(made.built.image, code, modules=[bound]) == "seed kept kept\n"
+    greeting = await works(made.built.image, code, modules=[replace(bound, seed=None)])
+    assert greeting == 'It\'s {{ me }} "x" $HOME kept kept\n'
 
 
 async def test_what_did_not_change_is_not_made_again(made: Made, build: Build, reachable_path: Path) -> None:
