@@ -53,7 +53,7 @@ def test_its_digest_is_of_every_file() -> None:
         ("default: C,", "default: D,", 8, "must be one of `C`, `C.UTF-8`"),
         ("secrets: [password]", "secrets: [database]", 9, "must be a name of its own"),
         ("server: images/server", "server: images/other", 11, "must be the folder `images/server`"),
-        ("server: images/server", "server: {reference: docker.io/postgres:15}", 11, "an image by its digest"),
+        ("server: images/server", "server: {reference: registry.example.org/postgres:15}", 11, "an image by its digest"),
         ("{image: server,", "{image: sever,", 13, "there are `server`, `notebook`"),
         ("memory: memory}", "memory: database}", 13, "must be a size such as"),
         ("single-node: {server: 1}", "single-node: {server: 0}", 16, "a number from 1 to 20"),
