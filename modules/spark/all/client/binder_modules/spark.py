@@ -64,8 +64,12 @@ def settings() -> dict[str, str]:
     """Return the settings of a driver that uses the session's own master: the secret is among them."""
     master = os.environ["SPARK_MASTER"]
     offered = _offered(os.environ["SPARK_WORKER_MEMORY_BYTES"])
+    here = _address(master.removeprefix("spark://").rpartition(":")[0])
     found = {
         "spark.master": master,
+        # Not by name: that of a pod is known to nobody else.
+        "spark.driver.host": here,
+        "spark.driver.bindAddress": here,
         "spark.authenticate": "true",
         "spark.authenticate.secret": os.environ["SPARK_SECRET"],
         "spark.executor.memory": f"{max(_LEAST_EXECUTOR_MIB, int(offered * _HEAP))}m",
@@ -75,8 +79,7 @@ def settings() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.pyspark.python": sys.executable,
     }
-    if f"//{_LOCALHOST}:" in master:
-        found |= {"spark.driver.host": _LOCALHOST, "spark.driver.bindAddress": _LOCALHOST}
+    if here == _LOCALHOST:
         # Workers of one pod have one address, but each its own files.
         found["spark.shuffle.readHostLocalDisk"] = "false"
     return found
