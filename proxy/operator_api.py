@@ -19,6 +19,7 @@ from binder import __version__
 from binder.errors import BinderError, RepositoryFault, VisitorFault
 from binder.lifecycle import BuildState, is_final
 from binder.listing import QUERIES, Asked, Kind
+from binder.log import logger
 from binder.session_resources import Resources
 from binder.settings import Settings
 from binder.store import Store
@@ -34,13 +35,16 @@ from proxy.claims import image_of
 from proxy.deployments import Deployment, modules_of
 from proxy.event_streams import asked_offset
 from proxy.operating import Operating
+from proxy.operator_modules import modules_told
 from proxy.operator_stories import story_told
 from proxy.operator_views import EngineViews
 from proxy.visible import number_of
 
+log = logger(__name__)
+
 _LONGEST_BODY = 2**16
 _LARGEST_NUMBER = 2**31
-_HEADERS: Final = {"Cache-Control": "no-store"}
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -67,6 +71,7 @@ class OperatorApi:
             "/api/lists/{kind}": ("GET", self.listed),
             "/api/cluster": ("GET", self.cluster),
             "/api/why": ("GET", self.why),
+            "/api/modules": ("GET", self.modules),
             "/api/builds": ("POST", self.build),
             "/api/builds/{number}": ("GET", self.one_build),
             "/api/builds/{number}/log": ("GET", self.log),
@@ -124,6 +129,10 @@ class OperatorApi:
         """Tell what happened to a commit."""
         query = request.query_params
         return _json(await story_told(self._store, query.get("commit", ""), query.get("repository")))
+
+    async def modules(self, _: Request) -> Response:
+        """List the modules that may be asked for."""
+        return _json({"items": modules_told(await asyncio.to_thread(self._catalogue))})
 
     async def build(self, request: Request) -> Response:
         """Have a commit built, or all live previews' heads; with the builds, some of which may be done."""
@@ -235,6 +244,11 @@ def _answering(handler: _Handler) -> _Handler:
             if isinstance(error, RepositoryFault):
                 said |= {"file": error.file, "line": error.line, "step": error.step}
             return JSONResponse(said, status_of(error), _HEADERS | retry_headers(error))
+        except Exception:
+            # Whatever it is, a program is told so in the words that it reads.
+            log.exception("operator_not_answered", path=request.url.path)
+            said = _fault("operator", "Something went wrong in the service that should not have. It was logged.")
+            return JSONResponse(said, 500, _HEADERS)
 
     return answer
 

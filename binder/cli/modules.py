@@ -6,54 +6,33 @@ from typing import Any
 
 import typer
 
+from binder.cli.remote import named_service
 from binder.cli.showing import print_json, print_table
 from binder.errors import OperatorFault, RepositoryFault
 from binder.service.module_catalogue import catalogue_in
 from binder.settings import read_settings
 from modules.beginning import new_module
 from modules.checking import Checked, check_folder
-from modules.definition import Module
-from modules.parameters import allowed_of, said
+from proxy.operator_modules import modules_told
 
 
 def list_modules(*, as_json: bool) -> None:
-    """Print the modules that repositories may ask for here.
+    """Print the modules that repositories may ask for: of a service that is named, or here.
 
-    Raises: OperatorFault.
+    Raises: BinderError.
     """
-    modules = catalogue_in(read_settings()).all()
+    service = named_service()
+    told = service.ask_now("GET", "/api/modules")["items"] if service else modules_told(catalogue_in(read_settings()))
     if as_json:
-        print_json([_value(module) for module in modules])
+        print_json(told)
         return
     columns = ("module", "version", "modes", "parameters", "what it is", "from")
-    print_table(columns, [_row(module) for module in modules], nothing="There are no modules.")
+    print_table(columns, [_row(module) for module in told], nothing="There are no modules.")
 
 
-def _row(module: Module) -> Sequence[str]:
-    modes, parameters = ", ".join(module.replicas), ", ".join(module.parameters)
-    return (module.name, module.version, modes, parameters, module.summary, module.origin)
-
-
-def _value(module: Module) -> Mapping[str, Any]:
-    return {
-        "name": module.name,
-        "version": module.version,
-        "title": module.title,
-        "summary": module.summary,
-        "origin": module.origin,
-        "modes": [*module.replicas],
-        "parameters": [
-            {
-                "name": one.name,
-                "kind": one.kind,
-                "default": said(one, one.default),
-                "allowed": allowed_of(one),
-                "summary": one.summary,
-            }
-            for one in module.parameters.values()
-        ],
-        "seeds": [*module.seeds],
-    }
+def _row(module: Mapping[str, Any]) -> Sequence[str]:
+    modes, parameters = ", ".join(module["modes"]), ", ".join(one["name"] for one in module["parameters"])
+    return (module["name"], module["version"], modes, parameters, module["summary"], module["origin"])
 
 
 def begin_module(name: str, version: str, into: Path) -> None:

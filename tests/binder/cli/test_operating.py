@@ -110,6 +110,16 @@ async def test_what_happened_to_a_commit_is_told(desk: Desk) -> None:
     assert "Nothing is stored about a commit fffffff:" in unknown.complaint
 
 
+async def test_the_modules_of_a_service_are_its_own(desk: Desk, alone: dict[str, str]) -> None:
+    ended = await typed("modules", "list", "--json", env=desk.env)
+    assert ended.code == 0, ended.complaint
+    told = json.loads(ended.output)
+    postgres = next(one for one in told if one["name"] == "postgres")
+    assert postgres["modes"] == ["single-node", "multi-node"]
+    assert {"name", "kind", "default", "allowed", "summary"} == set(postgres["parameters"][0])
+    assert json.loads((await typed("list", "modules", "--json", env=alone)).output) == told
+
+
 async def test_only_a_token_opens_the_service(desk: Desk) -> None:
     for token in ("another-token-altogether", TOKEN[:-1], TOKEN + "x"):
         ended = await typed("list", env={**desk.env, "BINDER_TOKEN": token})
@@ -163,7 +173,7 @@ async def test_tokens_are_made_shown_and_removed(alone: dict[str, str]) -> None:
 async def test_a_command_that_does_not_exist_is_answered_with_the_nearest(alone: dict[str, str]) -> None:
     ended = await typed("lits", env=alone)
     assert ended.code == 2
-    assert "There is no command 'lits'. Did you mean list?" in ended.complaint
+    assert "There is no command 'lits'. Did you mean list or logs?" in ended.complaint
     assert "There are: list, build" in (await typed("xyzzy", env=alone)).complaint
     assert "build-job" not in (await typed("build-jub", env=alone)).complaint
 
