@@ -151,7 +151,8 @@ class Preloader:
             build for build in kept_builds(facts.previews, facts.builds) if not is_of_this_machine(build.image or "")
         ]
         layers = await layers_of(self._store, [build.id for build in kept[:_MOST_IMAGES]])
-        return [LikelyImage(build.image or "", layers[build.id]) for build in kept[:_MOST_IMAGES]]
+        images = {name: keys for build in kept[:_MOST_IMAGES] for name, keys in layers[build.id].items()}
+        return [LikelyImage(name, keys) for name, keys in images.items()]
 
 
 def node_of(node: Object, placement: Placement) -> NodeFact | None:

@@ -22,13 +22,15 @@ from binder.store.tables import Build, Preview, Repository, Session, utc_now
 from deploy.engine import Running, ServiceState
 from deploy.facts import BuildFact, Ending, Patience, PoolFacts, PreviewFact, SessionFact
 from deploy.service_words import kept_after
-from modules.bound import Bound, from_json
+from modules.bound import Bound, from_json, images_of
 
 # Failures before that are no reason to wait any more.
 _FAILURES_COUNT_FOR = timedelta(hours=1)
 # What was opened before that says little of what is opened next.
 _CLICKS_COUNT_FOR = timedelta(days=1)
+_OF_A_MODULE_BYTES = 500 * 2**20
 _LONGEST_REASON = 1000
+_OF_A_MODULE_BYTES = 500 * 2**20
 
 
 async def read_facts(
@@ -307,14 +309,23 @@ async def note_services(store: Store, session_id: str, seen: Mapping[str, Servic
     return True
 
 
-async def layers_of(store: Store, build_ids: Collection[int]) -> dict[int, dict[str, int]]:
-    """Return the layers of builds' images: id → key → bytes, 0 where that is not known."""
+async def layers_of(store: Store, build_ids: Collection[int]) -> dict[int, dict[str, dict[str, int]]]:
+    """Return the images that sessions of builds need, their own first: id → image → its layers: key → bytes.
+
+    Where a layer's size is not known it is 0; a module's image, whose layers are not known, is one large one.
+    """
     async with store.read() as session:
-        found = await session.execute(select(Build.id, Build.result).where(Build.id.in_(build_ids)))
-        return {
-            build_id: {layer["key"]: int(layer.get("bytes") or 0) for layer in (result or {}).get("layers", ())}
-            for build_id, result in found
+        rows = await session.execute(select(Build.id, Build.result).where(Build.id.in_(build_ids)))
+        found = {build_id: result or {} for build_id, result in rows}
+    return {
+        build_id: {
+            str(result.get("image") or ""): {
+                layer["key"]: int(layer.get("bytes") or 0) for layer in result.get("layers", ())
+            },
+            **{image: {image: _OF_A_MODULE_BYTES} for image in sorted(images_of(result.get("modules")))},
         }
+        for build_id, result in found.items()
+    }
 
 
 async def is_running(store: Store, session_id: str) -> bool:
