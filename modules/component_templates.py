@@ -31,23 +31,33 @@ def reserved_names() -> frozenset[str]:
 
 
 def read_component_template(
-    file: File, text: str, names: Collection[str], parameters: Mapping[str, Parameter]
+    file: File, text: str, names: Collection[str], parameters: Mapping[str, Parameter], secrets: Collection[str]
 ) -> Mapping[str, Any]:
     """Return a component's template; `names` are those of the values that all templates of the module are given.
 
+    Those of `secrets` are given to its environment alone: whoever sees processes sees their arguments.
+
     Raises: RepositoryFault, with the line where there is one.
     """
-    return _Reader(file, text, frozenset({*names, *_OF_A_CONTAINER}), parameters).template()
+    return _Reader(file, text, frozenset({*names, *_OF_A_CONTAINER}), parameters, secrets).template()
 
 
 class _Reader:
     """Reads one template."""
 
-    def __init__(self, file: File, text: str, names: frozenset[str], parameters: Mapping[str, Parameter]) -> None:
+    def __init__(
+        self,
+        file: File,
+        text: str,
+        names: frozenset[str],
+        parameters: Mapping[str, Parameter],
+        secrets: Collection[str],
+    ) -> None:
         self._file = file
         self._text = text
         self._names = names
         self._parameters = parameters
+        self._secrets = secrets
 
     def template(self) -> Mapping[str, Any]:
         root = self._parsed()
@@ -84,6 +94,12 @@ class _Reader:
     def _texts(self, key: str, value: Any) -> None:
         if not isinstance(value, list) or len(value) > 100 or not all(map(_is_text, value)):
             raise self._fault(key, f"`{key}` in {self._file.path} must be a command: a list of texts.")
+        for name in sorted(names_in(value).intersection(self._secrets)):
+            raise self._fault(
+                f'"{key}"',
+                f"`{key}` in {self._file.path} asks for the secret `{name}`, which everybody who sees processes would "
+                "see: give it in `environment`.",
+            )
 
     def _check_environment(self, value: Any) -> None:
         if not isinstance(value, dict) or len(value) > 100:

@@ -226,7 +226,8 @@ class _Reader:
                     f"`{name}` in {file.path} is a component, and {self._where}/{path} is not there.", name
                 )
             place = File(f"{self._where}/{path}")
-            template = read_component_template(place, text_of(place, self._files[path]), self._names, self._parameters)
+            text = text_of(place, self._files[path])
+            template = read_component_template(place, text, self._names, self._parameters, self._secrets)
             components[str(name)] = Component(str(name), str(image), template)
             memory[str(name)] = self._memory(name, said.get(Text("memory")))
         if not components:
@@ -306,7 +307,8 @@ class _Reader:
                     f"The seed `{suffix}` in {file.path} must be a command: a list of texts.", inner, suffix
                 )
             asked: Any = list(command)
-            file.template(f"The seed `{suffix}`", asked, {*self._names, "file"}, inner)
+            # Whoever sees processes sees their arguments: a secret is in the client's environment, if at all.
+            file.template(f"The seed `{suffix}`", asked, {*self._names, "file"} - {*self._secrets}, inner)
             self._check_everywhere(f"The seed `{suffix}`", asked, everywhere, inner)
             found[str(suffix)] = tuple(map(str, command))
         return found
