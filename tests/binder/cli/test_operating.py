@@ -117,7 +117,9 @@ async def test_the_modules_of_a_service_are_its_own(desk: Desk, alone: dict[str,
     postgres = next(one for one in told if one["name"] == "postgres")
     assert postgres["modes"] == ["single-node", "multi-node"]
     assert {"name", "kind", "default", "allowed", "summary"} == set(postgres["parameters"][0])
-    assert json.loads((await typed("list", "modules", "--json", env=alone)).output) == told
+    ended = await typed("list", "modules", "--json", env=alone)
+    assert (ended.code, ended.complaint) == (0, "")
+    assert json.loads(ended.output) == told
 
 
 async def test_only_a_token_opens_the_service(desk: Desk) -> None:
