@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
+from binder.errors import RepositoryFault
 from build.commits.git import Commit, Git, Source
 from build.recipes.modules import own_modules
 from modules.asked import AskedModule
@@ -44,11 +45,16 @@ class ModuleChoice:
         wanted = {place: paths for place, paths in found.items() if _is_wanted(place, asked)}
         return [await self._read(source, commit, asked.name, place, paths) for place, paths in wanted.items()]
 
-    async def _read(self, source: Source, commit: Commit, name: str, place: str, paths: list[str]) -> Module:
-        contents = await self._git.read_many(source, commit, paths)
-        files = {path.removeprefix(f"{place}/"): content for path, content in contents.items()}
+    async def _read(self, source: Source, commit: Commit, name: str, place: str, paths: Mapping[str, str]) -> Module:
+        contents = await self._git.read_many(source, commit, paths.values())
+        files = {inner: contents[path] for inner, path in paths.items()}
         version = place.rpartition("/")[2]
-        return await asyncio.to_thread(read_module, name, version, files, origin=REPOSITORY, folder=place)
+        try:
+            return await asyncio.to_thread(read_module, name, version, files, origin=REPOSITORY, folder=place)
+        except RepositoryFault as error:
+            named = error.file or ""
+            real = paths.get(named.removeprefix(f"{place}/"), named)  # it may be in the folder of all versions
+            raise RepositoryFault(error.message.replace(named, real), file=real, line=error.line) from error
 
 
 def _is_wanted(place: str, asked: AskedModule) -> bool:

@@ -15,6 +15,7 @@ from build.recipes.asked import OWN_PREFIX
 from build.recipes.recipe import Recipe
 from modules.binding import Chosen
 from modules.clients import NOTEBOOKS
+from modules.folders import OF_ALL_VERSIONS
 from modules.reading import LARGEST_FILE_BYTES, MOST_BYTES, MOST_FILES
 
 PACKAGE = "opt/binder/modules"
@@ -83,22 +84,29 @@ def client_files(modules: Iterable[Chosen], files: Collection[str]) -> tuple[dic
     return ({} if NOTEBOOKS in files else below), beside
 
 
-def own_modules(files: Mapping[str, Entry], name: str) -> dict[str, list[str]]:
-    """Return the files of the versions of a module that a repository brings: folder of the version → paths.
+def own_modules(files: Mapping[str, Entry], name: str) -> dict[str, dict[str, str]]:
+    """Return the files of the versions of a module that a repository brings.
+
+    The folder of each version is mapped to what the module has: path in it → path in the repository, which may be in
+    the folder of what all versions have.
 
     Raises: RepositoryFault, where they are more than a module may have, or no files.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for folder in _FOLDERS:
         start = f"{folder}/{name}/"
+        versions: dict[str, dict[str, str]] = {}
         for path in files:
-            if path.startswith(start) and (version := path[len(start) :].partition("/")[0]) != path[len(start) :]:
-                found.setdefault(f"{start}{version}", []).append(path)
+            version, _, inner = path.removeprefix(start).partition("/")
+            if path.startswith(start) and inner:
+                versions.setdefault(version, {})[inner] = path
+        shared = versions.pop(OF_ALL_VERSIONS, {})
+        found |= {f"{start}{version}": shared | own for version, own in versions.items()}
     if len(found) > _MOST_VERSIONS:
         place = next(iter(found)).rpartition("/")[0]
         raise RepositoryFault(f"{place} holds more than {_MOST_VERSIONS} versions of a module.", file=place)
     for place, paths in found.items():
-        _check(place, [(path, files[path]) for path in paths])
+        _check(place, [(path, files[path]) for path in paths.values()])
     return found
 
 

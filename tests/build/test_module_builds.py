@@ -179,6 +179,17 @@ async def test_a_module_that_is_wrong_is_the_repositorys_fault(
     assert (caught.value.file, caught.value.line) == (f"{_MODULE}/{file}", line)
 
 
+async def test_a_fault_in_what_all_versions_have_is_named_where_it_is(
+    build: Build, make_repository: MakeRepository
+) -> None:
+    there = {path.replace("/1.0/components", "/all/components"): content for path, content in module_files().items()}
+    place = "binder/modules/mailbox/all/components/server.json"
+    there[place] = there[place].replace(b'"cpus": 0.5', b'"cpus": 500')
+    with pytest.raises(RepositoryFault, match=f"in {place} must be a number") as caught:
+        await build(make_repository({"binder.yml": "modules: [mailbox]", **there}))
+    assert (caught.value.file, caught.value.line) == (place, 7)
+
+
 @pytest.mark.parametrize(
     ("settings", "problem", "line"),
     [

@@ -101,8 +101,18 @@ def test_modules_in_a_folder_are_no_configuration(folder: str) -> None:
     assert of_files({f"{folder}/requirements.txt": "numpy\n", path: ""}).folder == f"{folder}/"
     files = {name: Entry("100644", 1) for name in (path, f"{folder}/modules/a/2/x", f"{folder}/modules/b/1/x", "a")}
     assert own_modules(files, "a") == {
-        f"{folder}/modules/a/1": [path],
-        f"{folder}/modules/a/2": [f"{folder}/modules/a/2/x"],
+        f"{folder}/modules/a/1": {"module.yml": path},
+        f"{folder}/modules/a/2": {"x": f"{folder}/modules/a/2/x"},
+    }
+
+
+def test_what_all_versions_have_is_written_once() -> None:
+    start = "binder/modules/a"
+    paths = (f"{start}/1/module.yml", f"{start}/2/module.yml", f"{start}/2/x", f"{start}/all/x", f"{start}/all/y")
+    found = own_modules({path: Entry("100644", 1) for path in paths}, "a")
+    assert found == {
+        f"{start}/1": {"module.yml": f"{start}/1/module.yml", "x": f"{start}/all/x", "y": f"{start}/all/y"},
+        f"{start}/2": {"module.yml": f"{start}/2/module.yml", "x": f"{start}/2/x", "y": f"{start}/all/y"},
     }
 
 
