@@ -5,9 +5,10 @@ It chooses nothing: what goes into an image, and when one is made, is its caller
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from binder.containers import engine_environment
@@ -119,11 +120,13 @@ class Buildah:
         take: Callable[[str], Awaitable[None]],
         explain: Callable[[str], BinderError | None],
         network: Network = "host",
+        arguments: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Make `image` from a Containerfile: all of its instructions end up in one layer on what it begins with.
 
         `created` is the time, in seconds of the epoch, that the image and the files of its layer get; None leaves the
-        files their own. `take` is given each line that is printed, and `explain` may find the fault in them.
+        files their own. `take` is given each line that is printed, and `explain` may find the fault in them. The
+        Containerfile declares `arguments` with ARG.
         Raises: BinderError.
         """
         argv = self.build_command(network)
@@ -141,6 +144,7 @@ class Buildah:
         argv += ["--file", str(containerfile)]
         argv += [] if created is None else ["--timestamp", str(created)]
         argv += volumes(mounts)
+        argv += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
         await self._run([*argv, str(context)], step=step, take=take, explain=explain)
 
     async def run_inside(

@@ -198,6 +198,7 @@ class ModuleImages:
             take=notes.take,
             explain=explain,
             network=self._network if wanted.is_own else "host",
+            arguments={"BASE": _BASE},
         )
         await self._images.keep(wanted.layer)
         await write_record(self._texts, wanted.layer, Record(seconds=round(monotonic() - began, 3)))

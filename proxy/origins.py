@@ -1,7 +1,7 @@
 """Where a session lives, and how a visitor is let in: below the service's own address, or at an origin of its own.
 
-Pure. Guarantees: a token is in no address that visitors are led to. What leads to another origin holds a code in its place, which is worth
-something for half a minute and for this session alone, and which a token cannot be told from.
+Pure. Guarantees: a token is in no address that visitors are led to. What leads to another origin holds a code in its
+place, which is worth something for half a minute and for this session alone, and which a token cannot be told from.
 """
 
 import hmac
