@@ -37,7 +37,7 @@ END
 cat >/tmp/r/needs.R <<'END'
 source("/tmp/r/strictly.R")
 local({
-    needs <- list({% for need in needs %}c("{{ need.name }}", "{{ need.relation }}", "{{ need.version }}", "{{ need.line }}"){{ "" if loop.last else ", " }}{% endfor %})
+    needs <- list({% for need in needs %}c("{{ need.name }}", "{{ need.relation }}", "{{ need.version }}", "{{ need.line }}"){% if not loop.last %}, {% endif %}{% endfor %})
     fits <- function(need) {
         has <- tryCatch(as.character(packageVersion(need[1])), error = function(absent) NULL)
         !is.null(has) && (!nzchar(need[2]) || do.call(need[2], list(compareVersion(has, need[3]), 0)))

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -66,8 +66,10 @@ def _outline(tree: Json, value: str) -> Json:
 @given(value=hostile.filter(lambda text: len(text) > 3))
 def test_manifests(name: str, value: str) -> None:
     """They are parsed before values are put in; and no value is rendered a second time."""
-    hostile_one = _outline(render_json(name, **dict.fromkeys(parameters_of(name), value)), value)
-    assert hostile_one == _outline(render_json(name, **dict.fromkeys(parameters_of(name), SAFE)), SAFE)
+    safe_one = _outline(render_json(name, **dict.fromkeys(parameters_of(name), SAFE)), SAFE)
+    # A value that a text of ours holds anyway marks that text, too.
+    assume(_outline(safe_one, value) == safe_one)
+    assert _outline(render_json(name, **dict.fromkeys(parameters_of(name), value)), value) == safe_one
 
 
 @given(value=hostile.filter(lambda text: text != "" and "\0" not in text))

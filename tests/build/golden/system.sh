@@ -14,6 +14,8 @@ touch /tmp/apt/began
 # No service is started, whatever a package wishes.
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
+# Pages of the manual are left out, and yet some packages, a JRE among them, fail where they cannot link to theirs.
+mkdir -p /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man7 /usr/share/man/man8
 
 apt-get -qq update --error-on=any
 # A name is a package's own or none: apt would take `python3-` for the wish to remove it, and `.` for a pattern.
@@ -35,6 +37,7 @@ find /usr/lib /usr/share -xdev -name '*.py' -cnewer /tmp/apt/began >/tmp/apt/pyt
 if [ -s /tmp/apt/python ]; then
     /usr/bin/python3 -I -S -m compileall -qq -f --invalidation-mode unchecked-hash -i - </tmp/apt/python || true
 fi
+find /usr/share/man -mindepth 1 -delete
 rm -rf /tmp/apt /usr/sbin/policy-rc.d /run/adduser /var/lib/dbus/machine-id
 find /var/cache /var/log -xdev -type f -delete
 rm -f /var/lib/dpkg/*-old /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
