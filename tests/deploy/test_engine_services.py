@@ -28,26 +28,25 @@ class Place(Protocol):
     engine: Engine
     waits: str
 
-    async def run(self, session_id: str, container: str, *argv: str) -> str:
-        """Run a command in a container of a session, and return what it printed."""
-
     async def end_service(self, session_id: str) -> None:
         """Have the service of a session end."""
 
 
-class _Real:
+class RealPlace(Place, Protocol):
+    """One whose containers run something."""
+
+    async def run(self, session_id: str, container: str, *argv: str) -> str:
+        """Run a command in a container of a session, and return what it printed."""
+
+
+class _OnPodman:
     def __init__(self, engine: Engine, waits: str) -> None:
         self.engine = engine
         self.waits = waits
 
-    async def run(self, session_id: str, container: str, *argv: str) -> str:
-        raise NotImplementedError
-
     async def end_service(self, session_id: str) -> None:
         await self.run(session_id, _SERVICE, "touch", "/data/end")
 
-
-class _OnPodman(_Real):
     async def run(self, session_id: str, container: str, *argv: str) -> str:
         assert isinstance(self.engine, PodmanEngine)
         name = f"{pod_name(self.engine.instance, session_id)}-{container}"
@@ -60,9 +59,6 @@ class _Fake:
         self.waits = "waits"
         self.fake = FakeEngine({"waits": FakeImage()})
         self.engine: Engine = self.fake
-
-    async def run(self, session_id: str, container: str, *argv: str) -> str:
-        raise NotImplementedError
 
     async def end_service(self, session_id: str) -> None:
         self.fake.end_service(session_id, _SERVICE, exit_code=7)
@@ -78,8 +74,8 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture(params=[_PODMAN, _KUBERNETES])
-def real(request: pytest.FixtureRequest) -> Place:
-    return _place(request, request.param)
+def real(request: pytest.FixtureRequest) -> RealPlace:
+    return _real_place(request, request.param)
 
 
 @pytest.fixture(params=["fake", _PODMAN])
@@ -89,14 +85,16 @@ def quick(request: pytest.FixtureRequest) -> Place:
 
 
 def _place(request: pytest.FixtureRequest, name: str) -> Place:
+    return _Fake() if name == "fake" else _real_place(request, name)
+
+
+def _real_place(request: pytest.FixtureRequest, name: str) -> RealPlace:
     if name == "podman":
         return _OnPodman(request.getfixturevalue("engine"), request.getfixturevalue("small_image"))
-    if name == "kubernetes":
-        from tests.deploy.cluster_place import OnKubernetes  # noqa: PLC0415 - takes two seconds
+    from tests.deploy.cluster_place import OnKubernetes  # noqa: PLC0415 - takes two seconds
 
-        waits = request.getfixturevalue("odd_cluster_images")("small")
-        return OnKubernetes(request.getfixturevalue("kubernetes_engine"), waits, request.getfixturevalue("cluster"))
-    return _Fake()
+    waits = request.getfixturevalue("odd_cluster_images")("small")
+    return OnKubernetes(request.getfixturevalue("kubernetes_engine"), waits, request.getfixturevalue("cluster"))
 
 
 def _spec(place: Place, services: Services | None = None) -> SessionSpec:
@@ -170,7 +168,7 @@ async def test_a_service_that_was_started_again_and_a_seed_are_within_the_sessio
         assert pid in (group / "cgroup.procs").read_text(encoding="ascii").split(), group
 
 
-async def test_a_service_can_be_used_when_the_start_returns_and_is_told_what_it_was_given(real: Place) -> None:
+async def test_a_service_can_be_used_when_the_start_returns_and_is_told_what_it_was_given(real: RealPlace) -> None:
     spec = _spec(real)
     await real.engine.start(spec)
     url = f"http://127.0.0.1:{PORT}/greeting"
@@ -183,13 +181,13 @@ async def test_a_service_can_be_used_when_the_start_returns_and_is_told_what_it_
     assert "ready" in await real.engine.log_of(spec.id, _SERVICE)
 
 
-async def test_a_service_without_an_image_has_the_notebooks(real: Place) -> None:
+async def test_a_service_without_an_image_has_the_notebooks(real: RealPlace) -> None:
     spec = _spec(real, store(None))
     await real.engine.start(spec)
     assert (await _state(real, spec.id)).ready
 
 
-async def test_a_seed_is_sown_once_before_the_start_returns(real: Place) -> None:
+async def test_a_seed_is_sown_once_before_the_start_returns(real: RealPlace) -> None:
     spec = _spec(real, with_seed(store(real.waits), *SOW))
     await real.engine.start(spec)
     sown = ""
@@ -199,7 +197,7 @@ async def test_a_seed_is_sown_once_before_the_start_returns(real: Place) -> None
     assert sown.splitlines() == [f"sown of it: to {ODD}"]
 
 
-async def test_a_seed_that_fails_says_so_and_leaves_nothing(real: Place) -> None:
+async def test_a_seed_that_fails_says_so_and_leaves_nothing(real: RealPlace) -> None:
     spec = _spec(real, with_seed(store(real.waits), "sh", "-c", "echo line 3 is no good; exit 4"))
     with pytest.raises(RepositoryFault) as raised:
         await real.engine.start(spec)
@@ -208,14 +206,14 @@ async def test_a_seed_that_fails_says_so_and_leaves_nothing(real: Place) -> None
     assert await real.engine.running() == {}
 
 
-async def test_a_seed_that_does_not_end_is_given_up(real: Place) -> None:
+async def test_a_seed_that_does_not_end_is_given_up(real: RealPlace) -> None:
     spec = replace(_spec(real, with_seed(store(real.waits), "sleep", "600")), seed_seconds=2)
     with pytest.raises(RepositoryFault, match=r"The seed data/seed\.sh of Store did not end within 2 s"):
         await real.engine.start(spec)
     assert await real.engine.running() == {}
 
 
-async def test_a_service_that_does_not_stay_up_is_said_with_its_last_lines(real: Place) -> None:
+async def test_a_service_that_does_not_stay_up_is_said_with_its_last_lines(real: RealPlace) -> None:
     services = that_does(store(real.waits), "echo there is no such option; exit 9")
     with pytest.raises(RepositoryFault) as raised:
         await real.engine.start(_spec(real, services))
@@ -226,7 +224,7 @@ async def test_a_service_that_does_not_stay_up_is_said_with_its_last_lines(real:
     assert await real.engine.running() == {}
 
 
-async def test_a_service_that_does_not_become_ready_is_said(real: Place) -> None:
+async def test_a_service_that_does_not_become_ready_is_said(real: RealPlace) -> None:
     services = that_does(store(real.waits), "echo I think; exec sleep 600", seconds=3)
     with pytest.raises(RepositoryFault, match=r"Store did not become ready within 3 s\. Its last lines: I think"):
         await real.engine.start(_spec(real, services))
@@ -251,7 +249,7 @@ async def test_a_service_that_ends_comes_back_with_its_data(place: Place) -> Non
     assert (await place.engine.running())[spec.id].alive
 
 
-async def test_what_a_service_has_in_its_folders_stays_when_it_is_started_again(real: Place) -> None:
+async def test_what_a_service_has_in_its_folders_stays_when_it_is_started_again(real: RealPlace) -> None:
     spec = _spec(real)
     await real.engine.start(spec)
     await real.end_service(spec.id)
@@ -271,7 +269,7 @@ async def test_a_service_that_ends_too_often_is_given_up_and_says_why(quick: Pla
     assert (await quick.engine.running())[spec.id].alive, "the notebook goes on"
 
 
-async def test_two_sessions_have_each_their_own(real: Place) -> None:
+async def test_two_sessions_have_each_their_own(real: RealPlace) -> None:
     specs = [_spec(real, store(real.waits, greeting=name)) for name in ("one", "two")]
     await asyncio.gather(*(real.engine.start(spec) for spec in specs))
     url = f"http://127.0.0.1:{PORT}/greeting"
