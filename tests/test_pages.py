@@ -77,8 +77,14 @@ def _addresses(block: Block) -> None:
         assert urlsplit(line).scheme == "https" or line.startswith(("binder ", "[![")), f"{block}: {line}"
 
 
+def _script(block: Block) -> None:
+    """A page that is typed into one shell from its beginning to its end; there is one."""
+    assert block.page == "docs/first-hour.md"  # tests/end_to_end/test_first_hour.py
+
+
 CHECKS: Mapping[str, Callable[[Block], None]] = {
     "sh": _shell,
+    "bash": _script,
     "yaml": _yaml_file,
     "mermaid": _diagram,
     "text": _addresses,
