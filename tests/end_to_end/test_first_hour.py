@@ -22,7 +22,7 @@ from tests.pages import ROOT
 from tests.pages import Page as Document
 from tests.proxy.conftest import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
 
 _PAGE = Document("docs/first-hour.md", (ROOT / "docs/first-hour.md").read_text(encoding="utf-8"))
 _BLOCKS = [block for block in _PAGE.blocks() if block.language == "bash"]
