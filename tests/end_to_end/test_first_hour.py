@@ -96,7 +96,7 @@ async def _create_app(page: Page, said: str) -> None:
     await page.goto(address)
     await page.get_by_label("Code").fill(code)
     for button in (begin, go_on, create, create_there, install):
-        await page.get_by_role("button", name=button, exact=True).click(timeout=PATIENCE_MS)
+        await page.get_by_role("button", name=button).click(timeout=PATIENCE_MS)
     await expect(page.get_by_role("heading", name="It is installed")).to_be_visible(timeout=PATIENCE_MS)
 
 
