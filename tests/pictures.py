@@ -24,6 +24,8 @@ MOST_BYTES: Final = 60_000
 SIZE: Final = ViewportSize(width=1000, height=640)
 
 _BUILD_SECONDS = 600
+_CELLS = 3
+"""How many the sample has; the last one draws."""
 _SLOW = "#!/bin/sh\necho 'Downloading the data of the last ten years'\nsleep 20  # {}\n"
 _SMALLER = """async png => {
     const image = new Image();
@@ -58,12 +60,10 @@ async def _notebook(stage: Stage, page: Page) -> None:
     await page.wait_for_url("**/s/**", timeout=PATIENCE_MS)
     await expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=PATIENCE_MS)
     await page.locator(".jp-Notebook .jp-Cell").first.click()
-    picture = page.locator(".jp-OutputArea-output img").first
-    async with asyncio.timeout(PATIENCE_MS / 1000):
-        while not await picture.count():
-            await page.keyboard.press("Shift+Enter")
-            await asyncio.sleep(0.5)
-    await picture.scroll_into_view_if_needed()
+    for _ in range(_CELLS):
+        await page.keyboard.press("Shift+Enter")
+    await expect(page.locator(".jp-OutputArea-output img")).to_be_visible(timeout=PATIENCE_MS)
+    await page.locator(".jp-CodeCell").nth(1).evaluate("cell => cell.scrollIntoView(true)")
 
 
 async def _pull_request(stage: Stage, page: Page) -> None:
@@ -75,10 +75,12 @@ async def _pull_request(stage: Stage, page: Page) -> None:
     pull = await stage.sandbox.open_pull_request(REPOSITORY, author=PERSON, head="chaos", title=title)
     assert (await stage.final_status(sha, timeout_seconds=_BUILD_SECONDS)).state == "success"
     await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/pull/{pull.number}")
+    comment = page.get_by_role("article").filter(has_text=sha[:7])
     async with asyncio.timeout(PATIENCE_MS / 1000):
-        while not await page.get_by_text(sha[:7]).count() or not await page.get_by_text("lorenz.ipynb").count():
+        while not await comment.count():
             await asyncio.sleep(0.3)
             await page.reload()
+    await comment.evaluate("article => article.scrollIntoView(true)")
 
 
 async def _failed(stage: Stage, page: Page) -> None:
