@@ -33,7 +33,7 @@ _SMALLER = """async png => {
     await image.decode();
     const canvas = new OffscreenCanvas(image.width, image.height);
     canvas.getContext("2d").drawImage(image, 0, 0);
-    const blob = await canvas.convertToBlob({type: "image/webp", quality: 0.8});
+    const blob = await canvas.convertToBlob({type: "image/webp", quality: 0.75});
     const bytes = new Uint8Array(await blob.arrayBuffer());
     return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));
 }"""
@@ -75,7 +75,7 @@ async def _pull_request(stage: Stage, page: Page) -> None:
     pull = await stage.sandbox.open_pull_request(REPOSITORY, author=PERSON, head="chaos", title=title)
     assert (await stage.final_status(sha, timeout_seconds=_BUILD_SECONDS)).state == "success"
     await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/pull/{pull.number}")
-    comment = page.get_by_role("article").filter(has_text=sha[:7])
+    comment = page.get_by_role("article").filter(has_text=sha[:7]).filter(has_text="lorenz.ipynb")
     async with asyncio.timeout(PATIENCE_MS / 1000):
         while not await comment.count():
             await asyncio.sleep(0.3)

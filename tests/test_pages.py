@@ -39,7 +39,7 @@ def test_all_that_is_shown_stands_in_fences() -> None:
 def _settings_of_session(block: Block) -> None:
     """A binder.yml: read as a build reads it, with the modules that there are."""
     options, _ = options_of("binder.yml", block.text)
-    seeds = {module.seed: "100755" for module in options.modules if module.seed}
+    seeds = {str(module.seed): "100755" for module in options.modules if module.seed}
     choose(options.modules, built_in(), seeds, 2**40)
 
 
