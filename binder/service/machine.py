@@ -83,8 +83,8 @@ def complaints_about(facts: MachineFacts, needs: Needs) -> list[str]:
             "(chmod 666, the distribution's default)."
         )
     complaints += [
-        f"The account {facts.account}, which runs builds and HAProxy, cannot pass through {folder}, in which {setting} is. "
-        f"Set {setting} to a folder elsewhere, as below /var/lib or /srv, or let it pass: chmod o+x {folder}."
+        f"The account {facts.account}, which runs builds and HAProxy, cannot pass through {folder}, in which {setting} "
+        f"is. Set {setting} to a folder elsewhere, as below /var/lib or /srv, or let it pass: chmod o+x {folder}."
         for setting, folder in facts.closed.items()
     ]
     if needs.makes_images and facts.free_bytes < _LEAST_FREE_BYTES:
