@@ -33,7 +33,7 @@ _ANSWER_BYTES = 4 * 2**20
 _ANSWER_SECONDS = 15.0
 _PATIENCE_SECONDS = 300.0  # a service that is upgraded is away for a while
 _COMMENT_SECONDS = 60.0
-_LONGEST_PAUSE = 20.0
+_LONGEST_PAUSE = 30.0
 _STATUSES = {"succeeded": "success", "failed": "failure", "cancelled": "cancelled", "superseded": "superseded"}
 _TITLES = {
     "success": "The notebooks can be opened",
@@ -229,7 +229,8 @@ class Asking:
     """Asks over HTTP in threads, so that a signal is heard at once, whatever the network does meanwhile."""
 
     def __init__(self) -> None:
-        self.working: threading.Thread | None = None
+        self.done = threading.Event()  # a thread that somebody waits for cannot be waited for again after a signal
+        self.done.set()
 
     def ask(self, work: Callable[[], Any], until: float) -> Any:
         """Return what `work` returns, which is tried again for a while. Raises: Ended."""
@@ -238,7 +239,7 @@ class Asking:
             try:
                 return self._once(work)
             except Later as error:
-                pause = min(max(2 * pause, error.seconds), 3 * _LONGEST_PAUSE if error.seconds else _LONGEST_PAUSE)
+                pause = min(max(2 * pause, error.seconds), _LONGEST_PAUSE)
                 if time.monotonic() + pause > until:
                     raise Ended("error", str(error)) from None
             time.sleep(pause)
@@ -251,11 +252,12 @@ class Asking:
                 box.append(work())
             except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
                 box.append(error)
+            done.set()
 
-        self.working = threading.Thread(target=run, daemon=True)
-        self.working.start()
-        while self.working.is_alive():
-            self.working.join(0.1)
+        done = self.done = threading.Event()
+        threading.Thread(target=run, daemon=True).start()
+        while not done.wait(0.1):
+            pass
         if isinstance(box[0], Exception):
             raise box[0]
         return box[0]
@@ -303,8 +305,7 @@ class Service:
 
     def give_up(self) -> str:
         """Have the build end with this job, in the few seconds that a runner leaves; return what became of it."""
-        if self._asking.working:
-            self._asking.working.join(3.5)  # it may be the one that starts the build
+        self._asking.done.wait(3.5)  # what is asked may be the build
         if not self._followed_by:
             return "Nothing was being built."
         said: list[str] = []

@@ -31,7 +31,7 @@ from tests.proxy.upstreams import running
 CANCEL_SECONDS = 7.5
 """What a runner leaves a step between the first signal and the next. Source: `ProcessInvoker.cs` of actions/runner."""
 GITHUB_TOKEN = "ghs_of_the_workflow"
-_SECONDS = 60
+_SECONDS = 120
 _COMMAND = re.compile(r"::([\w-]+)(?: ([^:]*))?::(.*)")
 _LEGACY = re.compile(r"##\[([\w-]+)[^\]]*\](.*)")
 

@@ -201,7 +201,7 @@ async def test_what_is_missing_is_said(stage: JobStage, runner: Runner, heard: l
         ({"comment": "please"}, "true or false"),
     ],
 )
-async def test_an_input_that_cannot_be_is_refused(runner: Runner, inputs: dict[str, str], says: str) -> None:
+async def test_an_input_that_cannot_be_is_refused(runner: Runner, inputs: dict[str, Any], says: str) -> None:
     ran = await runner.run(**inputs)
     assert ran.code == 1
     assert [says in one.message for one in ran.commands] == [True]
