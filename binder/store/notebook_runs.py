@@ -89,7 +89,7 @@ async def claim_run(store: Store, *, lease_seconds: float) -> NotebookRun | None
         row = (await session.scalars(waiting.with_for_update(of=NotebookRun))).first()
         if row is not None:
             row.lease_owner, row.lease_until = store.owner, now + timedelta(seconds=lease_seconds)
-            row.started_at = row.started_at or now
+            row.started_at, row.attempts = row.started_at or now, row.attempts + 1
         return row
 
 
@@ -101,13 +101,13 @@ async def renew_run(store: Store, run_id: int, *, lease_seconds: float) -> None:
         await session.execute(update(NotebookRun).where(*mine).values(lease_until=until))
 
 
-async def note_attempt(store: Store, run_id: int, session_id: str) -> bool:
+async def note_session(store: Store, run_id: int, session_id: str) -> bool:
     """Write down the session in which a notebook is about to run; False, if it is not ours any more."""
     async with store.write() as session:
         row = await session.get_one(NotebookRun, run_id, with_for_update=True)
         if not _is_ours(row, store):
             return False
-        row.session_id, row.attempts = session_id, row.attempts + 1
+        row.session_id = session_id
         return True
 
 
@@ -211,7 +211,7 @@ def _fault_of(failed: Sequence[NotebookRun]) -> BinderError:
     """Return what a build failed by: where several notebooks failed, what is the author's counts first."""
     first = min(failed, key=lambda row: (row.fault or {}).get("party") != "repository")
     fault = first.fault or {}
-    more = f" {len(failed) - 1} more failed, too." if len(failed) > 1 else ""
+    more = f" (as did {len(failed) - 1} more of the notebooks)" if len(failed) > 1 else ""
     message = f"{fault.get('message') or 'It failed.'}{more}"
     kind = _FAULTS.get(fault.get("party", ""))
     return kind(message) if kind else RepositoryFault(message, file=first.path, line=fault.get("line"), step="check")

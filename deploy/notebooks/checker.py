@@ -27,7 +27,7 @@ from binder.store.build_logs import StoredLog
 from binder.store.notebook_runs import (
     claim_run,
     finish_run,
-    note_attempt,
+    note_session,
     passed_before,
     renew_run,
     reuse_run,
@@ -185,7 +185,7 @@ class Checker:
         host_of = partial(self._host_of, session_id) if self._host_of else None
         image = str((build.result or {}).get("image") or "")
         spec = spec_of(self._settings, asked, modules, session_id=session_id, image=image, token=token, host_of=host_of)
-        if not await note_attempt(self._store, run.id, session_id):
+        if not await note_session(self._store, run.id, session_id):
             raise WorldFault("Another process has taken the notebook up.")
         try:
             target = await self._engine.start(spec)
@@ -254,10 +254,10 @@ class Checker:
 
     async def _give_up(self, run: NotebookRun, tell: Tell, error: BinderError) -> None:
         """Have a notebook run again, where that may help, and it was not tried too often."""
-        attempt = run.attempts
-        if isinstance(error, WorldFault) and attempt < len(_PAUSES_SECONDS):
-            await tell(f"{error.message} The notebook {run.path} runs again in {_PAUSES_SECONDS[attempt]:g} s")
-            await want_run_again(self._store, run.id, pause_seconds=_PAUSES_SECONDS[attempt])
+        if isinstance(error, WorldFault) and run.attempts <= len(_PAUSES_SECONDS):
+            pause = _PAUSES_SECONDS[run.attempts - 1]
+            await tell(f"{error.message} The notebook {run.path} runs again in {pause:g} s")
+            await want_run_again(self._store, run.id, pause_seconds=pause)
             return
         await self._fail(run, tell, CellFault(error.message), party=error.party)
 

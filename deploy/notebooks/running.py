@@ -181,7 +181,8 @@ class Run:
                 error: CellFault | None = None
                 async for message in ask_kernel(socket, "execute_request", {**request, "stop_on_error": True}):
                     self.outputs.take(cell.number, message)
-                    error = self._error(cell, message) or error
+                    # The reply tells of it too, sooner or later, and may say less.
+                    error = (error if message["channel"] == "shell" else None) or self._error(cell, message) or error
                 if error and MAY_FAIL not in cell.tags:
                     raise CellFailed(error)
                 await asyncio.to_thread(self._compare, cell)  # there may be a lot of it
