@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -88,7 +89,10 @@ class NotebookPages:
     async def _base(self, build: Build, run: NotebookRun) -> NotebookRun | None:
         """Return the run of the same notebook at the base of the build's pull request; None where there is none."""
         async with self._context.store.read() as session:
-            preview = await session.get(Preview, build.preview_id) if build.preview_id is not None else None
+            # A branch of the repository's own may have had the commit built before its pull request was opened.
+            at_head = (Preview.repository_id == build.repository_id, Preview.head_sha == build.sha)
+            pulls = select(Preview).where(*at_head, Preview.kind == "pull").order_by(Preview.live.desc(), Preview.id)
+            preview = (await session.scalars(pulls.limit(1))).first()
             base_sha = (preview.facts or {}).get("base_sha") if preview else None
             if not isinstance(base_sha, str):
                 return None

@@ -211,7 +211,7 @@ def _fault_of(failed: Sequence[NotebookRun]) -> BinderError:
     """Return what a build failed by: where several notebooks failed, what is the author's counts first."""
     first = min(failed, key=lambda row: (row.fault or {}).get("party") != "repository")
     fault = first.fault or {}
-    more = f" (as did {len(failed) - 1} more of the notebooks)" if len(failed) > 1 else ""
+    more = f" ({len(failed)} notebooks failed)" if len(failed) > 1 else ""
     message = f"{fault.get('message') or 'It failed.'}{more}"
     kind = _FAULTS.get(fault.get("party", ""))
     return kind(message) if kind else RepositoryFault(message, file=first.path, line=fault.get("line"), step="check")

@@ -37,7 +37,7 @@ KERNEL = "0b8e6e0e-0000-4000-8000-000000000000"
 
 def notebook(*sources: str) -> bytes:
     """A notebook of code cells, the outputs of which are committed as what follows `#=> ` in them."""
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "metadata": {},
@@ -250,7 +250,7 @@ async def test_a_cell_that_fails_fails_the_build_at_its_line_and_the_rest_runs(
     line = next(number for number, row in enumerate(rows, 1) if "fail" in row)
     assert after.fault == {
         "party": "repository",
-        "message": "Cell 2 failed: ValueError: no (as did 1 more of the notebooks)",
+        "message": "Cell 2 failed: ValueError: no (2 notebooks failed)",
         "file": "a.ipynb",
         "line": line,
         "step": "check",
