@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session as OrmSession
 from binder.errors import StoreUnavailableError
 from binder.log import logger
 from binder.loop import Hint
-from binder.store.tables import Build, Delivery, Identity, Report, Row, Session
+from binder.store.tables import Build, Delivery, Identity, NotebookRun, Report, Row, Session
 
 log = logger(__name__)
 
@@ -39,7 +39,13 @@ NOTIFIED = "binder"
 """The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
 
 _CHANGED, _ARRIVED = "changed", "arrived"
-_LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
+_LEASED: tuple[type[Build | Delivery | NotebookRun | Report | Session], ...] = (
+    Build,
+    Delivery,
+    NotebookRun,
+    Report,
+    Session,
+)
 
 
 class Store:
