@@ -159,7 +159,7 @@ def test_each_figure_is_on_the_dashboard() -> None:
     suffix = re.compile(r"_(?:sum|count|bucket|total)\Z")
     asked = {suffix.sub("", name) for _, query in queries() for name in names_in(query)}
     left_out = {"binder_deliveries", "binder_standbys_at_most", "binder_garbage_freed_bytes"}
-    assert {one.name for one in _ALL } - asked == left_out
+    assert {one.name for one in _ALL} - asked == left_out
 
 
 def test_the_page_of_metrics_is_drawn() -> None:
