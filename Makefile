@@ -16,7 +16,7 @@ demo: set-up ## the main job, live on this machine (ARGS=--once: check it and en
 	@.venv/bin/binder demo $(ARGS)
 
 test: ## every check and every test
-	@scripts/set-up chromium fonts-dejavu-core docker-registry apache2-utils curl postgresql
+	@scripts/set-up chromium fonts-dejavu-core docker-registry apache2-utils curl postgresql systemd
 	@$(MAKE) --no-print-directory lint types
 	@$(PYTHON) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 

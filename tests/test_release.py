@@ -128,4 +128,4 @@ def test_the_chart_is_the_same_each_time(tmp_path: Path) -> None:
         names = archive.getnames()
     assert "binder/Chart.yaml" in names
     assert "binder/files/monitoring/alerts.yaml" in names
-    assert "binder/.helmignore" not in names
+    assert "binder/values.schema.json" in names
