@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Integer, LargeBinary, MetaData, Table, insert
+from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Float, Integer, LargeBinary, MetaData, Table, insert
 
 FOLDER: Final = Path(__file__).parent
 _WORDS: Final[Mapping[tuple[str, str], Sequence[str]]] = {
@@ -85,6 +85,8 @@ def _value_of_kind(column: Column[Any], number: int) -> Any:
             return bytes([0, 255, number])
         case Integer():
             return number
+        case Float():
+            return number + 0.5
         case _:
             length = getattr(column.type, "length", None) or 1000
             return f"{number}-{column.name}-Grüße"[: min(length, 40)]
