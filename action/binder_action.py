@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Callable
@@ -34,6 +34,7 @@ _ANSWER_SECONDS = 15.0
 _PATIENCE_SECONDS = 300.0  # a service that is upgraded is away for a while
 _COMMENT_SECONDS = 60.0
 _LONGEST_PAUSE = 30.0
+_MOST_FAULTS = 10  # a runner shows no more of a step
 _STATUSES = {"succeeded": "success", "failed": "failure", "cancelled": "cancelled", "superseded": "superseded"}
 _TITLES = {
     "success": "The notebooks can be opened",
@@ -72,6 +73,7 @@ class Asked:
 
     service: str
     ref: str
+    verify: list[str]
     fail_on: str
     timeout_seconds: float
     comments: bool
@@ -103,6 +105,7 @@ def read_asked(env: Mapping[str, str]) -> Asked:
     return Asked(
         service=service,
         ref=env.get("BINDER_REF", "").strip() or head.get("sha") or env["GITHUB_SHA"],
+        verify=[path.strip() for path in env.get("BINDER_VERIFY", "").splitlines() if path.strip()],
         fail_on=fail_on,
         timeout_seconds=60.0 * int(minutes),
         comments=env.get("BINDER_COMMENT") == "true",
@@ -290,7 +293,7 @@ class Service:
             audience = urlencode({"audience": self._asked.service})
             token = _answer("GET", f"{self._url}{mark}{audience}", self._secret, None)["value"]
             command("add-mask", token)
-            answer = _answer("POST", f"{self._address}/builds", token, {"sha": sha})
+            answer = _answer("POST", f"{self._address}/builds", token, {"sha": sha, "verify": self._asked.verify})
             command("add-mask", answer["follow"])
             self._followed_by = answer["follow"]
             return answer["build"]
@@ -358,12 +361,12 @@ class GitHub:
 # How it goes, and how it ended.
 
 
-def follow(service: Service, sha: str, deadline: float) -> Any:
-    """Return the build once it is over. Raises: Ended."""
+def follow(service: Service, asked: Asked, sha: str, deadline: float) -> Any:
+    """Return what is told of the build once it is over, and the notebooks have run. Raises: Ended."""
     began, log, offset = time.monotonic(), Log(), 0
     build = service.start(sha, min(deadline, began + _PATIENCE_SECONDS))
-    if build and build["state"] == "succeeded":
-        return build  # what was built before is not told again
+    if build and build["state"] == "succeeded" and not asked.verify:
+        return {"build": build, "notebooks": []}  # the log of what was built before is not shown again
     try:
         while True:
             now = time.monotonic()
@@ -373,7 +376,8 @@ def follow(service: Service, sha: str, deadline: float) -> Any:
             offset = int(told["next"])
             log.show(told["build"]["label"], told["lines"])
             if told["is_over"]:
-                return {**told["build"], "was_there": (build or told["build"])["was_there"]}
+                was_there = (build or told["build"])["was_there"]
+                return {**told, "build": {**told["build"], "was_there": was_there}}
             if now > deadline:
                 raise Ended("timeout", "It is not over after as long as “timeout” says, and goes on without this job.")
             time.sleep(0 if len(told["lines"]) > 1000 else 1 if now - began < 30 else 3)
@@ -383,35 +387,44 @@ def follow(service: Service, sha: str, deadline: float) -> Any:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended, and the build, as far as there is one."""
+    """How it ended; the build, as far as there is one; and what was at fault: {party, message, file, line}."""
 
     status: str
     message: str
     sha: str = ""
     build: Any = None
+    faults: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the notebooks can be opened."""
+        return bool(self.build) and self.build["state"] == "succeeded"
 
     def link(self, asked: Asked, name: str) -> str:
         """Return one of the build's addresses, if it is one of the service's."""
         link = str((self.build or {}).get(name) or "")
         return link if _LINK.fullmatch(link) and link.startswith(f"{asked.service}/") else ""
 
-    @property
-    def fault(self) -> Mapping[str, Any]:
-        """What the build failed of; empty where it did not."""
-        return (self.build or {}).get("fault") or {}
-
-    @property
-    def place(self) -> str:
-        """The file at fault, with its line where one is known."""
-        file, line = self.fault.get("file") or "", self.fault.get("line")
-        return f"{file} line {line}" if file and line else file
-
     def fails(self, fail_on: str) -> bool:
         """Whether the step is to fail."""
         is_bad = self.status in {"failure", "cancelled", "timeout", "error"}
-        return is_bad and (
-            fail_on == "failure" or (fail_on == "repository" and self.fault.get("party") == "repository")
-        )
+        is_repositorys = any(fault["party"] == "repository" for fault in self.faults)
+        return is_bad and (fail_on == "failure" or (fail_on == "repository" and is_repositorys))
+
+
+def outcome_of(told: Any, sha: str) -> Outcome:
+    """Return how a build ended, and the notebooks that were to run in its image."""
+    build, failed = told["build"], [one for one in told["notebooks"] if one["outcome"] != "passed"]
+    status, faults = _STATUSES[build["state"]], []
+    message = one_line((build["fault"] or {}).get("message") or build["facts"])
+    if status == "failure":
+        faults = [build["fault"] or {"party": "operator", "message": message}]
+    elif status == "success" and told["notebooks"]:
+        message = f"{len(told['notebooks']) - len(failed)} of {len(told['notebooks'])} notebooks ran; {message}"
+        status = "failure" if failed else status
+        stopped = {"party": "operator", "message": "It was stopped."}
+        faults = [{**(one["fault"] or stopped), "file": one["path"]} for one in failed]
+    return Outcome(status, message, sha, build, faults)
 
 
 def run(asked: Asked, service: Service, github: GitHub) -> Outcome:
@@ -421,24 +434,23 @@ def run(asked: Asked, service: Service, github: GitHub) -> Outcome:
     try:
         sha = github.commit(asked.ref, min(deadline, time.monotonic() + _PATIENCE_SECONDS))
         print(f"Binder: commit {sha} of {one_line(asked.repository)} at {asked.service}", flush=True)
-        build = follow(service, sha, deadline)
+        return outcome_of(follow(service, asked, sha, deadline), sha)
     except Ended as error:
         return Outcome("neutral" if service.public else error.status, str(error), sha)
     except (KeyError, TypeError, AttributeError):
         return Outcome("error", f"{asked.service} answers what this version of the action does not understand.", sha)
-    status = _STATUSES[build["state"]]
-    message = (build["fault"] or {}).get("message") or build["facts"]
-    return Outcome(status, one_line(message), sha, build)
 
 
 def text_of(outcome: Outcome, asked: Asked) -> str:
     """Return how it ended, as Markdown."""
     build, page, url = outcome.build or {}, outcome.link(asked, "page"), outcome.link(asked, "url")
-    lines = [f"**Binder: {_TITLES[outcome.status]}**"]
-    if outcome.status == "success" and url:
-        lines[0] += f" · [Open them]({url})"
-    if outcome.message:
-        lines.append(code_span(outcome.message) + (f" in {code_span(outcome.place)}" if outcome.place else ""))
+    lines = [
+        f"**Binder: {title_of(outcome)}**" + (f" · [Open the notebooks]({url})" if outcome.has_image and url else "")
+    ]
+    lines += [code_span(outcome.message)] if outcome.message and (outcome.has_image or not outcome.faults) else []
+    for fault in outcome.faults[:_MOST_FAULTS]:
+        place = f"{fault['file']} line {fault['line']}" if fault.get("line") else fault.get("file")
+        lines.append(code_span(fault["message"]) + (f" in {code_span(place)}" if place else ""))
     commit = f"Commit [`{outcome.sha[:7]}`]({asked.server_url}/{asked.repository}/commit/{outcome.sha})"
     parts = [commit] if outcome.sha else []
     if build.get("seconds") is not None:
@@ -447,20 +459,24 @@ def text_of(outcome: Outcome, asked: Asked) -> str:
     return "\n\n".join([*lines, " · ".join(parts)]).strip() + "\n"
 
 
+def title_of(outcome: Outcome) -> str:
+    """Return how it ended, in a few words."""
+    is_of_notebooks = outcome.status == "failure" and outcome.has_image
+    return "Not all notebooks run" if is_of_notebooks else _TITLES[outcome.status]
+
+
 def tell(outcome: Outcome, asked: Asked, *, fails: bool) -> None:
-    """Tell the runner how it ended: by an annotation, the outputs, and the job's summary."""
-    title, build, url = f"Binder: {_TITLES[outcome.status]}", outcome.build or {}, outcome.link(asked, "url")
-    if outcome.status == "success":
-        command("notice", url, title=title)
-    else:
-        kind = "error" if fails else "notice" if outcome.status in {"neutral", "superseded"} else "warning"
-        fault = outcome.fault
-        command(kind, outcome.message or title, title=title, file=fault.get("file"), line=fault.get("line"))
-    is_there = outcome.status == "success"
+    """Tell the runner how it ended: by annotations, the outputs, and the job's summary."""
+    title, build, url = f"Binder: {title_of(outcome)}", outcome.build or {}, outcome.link(asked, "url")
+    kind = "error" if fails else "notice" if outcome.status in {"success", "neutral", "superseded"} else "warning"
+    for fault in outcome.faults[:_MOST_FAULTS]:
+        command(kind, one_line(fault["message"]), title=title, file=fault.get("file"), line=fault.get("line"))
+    if not outcome.faults:
+        command(kind, url if outcome.status == "success" else outcome.message or title, title=title)
     told = {
         "status": outcome.status,
-        "url": url if is_there else "",
-        "image": one_line(build.get("image") or "") if is_there else "",
+        "url": url if outcome.has_image else "",
+        "image": one_line(build.get("image") or "") if outcome.has_image else "",
         "build-id": one_line(build.get("build") or ""),
         "duration": f"{float(build.get('seconds') or 0):.0f}" if build else "",
         "reused": str(bool(build.get("was_there"))).lower(),

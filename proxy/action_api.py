@@ -5,6 +5,7 @@ and may give it up, by what it was given then. Who has no such token, as jobs fo
 commit of a public repository stands, which starts nothing. What follows is `proxy.job_builds`' to do.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -12,16 +13,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from binder.errors import VisitorFault
-from binder.lifecycle import is_final
-from binder.names import is_repository, is_sha
+from binder.names import is_inside, is_repository, is_sha
+from binder.notebook_checks import MOST_NOTEBOOKS
 from binder.store.build_logs import StoredLog
 from proxy.build_logs import PIECE_BYTES, read_part, whole_size_of
 from proxy.context import ProxyContext
 from proxy.faults import NotProvenError
 from proxy.job_builds import Followed, JobBuilds, Tokens
-from proxy.job_facts import build_told
+from proxy.job_facts import build_told, notebooks_told
 from proxy.json_answers import answered, answering, asked_in
 from proxy.visible import number_of
+
+_LONGEST_PATH = 1000
 
 
 class ActionApi:
@@ -45,15 +48,16 @@ class ActionApi:
     async def start(self, request: Request) -> Response:
         """Have a commit of the job's repository built, or find that it is; with what its build is followed by."""
         brought = _brought(request)
-        body = await asked_in(request, {"sha": str})
+        body = await asked_in(request, {"sha": str, "verify": list})
         sha = body.get("sha") or ""
         if not is_sha(sha):
             raise VisitorFault("“sha” must be the 40 digits of a commit, in lower case.")
+        notebooks = _notebooks(body.get("verify") or [])
         try:
             job = await self._tokens.check(brought)
         except VisitorFault as error:
             raise NotProvenError(error.message) from error
-        followed, followed_by = await self._builds.start(job, sha)
+        followed, followed_by = await self._builds.start(job, sha, notebooks)
         return answered({"build": self._told(followed), "follow": followed_by})
 
     async def follow(self, request: Request) -> Response:
@@ -72,7 +76,7 @@ class ActionApi:
             raise VisitorFault("Ask for /api/action/commits/OWNER/NAME/SHA, with the 40 digits of the commit.")
         followed, why = await self._builds.public(owner, name, sha)
         if followed is None:
-            return answered({"build": None, "why": why, "lines": [], "next": 0, "is_over": False})
+            return answered({"build": None, "why": why, "notebooks": [], "lines": [], "next": 0, "is_over": False})
         return await self._with_log(request, followed)
 
     async def _with_log(self, request: Request, followed: Followed) -> Response:
@@ -80,12 +84,29 @@ class ActionApi:
         log = StoredLog(self._store, build.id)
         end = await whole_size_of(log, 2 * self._settings.build_log_bytes)
         lines, following = await read_part(log, offset, most_bytes=PIECE_BYTES, end=end)
-        is_over = is_final(build.state) and following >= end
-        told = self._told(followed)
-        return answered({"build": told, "why": None, "lines": lines, "next": following, "is_over": is_over})
+        told = {
+            "build": self._told(followed),
+            "why": None,
+            "notebooks": notebooks_told(followed.runs, self._settings),
+            "lines": lines,
+            "next": following,
+            "is_over": followed.is_over and following >= end,
+        }
+        return answered(told)
 
     def _told(self, followed: Followed) -> dict[str, Any]:
         return build_told(followed.build, followed.repository, self._settings, was_there=followed.was_there)
+
+
+def _notebooks(listed: list[object]) -> Sequence[str]:
+    """Return the notebooks that a job wants to see run.
+
+    Raises: VisitorFault.
+    """
+    paths = [one for one in listed if isinstance(one, str) and is_inside(one) and one.endswith(".ipynb")]
+    if len(paths) < len(listed) or len(paths) > MOST_NOTEBOOKS or any(len(path) > _LONGEST_PATH for path in paths):
+        raise VisitorFault(f"“verify” must be a list of at most {MOST_NOTEBOOKS} notebooks, by their paths: a.ipynb")
+    return list(dict.fromkeys(paths))
 
 
 def _brought(request: Request) -> str:

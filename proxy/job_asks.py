@@ -6,6 +6,7 @@ It says when it needs the build no more; one that says nothing for a while is ta
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -38,11 +39,13 @@ async def use_token(session: AsyncSession, job: WorkflowJob, now: datetime) -> b
     return True
 
 
-async def follow_by(session: AsyncSession, job: WorkflowJob, build_id: int, now: datetime) -> str:
-    """Return what the job of a used token follows its build by: shown this once."""
+async def follow_by(
+    session: AsyncSession, job: WorkflowJob, build_id: int, notebooks: Sequence[str], now: datetime
+) -> str:
+    """Return what the job of a used token follows its build by, and its notebooks: shown this once."""
     ask = await session.get_one(JobAsk, digest_of_ask(job.token_id))
     followed_by = secrets.token_urlsafe(32)
-    ask.digest, ask.build_id, ask.seen_at = digest_of_ask(followed_by), build_id, now
+    ask.digest, ask.build_id, ask.notebooks, ask.seen_at = digest_of_ask(followed_by), build_id, list(notebooks), now
     return followed_by
 
 

@@ -7,17 +7,20 @@ no visitor, no operator (`Build.for_jobs`), and no other job that is alive.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.lifecycle import BuildState, is_final
+from binder.notebook_checks import CheckSettings
+from binder.store.notebook_runs import want_runs
 from binder.store.queries import advance_build, is_own_commit, newest_build, want_build
-from binder.store.tables import Build, Decision, Preview, Repository, utc_now
+from binder.store.tables import Build, Decision, NotebookRun, Preview, Repository, utc_now
 from binder.workflow_job import WorkflowJob
 from proxy.access import Access
 from proxy.commits import Commit
@@ -50,11 +53,24 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class Followed:
-    """A build that a job asked for, and its repository; `was_there`: it had been queued before the job asked."""
+    """A build that a job asked for, and its repository; `was_there`: it had been queued before the job asked.
+
+    `runs` are the notebooks that the job wants to see run, empty until the build has succeeded; `awaits`: there will be
+    some.
+    """
 
     build: Build
     repository: Repository
     was_there: bool = False
+    runs: Sequence[NotebookRun] = ()
+    awaits: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more becomes of it."""
+        if self.build.state is BuildState.SUCCEEDED and (self.awaits or self.runs):
+            return bool(self.runs) and all(run.outcome for run in self.runs)
+        return is_final(self.build.state)
 
 
 class JobBuilds:
@@ -66,8 +82,8 @@ class JobBuilds:
         self._access = Access(context)
         self._commits = Launches(context).commits
 
-    async def start(self, job: WorkflowJob, sha: str) -> tuple[Followed, str]:
-        """Return the build of a commit for a job, and what the job follows it by.
+    async def start(self, job: WorkflowJob, sha: str, notebooks: Sequence[str] = ()) -> tuple[Followed, str]:
+        """Return the build of a commit for a job, and what the job follows it by; `notebooks` are to run in its image.
 
         Raises: NotProvenError; NotAllowedError; NotVisibleError; TooManyError; WorldFault.
         """
@@ -86,7 +102,8 @@ class JobBuilds:
             if not was_there:
                 self._context.limits.start([f"jobs of {job.owner_id}"], time.monotonic())
             session.add(_decision(job, build, "known" if was_there else "build", None))
-            return Followed(build, commit.repository, was_there), await follow_by(session, job, build.id, now)
+            followed_by = await follow_by(session, job, build.id, notebooks, now)
+            return Followed(build, commit.repository, was_there, awaits=bool(notebooks)), followed_by
 
     async def _use(self, job: WorkflowJob) -> None:
         """Use up a token, whatever becomes of what it asks for: nobody who finds it afterwards has it count."""
@@ -153,20 +170,44 @@ class JobBuilds:
             async with self._store.write(tells=False) as session:
                 if heard := await ask_of(session, followed_by, now):
                     heard.seen_at = now
-        return Followed(build, repository)
+        if ask.notebooks and ask.runs is None and build.state is BuildState.SUCCEEDED:
+            await self._want_notebooks(followed_by, build, repository)
+            ask.runs = []  # they are told of the next time
+        async with self._store.read() as session:
+            runs = await session.scalars(select(NotebookRun).where(NotebookRun.id.in_(ask.runs or ())))
+            return Followed(build, repository, runs=runs.all(), awaits=bool(ask.notebooks))
+
+    async def _want_notebooks(self, followed_by: str, build: Build, repository: Repository) -> None:
+        """Have the notebooks run that a job wants to see run, now that there is an image: once.
+
+        Raises: TooManyError.
+        """
+        async with self._store.write() as session:
+            await session.execute(select(Build.id).where(Build.id == build.id).with_for_update())
+            ask = await ask_of(session, followed_by, utc_now())
+            if ask is None or ask.runs is not None:
+                return
+            self._context.limits.start([f"notebooks of {repository.id}"], time.monotonic())
+            rows = want_runs(session, build, ask.notebooks, CheckSettings())
+            await session.flush()
+            ask.runs = [row.id for row in rows]
 
     async def leave(self, followed_by: str) -> str | None:
         """Cancel the build, for a job that needs it no more; return why it goes on, None where it does not.
+
+        What it wanted to see run is nobody else's, and does not run any more.
 
         Raises: NotProvenError.
         """
         build_id, now = (await self.follow(followed_by)).build.id, utc_now()
         async with self._store.write() as session:
-            build = (await session.scalars(select(Build).where(Build.id == build_id).with_for_update())).one()
             ask = await ask_of(session, followed_by, now)
             if ask is None:
                 return "The job asked for it long ago."
             ask.is_over = True
+            ended = update(NotebookRun).where(NotebookRun.id.in_(ask.runs or ()), NotebookRun.outcome.is_(None))
+            await session.execute(ended.values(outcome="stopped", finished_at=now, lease_owner=None, lease_until=None))
+            build = (await session.scalars(select(Build).where(Build.id == build_id).with_for_update())).one()
             if is_final(build.state):
                 return f"It has {build.state} already."
             if not build.for_jobs:

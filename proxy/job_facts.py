@@ -1,12 +1,12 @@
 """What a job of a workflow is told of a build, as JSON. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from binder.build_words import words_of_layers, words_of_saving, words_of_way
 from binder.lifecycle import is_final
 from binder.settings import Settings
-from binder.store.tables import Build, Repository
+from binder.store.tables import Build, NotebookRun, Repository
 from proxy.answers import WHOSE_FAULT
 from proxy.links import link_to
 from proxy.progress import STATE_WORDS
@@ -37,6 +37,21 @@ def build_told(build: Build, repository: Repository, settings: Settings, *, was_
         "url": f"{settings.url}{link.address}",
         "page": f"{settings.url}/builds/{build.id}",
     }
+
+
+def notebooks_told(runs: Sequence[NotebookRun], settings: Settings) -> list[dict[str, Any]]:
+    """Return how far the notebooks are that a job wants to see run."""
+    return [
+        {
+            "path": run.path,
+            "outcome": run.outcome,
+            "seconds": run.seconds,
+            "reused": run.reused,
+            "fault": run.fault and {name: run.fault.get(name) for name in ("party", "message", "line")},
+            "page": f"{settings.url}/builds/{run.build_id}/notebooks/{run.id}",
+        }
+        for run in runs
+    ]
 
 
 def _saved(result: Mapping[str, Any]) -> str:

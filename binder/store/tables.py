@@ -371,7 +371,8 @@ class JobAsk(Row):
     """That a job of a workflow asked for a build, once with each of its tokens, until `ends_at`.
 
     `token` is the SHA-256 of what GitHub numbered the job's token with; `digest` that of what the job follows the build
-    by; that and `build_id` are None until there is one. `is_over`: it needs the build no more.
+    by; that and `build_id` are None until there is one. `is_over`: it needs the build no more. `notebooks` are those
+    that it wants to see run in the image, and `runs` the ids of their `NotebookRun`s, None before the build succeeded.
     """
 
     __tablename__ = "job_asks"
@@ -383,6 +384,8 @@ class JobAsk(Row):
     seen_at: Mapped[datetime] = mapped_column(default=utc_now)
     ends_at: Mapped[datetime]
     is_over: Mapped[bool] = mapped_column(default=False)
+    notebooks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    runs: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ApiToken(Row):

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from github import Auth, GithubIntegration
@@ -11,7 +10,7 @@ from github import Auth, GithubIntegration
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, utc_now
 from githubapp.sandbox.values import Comment
-from tests.action.runner import Runner
+from tests.action.runner import Ran, Runner
 from tests.githubapp.sandbox.git_checkout import new_checkout
 from tests.proxy.jobs import FULL_NAME, JobStage
 from tests.proxy.rows import add_build, add_repository
@@ -28,8 +27,8 @@ class Proposed:
     sha: str
     token: str
 
-    async def run(self, **inputs: str) -> Any:
-        return await self.runner.run(comment="true", github_token=self.token, **inputs)
+    async def run(self) -> Ran:
+        return await self.runner.run(comment="true", github_token=self.token)
 
     def comments(self) -> list[Comment]:
         state = self.stage.sandbox.world.state
@@ -84,7 +83,7 @@ async def test_one_comment_is_kept(proposed: Proposed, heard: list[str]) -> None
     assert (await proposed.run()).code == 0
     first, edited = proposed.comments()
     assert (first.author, edited.id) == ("eve", ours.id)
-    assert f"[Open them]({stage.settings.url}/v2/gh/{FULL_NAME}/{proposed.sha})" in edited.body
+    assert f"[Open the notebooks]({stage.settings.url}/v2/gh/{FULL_NAME}/{proposed.sha})" in edited.body
     assert proposed.token not in "".join(heard)
 
 

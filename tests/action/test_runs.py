@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from binder.lifecycle import BuildState
-from binder.store.tables import Build, utc_now
+from binder.store.tables import Build, NotebookRun, utc_now
 from tests.action.runner import CANCEL_SECONDS, GITHUB_TOKEN, Runner
 from tests.proxy.jobs import FULL_NAME, JobStage
 from tests.proxy.rows import IMAGE, SHA, add_build, add_log
@@ -52,12 +52,12 @@ async def test_a_build_is_followed_to_its_link(stage: JobStage, runner: Runner, 
         "status": "success", "url": url, "image": IMAGE, "build-id": str(build.id), "reused": "false"
     }  # fmt: skip
     assert ran.outputs["duration"].isdigit()
-    assert [one.message for one in ran.told("group")] == ["Fetching", "Resolving"]
+    assert [one.message for one in ran.told("group")] == ["Fetching the commit", "Resolving"]
     assert len(ran.told("endgroup")) == 2
     assert [(one.message, one.properties["title"]) for one in ran.told("notice")] == [
         (url, "Binder: The notebooks can be opened")
     ]
-    assert f"[Open them]({url})" in ran.summary
+    assert f"[Open the notebooks]({url})" in ran.summary
     assert f"[Log of the build]({stage.settings.url}/builds/{build.id})" in ran.summary
     # What proves the job, and what it follows its build by, is masked before anything else could print it.
     assert len(ran.told("add-mask")) == 2
@@ -141,6 +141,34 @@ async def test_a_job_that_is_cancelled_leaves_what_others_need(stage: JobStage, 
     assert "The build goes on: Somebody else wants it, too" in ran.printed
     async with stage.store.read() as session:
         assert (await session.get_one(Build, build.id)).state is BuildState.QUEUED
+
+
+async def test_notebooks_that_do_not_run_are_annotated(stage: JobStage, runner: Runner) -> None:
+    await add_build(stage.store, await stage.install(), finished_at=utc_now())
+    async with runner.started(verify="a.ipynb\n  more/b.ipynb\n\n") as step:
+        wanted = await notebook_runs(stage)
+        fault = {"party": "repository", "message": "ZeroDivisionError: division by zero", "line": 7, "traceback": "…"}
+        async with stage.store.write() as session:
+            for run, outcome in zip(wanted, ("passed", "failed"), strict=True):
+                row = await session.get_one(NotebookRun, run.id)
+                row.outcome, row.fault = outcome, fault if outcome == "failed" else None
+        ran = await step.ended()
+    assert (ran.code, ran.outputs["status"], ran.outputs["image"]) == (1, "failure", IMAGE), ran.printed
+    (told,) = ran.told("error")
+    assert told.message == "ZeroDivisionError: division by zero"
+    assert told.properties == {"title": "Binder: Not all notebooks run", "file": "more/b.ipynb", "line": "7"}
+    assert "1 of 2 notebooks ran" in ran.summary
+    assert "[Open the notebooks](" in ran.summary
+
+
+async def notebook_runs(stage: JobStage) -> list[NotebookRun]:
+    """Return the notebooks that the job wants to see run, once it asked for them."""
+    async with asyncio.timeout(30):
+        while True:
+            async with stage.store.read() as session:
+                if found := list(await session.scalars(select(NotebookRun).order_by(NotebookRun.id))):
+                    return found
+            await asyncio.sleep(0.05)
 
 
 def pull_request(*, head_sha: str = SHA, head_id: int | None = 1) -> dict[str, Any]:

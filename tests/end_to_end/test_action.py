@@ -80,9 +80,20 @@ async def _opened(link: str) -> str:
         for _ in range(100):
             answer = await client.get(link)
             if "/s/" in answer.url.path:
-                break
+                return answer.url.path
             await asyncio.sleep(0.3)
-    return answer.url.path
+    return ""
+
+
+async def test_notebooks_are_run_in_the_image(bobs: Bobs) -> None:
+    sha = await bobs.push(**{"broken.ipynb": NOTEBOOK.replace("print(6 * 7)", "1 / 0")})
+    ran = await bobs.runner.run(ref=sha, verify="index.ipynb\nbroken.ipynb")
+    assert (ran.code, ran.outputs["status"]) == (1, "failure"), ran.printed
+    (told,) = ran.told("error")
+    assert (told.properties["file"], told.properties["line"]) == ("broken.ipynb", "1")
+    assert "ZeroDivisionError" in told.message
+    assert "The notebook index.ipynb ran in" in ran.printed
+    assert (await bobs.runner.run(ref=sha, verify="index.ipynb")).code == 0
 
 
 async def test_what_is_wrong_is_on_its_line(bobs: Bobs) -> None:

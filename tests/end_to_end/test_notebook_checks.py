@@ -236,7 +236,9 @@ async def test_a_hostile_notebook_is_shown_and_nothing_of_it_runs(stage: Stage, 
 
 
 async def test_what_a_pull_request_changes_is_shown(stage: Stage, browser: Browser) -> None:
-    changed = notebook("print(6 * 8)", "import math\nroot = math.sqrt(2)", "print('new')", printed={1: "48\n", 3: "new\n"})
+    changed = notebook(
+        "print(6 * 8)", "import math\nroot = math.sqrt(2)", "print('new')", printed={1: "48\n", 3: "new\n"}
+    )
     sha = await stage.push({"index.ipynb": changed}, branch="topic")
     pull = await stage.sandbox.open_pull_request(REPOSITORY, author="ada", head="topic", title="A topic")
     await green(stage, sha)

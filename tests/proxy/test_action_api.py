@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from binder.lifecycle import BuildState
 from binder.store.queries import want_build
-from binder.store.tables import Build, Decision, JobAsk, Repository, utc_now
+from binder.store.tables import Build, Decision, JobAsk, NotebookRun, Repository, utc_now
 from proxy.claims import Launcher, Quota, launch
 from proxy.commits import Commit
 from tests.proxy.conftest import client_of
@@ -332,7 +332,8 @@ async def test_anybody_may_ask_how_a_public_commit_stands(stage: JobStage, clien
         (await session.get_one(Repository, row.id)).private = True
     hidden = (await client.get(path)).json()
     assert hidden == {
-        "build": None, "why": "This service knows nothing of ada/notes.", "lines": [], "next": 0, "is_over": False
+        "build": None, "why": "This service knows nothing of ada/notes.", "notebooks": [], "lines": [], "next": 0,
+        "is_over": False,
     }  # fmt: skip
 
 
@@ -350,3 +351,73 @@ async def test_rows_of_repositories_that_only_links_named_are_found_by_name(
     await add_repository(stage.store, name="notes", host=stage.settings.github_host)
     told, _ = await started(client, await stage.token())
     assert told["repository"] == FULL_NAME
+
+
+NOTEBOOKS = ["a.ipynb", "more/b.ipynb"]
+
+
+async def with_notebooks(client: httpx.AsyncClient, token: str) -> dict[str, str]:
+    """Return the headers by which a job follows its build, and the notebooks that it wants to see run."""
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = await client.post("/api/action/builds", json={"sha": SHA, "verify": NOTEBOOKS}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['follow']}"}
+
+
+async def runs(stage: JobStage) -> list[NotebookRun]:
+    async with stage.store.read() as session:
+        return list(await session.scalars(select(NotebookRun).order_by(NotebookRun.id)))
+
+
+async def test_notebooks_run_once_there_is_an_image(stage: JobStage, client: httpx.AsyncClient) -> None:
+    await stage.install()
+    follow = await with_notebooks(client, await stage.token())
+    (build,) = await builds(stage)
+    await client.get("/api/action/build", headers=follow)
+    assert await runs(stage) == []
+    await advance(
+        stage.context, build, BuildState.FETCHING, BuildState.BUILDING, BuildState.PUSHING, BuildState.CHECKING,
+        BuildState.SUCCEEDED,
+    )  # fmt: skip
+    await asyncio.gather(*(client.get("/api/action/build", headers=follow) for _ in range(3)))
+    wanted = await runs(stage)
+    assert [(run.path, run.build_id) for run in wanted] == [(path, build.id) for path in NOTEBOOKS]
+    assert not (await client.get("/api/action/build", headers=follow)).json()["is_over"]
+    fault = {"party": "repository", "message": "ZeroDivisionError", "line": 7, "traceback": "…"}
+    async with stage.store.write() as session:
+        for row, outcome in zip(wanted, ("passed", "failed"), strict=True):
+            ran = await session.get_one(NotebookRun, row.id)
+            ran.outcome, ran.fault = outcome, fault if outcome == "failed" else None
+    told = (await client.get("/api/action/build", headers=follow)).json()
+    assert (told["is_over"], told["build"]["state"]) == (True, "succeeded")
+    assert [(one["path"], one["outcome"], (one["fault"] or {}).get("line")) for one in told["notebooks"]] == [
+        ("a.ipynb", "passed", None), ("more/b.ipynb", "failed", 7)
+    ]  # fmt: skip
+
+
+async def test_notebooks_of_a_build_that_fails_never_run(stage: JobStage, client: httpx.AsyncClient) -> None:
+    await add_build(
+        stage.store, await stage.install(), BuildState.FAILED, fault={"party": "repository", "message": "No."}
+    )
+    follow = await with_notebooks(client, await stage.token())
+    assert (await client.get("/api/action/build", headers=follow)).json()["is_over"]
+    assert await runs(stage) == []
+
+
+async def test_notebooks_stop_with_their_job(stage: JobStage, client: httpx.AsyncClient) -> None:
+    await add_build(stage.store, await stage.install())
+    first, second = [await with_notebooks(client, await stage.token()) for _ in range(2)]
+    for follow in (first, second):
+        await client.get("/api/action/build", headers=follow)
+    assert await left(client, first) == "It has succeeded already."
+    assert [run.outcome for run in await runs(stage)] == ["stopped", "stopped", None, None]
+
+
+@pytest.mark.parametrize(
+    "verify",
+    [["a.py"], ["../a.ipynb"], ["/a.ipynb"], [7], ["a.ipynb\0.ipynb"], ["a.ipynb"] * 51, ["a" * 1001 + ".ipynb"]],
+)
+async def test_notebooks_are_paths_of_notebooks(client: httpx.AsyncClient, stage: JobStage, verify: list[Any]) -> None:
+    headers = {"Authorization": f"Bearer {await stage.token()}"}
+    answer = await client.post("/api/action/builds", json={"sha": SHA, "verify": verify}, headers=headers)
+    assert (answer.status_code, "“verify” must be a list" in answer.json()["message"]) == (404, True)

@@ -19,6 +19,8 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_over", sa.Boolean(), nullable=False),
+        sa.Column("notebooks", sa.JSON(), nullable=False),
+        sa.Column("runs", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(["build_id"], ["builds.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("token"),
         sa.UniqueConstraint("digest"),
