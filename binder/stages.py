@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row as Found
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -100,7 +99,7 @@ class Stages:
         is_up = Session.state.in_((SessionState.STANDBY, SessionState.OPEN))
         ready = (or_(is_up, Session.ended_at > since), Session.ready_at > since, Session.ready_at <= until)
         opened = (Session.opened_at > since, Session.opened_at <= until)
-        columns = select(Session.state, Session.created_at, Session.ready_at, Session.opened_at, Session.ended_at)
+        columns: Any = select(Session.state, Session.created_at, Session.ready_at, Session.opened_at, Session.ended_at)
         start, measure = "binder_session_start_duration_seconds", self._figures.measure
         for _, created_at, ready_at, _, _ in await session.execute(columns.where(*ready)):
             measure(start, _between(created_at, ready_at), outcome="ready")
@@ -122,8 +121,8 @@ class _Unfinished:
         self._last: int | None = None
 
     async def ended(
-        self, session: AsyncSession, table: type[Delivery | Build], unfinished: Select[int], rows: Select[Any]
-    ) -> Sequence[Found[Any]]:
+        self, session: AsyncSession, table: type[Delivery | Build], unfinished: Select[int], rows: Any
+    ) -> Sequence[Any]:
         """Return the `rows` that have come to their end since the last look; none, where this is the first."""
         before, last = self._ids, self._last
         self._ids = frozenset(await session.scalars(unfinished.limit(_MOST)))

@@ -207,7 +207,7 @@ def _manifest_in(path: Path, archive: zipfile.ZipFile) -> Manifest:
 
 def _member_of(value: Mapping[str, Any]) -> Member:
     member = Member(value["name"], value["size"], value["sha256"])
-    if not (isinstance(member.size, int) and member.size >= 0 and _DIGEST.match(member.sha256)):
+    if type(value["size"]) is not int or member.size < 0 or not _DIGEST.match(member.sha256):
         raise ValueError("neither a size nor a digest")
     return member
 

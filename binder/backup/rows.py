@@ -151,7 +151,8 @@ def schema_of(connection: Connection) -> str | None:
     """Return the schema's version, None where there is no schema."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
 
 
 def address_of(path: Path) -> URL:
@@ -190,7 +191,7 @@ def _put(column: Column[Any], target: Connection) -> Any:
     return bindparam(f"{column.name}_", type_=kind)
 
 
-def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+def _renamed(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {f"{name}_": value for name, value in row.items()}
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Integer, LargeBinary, MetaData, Table, insert
+from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Float, Integer, LargeBinary, MetaData, Table, insert
 
 FOLDER: Final = Path(__file__).parent
 _WORDS: Final[Mapping[tuple[str, str], Sequence[str]]] = {
@@ -83,7 +83,7 @@ def _value_of_kind(column: Column[Any], number: int) -> Any:
             return datetime(2026, 1, number, 12, 30, 15, 123456, tzinfo=UTC)
         case LargeBinary():
             return bytes([0, 255, number])
-        case Integer():
+        case Integer() | Float():
             return number
         case _:
             length = getattr(column.type, "length", None) or 1000
