@@ -47,12 +47,12 @@ class Quota:
 class Launched:
     """How a click ended: with an open session, or with why there is none yet.
 
-    `waited`: the visitor had a place in the queue before.
+    `waited_since`: when the visitor came to the queue, None where they had no place in it.
     """
 
     build: Build
     outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
-    waited: bool = False
+    waited_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ async def launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota,
         if isinstance(launched.outcome, Wait | Busy):
             turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
         else:
-            return replace(launched, waited=turn.queue.leave(turn.ticket, image))
+            return replace(launched, waited_since=turn.queue.leave(turn.ticket, image))
     return launched
 
 

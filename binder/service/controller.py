@@ -16,6 +16,7 @@ from binder.service.loops import Loops
 from binder.service.sources import CommittedFiles, RepositorySources
 from binder.service.web import network_socket, serving
 from binder.settings import Settings
+from binder.stages import Stages
 from binder.watchdog import Watchdog
 from build.again import Rebuilder
 from build.garbage.collector import Collector, policy_of
@@ -71,8 +72,14 @@ async def working_controller(
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
         collector = Collector(
-            store, builder.buildah, builder.account, policy_of(settings), has_registry=bool(settings.registry)
+            store,
+            builder.buildah,
+            builder.account,
+            policy_of(settings),
+            has_registry=bool(settings.registry),
+            figures=common.figures,
         )
+        loops.run("stages", Stages(store, common.figures).step, always_rests=True)
         loops.run("builds", builds.step)
         loops.run("environments", rebuilder.step)
         loops.run("garbage", collector.step)
