@@ -20,6 +20,7 @@ from binder.errors import BinderError, RepositoryFault, VisitorFault
 from binder.lifecycle import BuildState, is_final
 from binder.listing import QUERIES, Asked, Kind
 from binder.log import logger
+from binder.plain_text import plain_lines
 from binder.session_resources import Resources
 from binder.settings import Settings
 from binder.store import Store
@@ -220,7 +221,8 @@ class OperatorApi:
     async def session_log(self, request: Request) -> Response:
         """Give the last lines of a session's notebook server."""
         row = await self._operating.session_row(request.path_params["session"])
-        return PlainTextResponse(await self._views.log_of(row["session"]), headers=_HEADERS | {"State": row["state"]})
+        text = plain_lines(await self._views.log_of(row["session"]))
+        return PlainTextResponse(text, headers=_HEADERS | {"State": row["state"]})
 
     async def stop(self, request: Request) -> Response:
         """End a session, those that nobody uses, or all; or say which those are."""

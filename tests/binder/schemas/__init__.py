@@ -82,11 +82,9 @@ def _value_of_kind(column: Column[Any], number: int) -> Any:
             return number == 1
         case DateTime():
             return datetime(2026, 1, number, 12, 30, 15, 123456, tzinfo=UTC)
-        case Float():
-            return number + 0.5
         case LargeBinary():
             return bytes([0, 255, number])
-        case Integer():
+        case Integer() | Float():
             return number
         case _:
             length = getattr(column.type, "length", None) or 1000
