@@ -104,7 +104,7 @@ CREATE TABLE identity (
 	instance VARCHAR(8) NOT NULL, 
 	PRIMARY KEY (instance)
 );
-INSERT INTO "identity" VALUES('eddd0301');
+INSERT INTO "identity" VALUES('173bf712');
 CREATE TABLE installations (
 	id INTEGER NOT NULL, 
 	host VARCHAR(255) NOT NULL, 
@@ -138,8 +138,8 @@ CREATE TABLE notebook_runs (
 	PRIMARY KEY (id), 
 	FOREIGN KEY(build_id) REFERENCES builds (id) ON DELETE CASCADE
 );
-INSERT INTO "notebook_runs" VALUES(1,1,'1-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','1-key-Grüße','1-session_id-Grüße',1,'2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','passed',1,1.5,'{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}',X'00FF01','1-lease_owner-Grüße','2026-01-01 12:30:15.123456');
-INSERT INTO "notebook_runs" VALUES(2,2,'2-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}',NULL,NULL,2,NULL,NULL,NULL,'failed',0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "notebook_runs" VALUES(1,1,'1-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','1-key-Grüße','1-session_id-Grüße',1,'2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','1-outcom',1,1.0,'{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}',X'00FF01','1-lease_owner-Grüße','2026-01-01 12:30:15.123456');
+INSERT INTO "notebook_runs" VALUES(2,2,'2-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}',NULL,NULL,2,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE "previews" (
 	id INTEGER NOT NULL, 
 	repository_id INTEGER NOT NULL, 
@@ -253,8 +253,8 @@ CREATE INDEX ix_sessions_state ON sessions (state, ended_at);
 CREATE INDEX ix_sessions_image ON sessions (image, state);
 CREATE INDEX ix_sessions_opened ON sessions (opened_at);
 CREATE INDEX ix_sessions_repository ON sessions (repository_id, state);
-CREATE INDEX ix_builds_state ON builds (state);
 CREATE INDEX ix_builds_commit ON builds (repository_id, sha);
+CREATE INDEX ix_builds_state ON builds (state);
 CREATE INDEX ix_builds_preview ON builds (preview_id, state);
 CREATE INDEX ix_notebook_runs_build ON notebook_runs (build_id);
 CREATE INDEX ix_notebook_runs_finished ON notebook_runs (finished_at);
