@@ -227,7 +227,7 @@ def metrics_page() -> str:
         ]
         waits = f" for {rule['for']}" if "for" in rule else ""
         lines += [
-            f"    {' '.join(rule['expr'].split())}{waits and '    #' + waits}",
+            *("```promql", f"{' '.join(rule['expr'].split())}{waits and '    #' + waits}", "```"),
             "",
             rule["annotations"]["runbook"],
         ]

@@ -82,9 +82,15 @@ def _script(block: Block) -> None:
     assert block.page == "docs/first-hour.md"  # tests/end_to_end/test_first_hour.py
 
 
+def _query(block: Block) -> None:
+    """An alert's, drawn from the rules, which are held against what is counted (tests/test_monitoring.py)."""
+    assert block.page == "docs/metrics.md"
+
+
 CHECKS: Mapping[str, Callable[[Block], None]] = {
     "sh": _shell,
     "bash": _script,
+    "promql": _query,
     "yaml": _yaml_file,
     "mermaid": _diagram,
     "text": _addresses,
