@@ -13,7 +13,7 @@ from binder.service.builder import Builder
 from binder.service.common import Common
 from binder.service.engines import chosen_engine, chosen_preloader
 from binder.service.loops import Loops
-from binder.service.sources import RepositorySources
+from binder.service.sources import CommittedFiles, RepositorySources
 from binder.service.web import network_socket, serving
 from binder.settings import Settings
 from binder.stages import Stages
@@ -26,6 +26,7 @@ from build.worker import BuildWorker
 from deploy.engine import Engine
 from deploy.keeper import ON_A_CLUSTER, ON_ONE_MACHINE, Keeper
 from deploy.manifests import service_host
+from deploy.notebooks.checker import Checker
 from proxy.health import Health, check_store
 from proxy.metrics import OwnFigures
 
@@ -61,6 +62,9 @@ async def working_controller(
             at_once, host_of = ON_A_CLUSTER, partial(service_host, await store.instance())
         sessions = Keeper(store, engine, settings, at_once=at_once, host_of=host_of)
         stack.push_async_callback(sessions.close)
+        committed = CommittedFiles(store, builder.git, RepositorySources(common.github, settings))
+        checker = Checker(store, engine, settings, committed, at_once=settings.builds_at_once, host_of=host_of)
+        stack.push_async_callback(checker.close)
         if on_a_cluster and settings.preload_disk_bytes:
             preloader = await stack.enter_async_context(chosen_preloader(settings, store))
             loops.run("preload", preloader.step, always_rests=True)
@@ -79,6 +83,7 @@ async def working_controller(
         loops.run("builds", builds.step)
         loops.run("environments", rebuilder.step)
         loops.run("garbage", collector.step)
+        loops.run("notebooks", checker.step)
         loops.run("starts", sessions.start_wanted)
         loops.run("sessions", sessions.step, always_rests=True)
         for name, step in common.github.loops().items():

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session as OrmSession
 from binder.errors import StoreUnavailableError
 from binder.loop import Hint
 from binder.store.schema import upgrade
-from binder.store.tables import Build, Delivery, Identity, Report, Row, Session
+from binder.store.tables import Build, Delivery, Identity, NotebookRun, Report, Row, Session
 
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
@@ -33,7 +33,13 @@ NOTIFIED = "binder"
 """The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
 
 _CHANGED, _ARRIVED = "changed", "arrived"
-_LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
+_LEASED: tuple[type[Build | Delivery | NotebookRun | Report | Session], ...] = (
+    Build,
+    Delivery,
+    NotebookRun,
+    Report,
+    Session,
+)
 
 
 class Store:

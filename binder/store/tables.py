@@ -205,7 +205,8 @@ class Build(Row, Leased):
     `untrusted`: of a fork's commit, or of one that may be; it is given no secrets, a cache of its own, and less of the
     machine.
     `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}: these are known
-    before they are made), `seconds` (phase → s), `changed` (packages that were exchanged).
+    before they are made), `seconds` (phase → s), `changed` (packages that were exchanged), `notebooks` (list
+    of {id, path, outcome, seconds, message, line, traceback}: how far those are that have to run).
     `fault` holds {party, message, file, line, step}.
     """
 
@@ -224,9 +225,44 @@ class Build(Row, Leased):
     state: Mapped[BuildState] = mapped_column(default=BuildState.QUEUED)
     result: Mapped[dict[str, Any] | None]
     fault: Mapped[dict[str, Any] | None]
+    awaits_check: Mapped[bool] = mapped_column(default=False)
+    """Whether notebooks have to run before a session of its image is started for visitors (`NotebookRun`)."""
     queued_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class NotebookRun(Row, Leased):
+    """A notebook that is to run in the image of a build, in a session of its own that is nobody else's.
+
+    `settings` is how (`binder.notebook_checks.CheckSettings`). `key` digests all that its end depends on, once that is
+    known. `session_id` is the session of the last attempt. `outcome` is `passed`, `failed` or `stopped`, None before
+    its end; `reused`: it is that of an earlier run of the same key. `fault` holds {party, message, line, traceback}.
+    `executed` is the notebook as it ran: nbformat's JSON, deflated.
+    """
+
+    __tablename__ = "notebook_runs"
+    __table_args__ = (
+        Index("ix_notebook_runs_build", "build_id"),
+        Index("ix_notebook_runs_key", "key"),
+        Index("ix_notebook_runs_finished", "finished_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    build_id: Mapped[int] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(String(4000))
+    settings: Mapped[dict[str, Any]]
+    key: Mapped[str | None] = mapped_column(String(64))
+    session_id: Mapped[str | None] = mapped_column(String(40))
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(8))
+    reused: Mapped[bool] = mapped_column(default=False)
+    seconds: Mapped[float | None]
+    fault: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    executed: Mapped[bytes | None] = mapped_column(deferred=True)
 
 
 class BuildLogPart(Row):
