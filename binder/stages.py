@@ -35,8 +35,8 @@ class Stages:
         self._figures = figures
         self._due_at = 0.0
         self._since: datetime | None = None
-        self._deliveries = _Unfinished()
-        self._builds = _Unfinished()
+        self._deliveries = Unfinished()
+        self._builds = Unfinished()
 
     async def step(self) -> bool:
         """Measure what has ended since the last look; there is never more to do at once."""
@@ -122,7 +122,7 @@ class Stages:
                 self._figures.measure("binder_notebook_run_duration_seconds", seconds, outcome=outcome)
 
 
-class _Unfinished:
+class Unfinished:
     """Rows of a table whose numbers count up: those that were not final at the last look, and the last number."""
 
     def __init__(self) -> None:
