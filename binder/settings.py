@@ -265,7 +265,7 @@ class Settings(BaseSettings):
     """Where GitHub's pages and repositories are; another address for GitHub Enterprise Server."""
 
     github_api_url: str = "https://api.github.com"
-    """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
+    """Where GitHub's REST API is; `https://github.example.org/api/v3` for GitHub Enterprise Server."""
 
     gitlab_url: str = "https://gitlab.com"
     """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""

@@ -47,6 +47,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "comparison": "a comparison with GitHub",
     "start": "the start of the service",
     "visitor": "a visitor's link",
+    "job": "a workflow's job",
 }
 _FAULTS_OF: Final[Mapping[str, str]] = {
     "repository": "the repository's fault",

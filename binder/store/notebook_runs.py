@@ -26,10 +26,13 @@ _GIVEN_UP = (BuildState.FAILED, BuildState.SUPERSEDED, BuildState.CANCELLED)
 _FAULTS: dict[str, type[OperatorFault | WorldFault]] = {"operator": OperatorFault, "world": WorldFault}
 
 
-def want_runs(session: AsyncSession, build: Build, notebooks: Iterable[str], settings: CheckSettings) -> None:
+def want_runs(
+    session: AsyncSession, build: Build, notebooks: Iterable[str], settings: CheckSettings
+) -> Sequence[NotebookRun]:
     """Have notebooks run in the image of a build, one after another."""
-    for path in notebooks:
-        session.add(NotebookRun(build_id=build.id, path=path, settings=settings.as_json()))
+    rows = [NotebookRun(build_id=build.id, path=path, settings=settings.as_json()) for path in notebooks]
+    session.add_all(rows)
+    return rows
 
 
 async def runs_of_build(session: AsyncSession, build_id: int) -> Sequence[NotebookRun]:

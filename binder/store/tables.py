@@ -104,7 +104,7 @@ class Repository(Row):
     """A repository that a delivery or a link named. `external_id` is its host's number, which outlives a rename.
 
     `installation_id` is GitHub's number of the installation that covers it, None where the App is not installed on it
-    (any more).
+    (any more). `owner_id` is GitHub's number of the account that it belongs to, None where GitHub did not say yet.
     """
 
     __tablename__ = "repositories"
@@ -114,6 +114,7 @@ class Repository(Row):
     host: Mapped[str] = mapped_column(String(255))
     external_id: Mapped[int | None] = mapped_column(BigInteger)
     owner: Mapped[str] = mapped_column(String(100))
+    owner_id: Mapped[int | None] = mapped_column(BigInteger)
     name: Mapped[str] = mapped_column(String(100))
     clone_url: Mapped[str] = mapped_column(String(1000))
     default_branch: Mapped[str | None] = mapped_column(String(255))
@@ -179,7 +180,7 @@ class Preview(Row):
 class Decision(Row):
     """Why something was done about a commit, or not done: one line of its story, never changed.
 
-    `cause` is `delivery` (then `delivery_id` says which), `command`, `button`, `comparison`, `start` or `visitor`.
+    `cause` is `delivery` (then `delivery_id` says which), `command`, `button`, `comparison`, `start`, `visitor`, `job`.
     `outcome` is one word: `build`, `hold`, `stale`, `end`, `approve`, `cancel`, `stop`, `refuse`, `known`.
     """
 
@@ -202,6 +203,8 @@ class Decision(Row):
 class Build(Row, Leased):
     """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
 
+    `for_jobs`: it was queued for jobs of workflows, and nobody else has wanted it since.
+
     `untrusted`: of a fork's commit, or of one that may be; it is given no secrets, a cache of its own, and less of the
     machine.
     `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}: these are known
@@ -222,6 +225,7 @@ class Build(Row, Leased):
     preview_id: Mapped[int | None] = mapped_column(ForeignKey("previews.id"))
     sha: Mapped[str] = mapped_column(String(40))
     untrusted: Mapped[bool] = mapped_column(default=False)
+    for_jobs: Mapped[bool] = mapped_column(default=False)
     state: Mapped[BuildState] = mapped_column(default=BuildState.QUEUED)
     result: Mapped[dict[str, Any] | None]
     fault: Mapped[dict[str, Any] | None]
@@ -361,6 +365,27 @@ class Session(Row, Leased):
     ended_at: Mapped[datetime | None]
     services: Mapped[dict[str, Any] | None]
     deployed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class JobAsk(Row):
+    """That a job of a workflow asked for a build, once with each of its tokens, until `ends_at`.
+
+    `token` is the SHA-256 of what GitHub numbered the job's token with; `digest` that of what the job follows the build
+    by; that and `build_id` are None until there is one. `is_over`: it needs the build no more. `notebooks` are those
+    that it wants to see run in the image, and `runs` the ids of their `NotebookRun`s, None before the build succeeded.
+    """
+
+    __tablename__ = "job_asks"
+    __table_args__ = (Index("ix_job_asks_build", "build_id"), Index("ix_job_asks_ends", "ends_at"))
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    build_id: Mapped[int | None] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"))
+    seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ends_at: Mapped[datetime]
+    is_over: Mapped[bool] = mapped_column(default=False)
+    notebooks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    runs: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ApiToken(Row):

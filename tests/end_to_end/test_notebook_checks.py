@@ -236,7 +236,6 @@ async def test_a_hostile_notebook_is_shown_and_nothing_of_it_runs(stage: Stage, 
     assert dialogs == []
     assert "owned" not in await page.title()
     assert await page.evaluate("self.origin") == "null"
-    await page.screenshot(path="/tmp/checks-hostile.png")
     await page.close()
 
 
@@ -257,5 +256,4 @@ async def test_what_a_pull_request_changes_is_shown(stage: Stage, browser: Brows
     await expect(page.locator(".plus").first).to_contain_text("+print(6 * 8)")
     await expect(page.locator(".minus").nth(1)).to_contain_text("-42")
     await expect(page.locator(".cell.added")).to_contain_text("print('new')")
-    await page.screenshot(path="/tmp/checks-changes.png")
     await page.close()

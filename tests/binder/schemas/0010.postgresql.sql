@@ -270,10 +270,10 @@ INSERT INTO public.deliveries VALUES (1, '1-host-Grüße', 1, '1-guid-Grüße', 
 INSERT INTO public.deliveries VALUES (2, '2-host-Grüße', 2, '2-guid-Grüße', '2-event-Grüße', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}', 'stored', NULL, 2, '2026-01-02 12:30:15.123456+00', NULL, NULL, NULL);
 INSERT INTO public.grants VALUES (1, 1, 1, '2026-01-01 12:30:15.123456+00');
 INSERT INTO public.grants VALUES (2, 2, 2, '2026-01-02 12:30:15.123456+00');
-INSERT INTO public.identity VALUES ('b74e608e');
+INSERT INTO public.identity VALUES ('7f126817');
 INSERT INTO public.installations VALUES (1, '1-host-Grüße', 1, '1-account-Grüße', true, '2026-01-01 12:30:15.123456+00');
 INSERT INTO public.installations VALUES (2, '2-host-Grüße', 2, '2-account-Grüße', false, NULL);
-INSERT INTO public.notebook_runs VALUES (1, 1, '1-path-Grüße', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}', '1-key-Grüße', '1-session_id-Grüße', 1, '2026-01-01 12:30:15.123456+00', '2026-01-01 12:30:15.123456+00', '2026-01-01 12:30:15.123456+00', '1-outcom', true, 1.25, '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}', '\x00ff01', '1-lease_owner-Grüße', '2026-01-01 12:30:15.123456+00');
+INSERT INTO public.notebook_runs VALUES (1, 1, '1-path-Grüße', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}', '1-key-Grüße', '1-session_id-Grüße', 1, '2026-01-01 12:30:15.123456+00', '2026-01-01 12:30:15.123456+00', '2026-01-01 12:30:15.123456+00', '1-outcom', true, 1, '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}', '\x00ff01', '1-lease_owner-Grüße', '2026-01-01 12:30:15.123456+00');
 INSERT INTO public.notebook_runs VALUES (2, 2, '2-path-Grüße', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}', NULL, NULL, 2, NULL, NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO public.previews VALUES (1, 1, 'branch', '1-ref-Grüße', '1-head_sha-Grüße', true, '2026-01-01 12:30:15.123456+00', true, '1-held-Grüße', '1-approved_sha-Grüße', '1-approved_by-Grüße', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}');
 INSERT INTO public.previews VALUES (2, 2, 'pull', '2-ref-Grüße', '2-head_sha-Grüße', false, '2026-01-02 12:30:15.123456+00', false, NULL, NULL, NULL, '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}', '{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}');

@@ -47,8 +47,8 @@ CREATE TABLE "builds" (
 	untrusted BOOLEAN DEFAULT 0 NOT NULL, 
 	awaits_check BOOLEAN DEFAULT 0 NOT NULL, 
 	PRIMARY KEY (id), 
-	FOREIGN KEY(preview_id) REFERENCES previews (id), 
-	FOREIGN KEY(repository_id) REFERENCES repositories (id)
+	FOREIGN KEY(repository_id) REFERENCES repositories (id), 
+	FOREIGN KEY(preview_id) REFERENCES previews (id)
 );
 INSERT INTO "builds" VALUES(1,1,1,'1-sha-Grüße','succeeded','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','1-lease_owner-Grüße','2026-01-01 12:30:15.123456',1,1);
 INSERT INTO "builds" VALUES(2,2,2,'2-sha-Grüße','queued',NULL,NULL,'2026-01-02 12:30:15.123456',NULL,NULL,NULL,NULL,0,0);
@@ -104,7 +104,7 @@ CREATE TABLE identity (
 	instance VARCHAR(8) NOT NULL, 
 	PRIMARY KEY (instance)
 );
-INSERT INTO "identity" VALUES('f9becb65');
+INSERT INTO "identity" VALUES('173bf712');
 CREATE TABLE installations (
 	id INTEGER NOT NULL, 
 	host VARCHAR(255) NOT NULL, 
@@ -138,7 +138,7 @@ CREATE TABLE notebook_runs (
 	PRIMARY KEY (id), 
 	FOREIGN KEY(build_id) REFERENCES builds (id) ON DELETE CASCADE
 );
-INSERT INTO "notebook_runs" VALUES(1,1,'1-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','1-key-Grüße','1-session_id-Grüße',1,'2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','1-outcom',1,1.25,'{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}',X'00FF01','1-lease_owner-Grüße','2026-01-01 12:30:15.123456');
+INSERT INTO "notebook_runs" VALUES(1,1,'1-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','1-key-Grüße','1-session_id-Grüße',1,'2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','2026-01-01 12:30:15.123456','1-outcom',1,1.0,'{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}',X'00FF01','1-lease_owner-Grüße','2026-01-01 12:30:15.123456');
 INSERT INTO "notebook_runs" VALUES(2,2,'2-path-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}',NULL,NULL,2,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE "previews" (
 	id INTEGER NOT NULL, 
@@ -155,8 +155,8 @@ CREATE TABLE "previews" (
 	facts JSON DEFAULT '{}' NOT NULL, 
 	choices JSON DEFAULT '{}' NOT NULL, 
 	PRIMARY KEY (id), 
-	UNIQUE (repository_id, kind, ref), 
-	FOREIGN KEY(repository_id) REFERENCES repositories (id)
+	FOREIGN KEY(repository_id) REFERENCES repositories (id), 
+	UNIQUE (repository_id, kind, ref)
 );
 INSERT INTO "previews" VALUES(1,1,'branch','1-ref-Grüße','1-head_sha-Grüße',1,'2026-01-01 12:30:15.123456',1,'1-held-Grüße','1-approved_sha-Grüße','1-approved_by-Grüße','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 1, "image": null}');
 INSERT INTO "previews" VALUES(2,2,'pull','2-ref-Grüße','2-head_sha-Grüße',0,'2026-01-02 12:30:15.123456',0,NULL,NULL,NULL,'{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}','{"said": "\u201c\u00e4\u201d \n ''x''", "number": 2, "image": null}');
@@ -254,8 +254,8 @@ CREATE INDEX ix_sessions_image ON sessions (image, state);
 CREATE INDEX ix_sessions_opened ON sessions (opened_at);
 CREATE INDEX ix_sessions_repository ON sessions (repository_id, state);
 CREATE INDEX ix_builds_commit ON builds (repository_id, sha);
-CREATE INDEX ix_builds_preview ON builds (preview_id, state);
 CREATE INDEX ix_builds_state ON builds (state);
+CREATE INDEX ix_builds_preview ON builds (preview_id, state);
 CREATE INDEX ix_notebook_runs_build ON notebook_runs (build_id);
 CREATE INDEX ix_notebook_runs_finished ON notebook_runs (finished_at);
 CREATE INDEX ix_notebook_runs_key ON notebook_runs ("key");

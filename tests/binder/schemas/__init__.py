@@ -4,25 +4,12 @@
 is there is never written anew: it is what that version was.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Connection,
-    DateTime,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Numeric,
-    Table,
-    insert,
-)
+from sqlalchemy import JSON, Boolean, Column, Connection, DateTime, Float, Integer, LargeBinary, MetaData, Table, insert
 
 FOLDER: Final = Path(__file__).parent
 _WORDS: Final[Mapping[tuple[str, str], Sequence[str]]] = {
@@ -31,6 +18,7 @@ _WORDS: Final[Mapping[tuple[str, str], Sequence[str]]] = {
     ("sessions", "state"): ("open", "ended"),
     ("previews", "kind"): ("branch", "pull"),
     ("decisions", "kind"): ("branch", "pull"),
+    ("notebook_runs", "outcome"): ("passed", "failed"),
     ("reports", "kind"): ("status", "comment"),
 }
 _COUNT: Final = 2
@@ -87,18 +75,17 @@ def _value(table: Table, column: Column[Any], number: int) -> Any:
 
 
 def _value_of_kind(column: Column[Any], number: int) -> Any:
-    for kinds, value in _VALUES:
-        if isinstance(column.type, kinds):
-            return value(number)
-    length = getattr(column.type, "length", None) or 1000
-    return f"{number}-{column.name}-Grüße"[: min(length, 40)]
-
-
-_VALUES: Final[Sequence[tuple[tuple[type[Any], ...], Callable[[int], Any]]]] = (
-    ((JSON,), lambda number: {"said": "“ä” \n 'x'", "number": number, "image": None}),
-    ((Boolean,), lambda number: number == 1),
-    ((DateTime,), lambda number: datetime(2026, 1, number, 12, 30, 15, 123456, tzinfo=UTC)),
-    ((LargeBinary,), lambda number: bytes([0, 255, number])),
-    ((Integer,), lambda number: number),
-    ((Float, Numeric), lambda number: number + 0.25),
-)
+    match column.type:
+        case JSON():
+            return {"said": "“ä” \n 'x'", "number": number, "image": None}
+        case Boolean():
+            return number == 1
+        case DateTime():
+            return datetime(2026, 1, number, 12, 30, 15, 123456, tzinfo=UTC)
+        case LargeBinary():
+            return bytes([0, 255, number])
+        case Integer() | Float():
+            return number
+        case _:
+            length = getattr(column.type, "length", None) or 1000
+            return f"{number}-{column.name}-Grüße"[: min(length, 40)]
