@@ -71,7 +71,9 @@ class NotebookPages:
 
     def _executed(self, run: NotebookRun) -> bytes:
         if run.executed is None:
-            raise VisitorFault("This notebook did not come to run.")
+            did_run = run.outcome == "passed"
+            kept = "What this notebook said is not kept any more: it ran long ago."
+            raise VisitorFault(kept if did_run else "This notebook did not come to run.")
         return run.executed
 
     async def _visible(self, request: Request) -> tuple[Build, Repository, NotebookRun]:

@@ -23,6 +23,7 @@ from binder.store.tables import Build, NotebookRun, utc_now
 
 _RUNNABLE = (BuildState.CHECKING, BuildState.SUCCEEDED)
 _GIVEN_UP = (BuildState.FAILED, BuildState.SUPERSEDED, BuildState.CANCELLED)
+_MOST_KEPT = 200
 _FAULTS: dict[str, type[OperatorFault | WorldFault]] = {"operator": OperatorFault, "world": WorldFault}
 
 
@@ -199,11 +200,24 @@ async def _judge(session: AsyncSession, build_id: int) -> None:
     rows = await runs_of_build(session, build_id)
     build = await session.get_one(Build, build_id, with_for_update=True)
     build.result = {**(build.result or {}), "notebooks": [_summary(row) for row in rows]}
+    await _forget_old(session, build.repository_id)
     if not build.awaits_check or build.state is not BuildState.CHECKING or any(row.outcome is None for row in rows):
         return
     build.awaits_check = False
     if failed := [row for row in rows if row.outcome == "failed"]:
         fail_build(build, _fault_of(failed), _now_of(rows))
+
+
+async def _forget_old(session: AsyncSession, repository_id: int) -> None:
+    """Keep only the newest notebooks of a repository as they ran: each may have megabytes."""
+    of_repository = (
+        select(NotebookRun.id)
+        .join(Build, Build.id == NotebookRun.build_id)
+        .where(Build.repository_id == repository_id, NotebookRun.executed.is_not(None))
+        .order_by(NotebookRun.id.desc())
+        .offset(_MOST_KEPT)
+    )
+    await session.execute(update(NotebookRun).where(NotebookRun.id.in_(of_repository)).values(executed=None))
 
 
 def _now_of(rows: Sequence[NotebookRun]) -> datetime:

@@ -15,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError, RepositoryFault
 from binder.lifecycle import BuildState, SessionState
+from binder.notebook_checks import CheckSettings
 from binder.settings import Settings, read_settings
 from binder.store import Store, open_store
+from binder.store.notebook_runs import claim_run, finish_run, note_session, want_runs
 from binder.store.queries import LIVE_SESSIONS, advance_build, advance_session
 from binder.store.tables import Build, Session, utc_now
 from deploy.engine import Engine, Running, ServiceState, SessionSpec
@@ -399,6 +401,30 @@ async def test_a_server_that_ended_ends_its_session(
     (row,) = await sessions_now(store)
     assert (row.state, row.reason) == (state, reason)
     assert await engine.running() == {}
+
+
+async def test_a_build_whose_notebooks_have_to_run_waits_for_them(
+    store: Store, keeper: Keeper, engine: FakeEngine
+) -> None:
+    build = await add_checking(store)
+    async with store.write() as session:
+        (await session.get_one(Build, build.id)).awaits_check = True
+        want_runs(session, build, ["a.ipynb"], CheckSettings())
+    run = await claim_run(store, lease_seconds=30)
+    assert run
+    assert await note_session(store, run.id, "scheck")
+    await engine.start(SessionSpec("scheck", IMAGE, "token", 1, 1, 1))
+    await until_quiet(keeper)
+    # The session that they run in is none of the pool's: neither removed, nor a standby.
+    assert (engine.stopped, await sessions_now(store)) == ([], [])
+    assert (await build_now(store)).state is CHECKING
+    await finish_run(store, run.id, seconds=1.0)
+    keeper._looked_at = -60
+    await until_quiet(keeper)
+    # Whoever died before it was ended has left it behind.
+    assert engine.stopped == ["scheck"]
+    (row,) = await sessions_now(store)
+    assert (row.state, (await build_now(store)).state) == (SessionState.STANDBY, BuildState.SUCCEEDED)
 
 
 async def test_a_pod_of_no_session_is_removed(store: Store, keeper: Keeper, engine: FakeEngine) -> None:

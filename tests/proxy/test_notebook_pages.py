@@ -94,6 +94,13 @@ async def test_what_changed_from_the_base_of_a_pull_request(visitor: httpx.Async
     assert "nothing to compare" in gone.text
 
 
+async def test_what_is_not_kept_any_more_is_said_to_have_run(visitor: httpx.AsyncClient, context: ProxyContext) -> None:
+    build = await add_build(context.store, await add_repository(context.store))
+    page = await visitor.get(f"/builds/{build.id}/notebooks/{(await add_run(context, build)).id}")
+    assert page.status_code == 404
+    assert "not kept any more" in page.text
+
+
 async def test_who_may_not_see_the_repository_sees_none_of_its_notebooks(
     visitor: httpx.AsyncClient, context: ProxyContext
 ) -> None:

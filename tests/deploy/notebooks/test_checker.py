@@ -23,7 +23,7 @@ from binder.notebook_checks import CheckSettings
 from binder.settings import Settings, read_settings
 from binder.store import Store
 from binder.store.build_logs import StoredLog
-from binder.store.notebook_runs import claim_run, note_session, runs_of_build, sessions_of_runs, want_runs
+from binder.store.notebook_runs import claim_run, executed_of, note_session, runs_of_build, sessions_of_runs, want_runs
 from binder.store.queries import advance_build
 from binder.store.tables import Build, NotebookRun, utc_now
 from deploy.engine import SessionSpec
@@ -451,6 +451,18 @@ async def test_notebooks_may_be_wanted_of_a_build_that_has_succeeded(
     (run,) = await runs_now(store, build)
     assert run.outcome == "failed"
     assert (await build_now(store, build)).state is BuildState.SUCCEEDED
+
+
+async def test_what_ran_long_ago_is_not_kept_as_it_ran(
+    store: Store, checker: Checker, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("binder.store.notebook_runs._MOST_KEPT", 2)
+    files.files = {f"{name}.ipynb": notebook("print 1") for name in "abc"}
+    build = await add_checking(store, *files.files)
+    await until_quiet(checker)
+    async with store.read() as session:
+        kept = [await executed_of(session, run.id) is not None for run in await runs_of_build(session, build.id)]
+    assert kept == [False, True, True]
 
 
 async def test_one_notebook_of_a_build_runs_at_a_time_and_forks_wait(store: Store) -> None:
