@@ -84,7 +84,8 @@ async def test_a_notebook_that_does_not_reach_its_services_is_the_clusters_fault
     monkeypatch.setattr(service_manifests, "MEETING_SCRIPT", "echo store:8070: timed out; exit 1")
     with pytest.raises(OperatorFault, match=r"does not reach its services, which run\..* store:8070: timed out"):
         await kubernetes_engine.start(_spec(kubernetes_engine, image))
-    await until(lambda: not _left(kubernetes_engine, cluster), seconds=30)
+    gone = f"is left: {_left(kubernetes_engine, cluster)}"
+    await asyncio.to_thread(until, lambda: not _left(kubernetes_engine, cluster), gone, seconds=20)
 
 
 async def test_no_other_session_meets_a_service(
