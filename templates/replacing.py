@@ -103,8 +103,8 @@ def replace_from(folder: Path | None) -> None:
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
     """Give the files of a folder: path in it → file.
 
-    Of a ConfigMap that is mounted, all is links to what begins with two dots: links are followed, and what begins with a
-    dot is left out.
+    Of a ConfigMap that is mounted, all is links to what begins with two dots: links are followed, and what begins
+    with a dot is left out.
     """
     found = 0
     for top, folders, names in os.walk(folder, followlinks=True):
