@@ -218,9 +218,12 @@ class OperatorApi:
         return _json(await self._operating.session_row(request.path_params["session"]))
 
     async def session_log(self, request: Request) -> Response:
-        """Give the last lines of a session's notebook server."""
+        """Give the last lines of a session's notebook server, or of a service of it."""
         row = await self._operating.session_row(request.path_params["session"])
-        return PlainTextResponse(await self._views.log_of(row["session"]), headers=_HEADERS | {"State": row["state"]})
+        if service := request.query_params.get("service", ""):
+            await self._operating.check_service(row["session"], service)
+        said = await self._views.log_of(row["session"], service)
+        return PlainTextResponse(said, headers=_HEADERS | {"State": row["state"]})
 
     async def stop(self, request: Request) -> Response:
         """End a session, those that nobody uses, or all; or say which those are."""
