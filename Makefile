@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests lint format types bench docs clean lock
+.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests release lint format types bench docs pictures clean lock
 
 help: ## list the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ demo: set-up ## the main job, live on this machine (ARGS=--once: check it and en
 	@.venv/bin/binder demo $(ARGS)
 
 test: ## every check and every test
-	@scripts/set-up chromium fonts-dejavu-core docker-registry apache2-utils curl postgresql
+	@scripts/set-up chromium fonts-dejavu-core docker-registry apache2-utils curl postgresql systemd
 	@$(MAKE) --no-print-directory lint types
 	@$(PYTHON) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
@@ -39,6 +39,9 @@ cluster-programs: # the first time, ten minutes
 
 manifests: set-up ## the Helm chart as plain manifests, in dist/ (ARGS="--values mine.yaml")
 	@$(PYTHON) -m tests.cluster.helm $(ARGS)
+
+release: set-up ## wheel, chart, action, images and notes of this version, in dist/ (ARGS="--push REGISTRY/PATH")
+	@$(PYTHON) -m tests.release $(ARGS)
 
 lint: set-up ## formatter, linter, and who may import whom
 	@.venv/bin/ruff format --check .
@@ -66,6 +69,10 @@ bench-cluster: cluster-programs # as below, on a real cluster
 bench-%: ## one benchmark
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $* $(ARGS)
+
+pictures: ## draw the documentation's pictures of a real run
+	@scripts/set-up chromium fonts-dejavu-core
+	@$(PYTHON) -m tests.pictures
 
 docs: set-up ## draw what the documentation takes from the code
 	@$(PYTHON) -m tests.documents

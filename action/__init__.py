@@ -1,1 +1,1 @@
-"""What a workflow meets, a GitHub Action that runs on its own: empty in this version."""
+"""What a workflow meets: a GitHub Action that runs on its own, of one file."""

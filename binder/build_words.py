@@ -9,6 +9,7 @@ _WAYS: Final[Mapping[str, str]] = {
     "delta": "packages changed, one layer on the last environment",
     "full": "built whole",
 }
+_OUTCOMES: Final[Mapping[str | None, str]] = {"passed": "ran", "failed": "failed", "stopped": "stopped"}
 _UNITS: Final = ("B", "kB", "MB", "GB")
 
 
@@ -30,6 +31,18 @@ def words_of_saving(saved: Mapping[str, Any] | None) -> str:
     # Below a tenth of a second it would read as nothing at all.
     parts = [words_of_size(size) if size > 0 else "", words_of_time(seconds) if seconds >= 0.05 else ""]
     return " and ".join(filter(None, parts))
+
+
+def word_of_outcome(outcome: str | None) -> str:
+    """Return what became of a notebook that has to run."""
+    return _OUTCOMES.get(outcome, "waits")
+
+
+def words_of_notebooks(notebooks: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return how many ran: `2 of 3 notebooks ran`; empty where none had to."""
+    if not notebooks:
+        return ""
+    return f"{sum(one.get('outcome') == 'passed' for one in notebooks)} of {len(notebooks)} notebooks ran"
 
 
 def size_of_layers(layers: Sequence[Mapping[str, Any]] | None) -> int | None:

@@ -49,12 +49,12 @@ class PreviewPolicy:
 
     def wants_branch(self, branch: str) -> bool:
         """Whether a branch of this name gets a preview."""
-        return self.branches is None or any(_matches(branch, pattern) for pattern in self.branches)
+        return self.branches is None or any(is_matched(branch, pattern) for pattern in self.branches)
 
     def wants_change(self, paths: Iterable[str]) -> bool:
         """Whether a change of these files is one to build."""
         patterns = self.paths
-        return patterns is None or any(_matches(path, pattern) for path in paths for pattern in patterns)
+        return patterns is None or any(is_matched(path, pattern) for path in paths for pattern in patterns)
 
 
 def read_policy(path: str, text: str) -> PreviewPolicy:
@@ -135,7 +135,7 @@ _READERS: Mapping[str, Callable[[str, Text, Node], Any]] = {
 }
 
 
-def _matches(name: str, pattern: str) -> bool:
+def is_matched(name: str, pattern: str) -> bool:
     """Whether a name fits: `*` is any text, with slashes too, and a pattern that ends with a slash is a folder."""
     if pattern.endswith("/"):
         pattern += "*"

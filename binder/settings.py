@@ -184,6 +184,10 @@ class Settings(BaseSettings):
     start_timeout_seconds: float = Field(default=60, gt=0)
     """How long a notebook server may take until a kernel of it has answered."""
 
+    check_timeout_seconds: float = Field(default=3600, gt=0)
+    """How long the notebooks may take together that a commit's `binder.yml` has run before it is green. Each has a
+    session of its own, beside those of `BINDER_SESSIONS_AT_MOST`; as many run at a time as `BINDER_BUILDS_AT_ONCE`."""
+
     seed_seconds: float = Field(default=300, gt=0)
     """How long each seed of a session's modules may take, before the notebook can be opened."""
 
@@ -261,7 +265,7 @@ class Settings(BaseSettings):
     """Where GitHub's pages and repositories are; another address for GitHub Enterprise Server."""
 
     github_api_url: str = "https://api.github.com"
-    """Where GitHub's REST API is; `https://HOST/api/v3` for GitHub Enterprise Server."""
+    """Where GitHub's REST API is; `https://github.example.org/api/v3` for GitHub Enterprise Server."""
 
     gitlab_url: str = "https://gitlab.com"
     """Where the GitLab is whose projects links of the form `/v2/gl/…` open."""

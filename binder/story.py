@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from binder.build_words import words_of_layers, words_of_saving, words_of_time, words_of_way
+from binder.build_words import words_of_layers, words_of_notebooks, words_of_saving, words_of_time, words_of_way
 from binder.lifecycle import BuildState, DeliveryState, SessionState, is_final
 from binder.store.commits import CommitRows, told_sha
 from binder.store.tables import Build, Decision, Delivery, Report, Session
@@ -47,6 +47,7 @@ _CAUSES: Final[Mapping[str, str]] = {
     "comparison": "a comparison with GitHub",
     "start": "the start of the service",
     "visitor": "a visitor's link",
+    "job": "a workflow's job",
 }
 _FAULTS_OF: Final[Mapping[str, str]] = {
     "repository": "the repository's fault",
@@ -139,6 +140,7 @@ def _built(build: Build) -> Iterator[Event]:
     yield _of_build(build, build.queued_at, f"{name} queued", waits, asked, untrusted)
     if build.started_at:
         now = "" if is_final(build.state) or build.state is BuildState.QUEUED else f"now: {build.state}"
+        now = f"{now}, its notebooks run" if now and build.awaits_check else now
         yield _of_build(build, build.started_at, f"{name} started", now)
     if build.finished_at:
         end = _of_build(build, build.finished_at, f"{name} {build.state}", *_outcome(build))
@@ -157,6 +159,7 @@ def _outcome(build: Build) -> Iterator[str]:
         yield f"took {words_of_time((build.finished_at - build.started_at).total_seconds())}"
     yield words_of_way(result.get("way"))
     yield words_of_layers(result.get("layers"))
+    yield words_of_notebooks(result.get("notebooks"))
     saved = words_of_saving(result.get("saved"))
     yield f"saved {saved}" if saved else ""
     file, line = fault.get("file"), fault.get("line")

@@ -15,12 +15,14 @@ from time import monotonic
 from binder.errors import WorldFault
 from binder.lifecycle import BuildState
 from binder.names import version_of_sha
+from binder.notebook_checks import NotebookCheck, chosen_notebooks
 from binder.paths import Paths
 from binder.session_resources import Resources
 from binder.uses import mark_used
 from build.alone import Alone
 from build.build_systems import BuildSystems
 from build.commits.commit import Commit
+from build.commits.tree import regular_files
 from build.containerfiles import Asked, Containerfiles
 from build.contents import Contents, content_of, labels_of, preparation_of
 from build.environments import Environments, Outcome
@@ -44,7 +46,8 @@ class Built:
     `packages` ([type, name, version]) is what it holds, None where that is not known.
     `saved` tells the `bytes` and `seconds` that the re-used layers would have cost; `changed` names the packages that
     were exchanged in an earlier environment; `locks` are the tags of what makes it the same again once it has gone;
-    `resources` are what its sessions ask for, `modules` what they have beside the notebook.
+    `resources` are what its sessions ask for, `modules` what they have beside the notebook;
+    `check` is what has to run in the image before it is good, None where nothing has.
     """
 
     image: str
@@ -60,6 +63,7 @@ class Built:
     locks: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
     modules: tuple[Bound, ...] = ()
+    check: NotebookCheck | None = None
 
 
 @dataclass
@@ -118,6 +122,8 @@ class Pipeline:
             commit = await self._planner.fetch(job)
         async with watch.phase("plan"):
             recipe = await self._planner.recipe_of(job, commit)
+        asked_check, asked = recipe.options.check, recipe.options.resources
+        check = chosen_notebooks(asked_check, regular_files(commit.files)) if asked_check else None
         await job.enter(BuildState.BUILDING)
         modules = await self._modules(job, recipe, watch)
         async with self._planner.archiving(job, commit, recipe) as archive:
@@ -127,8 +133,8 @@ class Pipeline:
                 async with watch.phase("environment"):
                     plan = await self._planner.plan(job, commit, recipe, archive)
                 built = await self._make(job, plan, archive, watch)
-        asked = recipe.options.resources
-        return replace(built, resources=asked.resources if asked else Resources(), modules=modules)
+        resources = asked.resources if asked else Resources()
+        return replace(built, resources=resources, modules=modules, check=check)
 
     async def _modules(self, job: Job, recipe: Recipe, watch: Watch) -> tuple[Bound, ...]:
         """Return the modules that a recipe asks for, whose images are there from now on."""

@@ -23,6 +23,7 @@ from binder.log import logger
 from binder.paths import Paths
 from binder.store import Store
 from binder.store.build_logs import StoredLog
+from binder.store.notebook_runs import want_runs
 from binder.store.queries import advance_build, fail_build
 from binder.store.tables import Build, BuildBill, Repository, utc_now
 from build.buildah import Buildah
@@ -293,6 +294,9 @@ class BuildWorker:
             if bill is not None:
                 await session.merge(BuildBill(build_id=build.id, data=bill))
             build.result = result_of(built)
+            if built.check:
+                want_runs(session, build, built.check.notebooks, built.check.settings)
+                build.awaits_check = True
             advance_build(build, BuildState.CHECKING, utc_now())
             build.lease_owner = build.lease_until = None
 

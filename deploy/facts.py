@@ -21,7 +21,7 @@ Kind: TypeAlias = tuple[int, str]
 class BuildFact(NamedTuple):
     """A build that is being checked, or whose image a live preview shows or a free session runs.
 
-    `image` is None if it has none.
+    `image` is None if it has none. `awaits_check`: its notebooks have to run first.
     """
 
     id: int
@@ -30,6 +30,7 @@ class BuildFact(NamedTuple):
     state: BuildState
     preview_id: int | None
     image: str | None
+    awaits_check: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -18,17 +18,21 @@ from urllib.parse import urlsplit
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import CloseCode
 from websockets.typing import Origin
 
 from binder.errors import RepositoryFault, WorldFault
 from deploy.facts import Usage
 
 _LONGEST_ANSWER_BYTES = 2**20
-_LONGEST_MESSAGE_BYTES = 4 * 2**20
+_LONGEST_MESSAGE_BYTES = 8 * 2**20
 _LONGEST_OUTPUT = 2**20
 _CALL_TIMEOUT_SECONDS = 30.0
 _STATUS_TIMEOUT_SECONDS = 2.0
+
+_DEAD = frozenset({"restarting", "autorestarting", "dead"})
+"""What Jupyter says of a kernel that ended by itself; it may start it again, but what it had computed is gone."""
 
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -142,15 +146,19 @@ async def usage_of(server: Server) -> Usage:
 
 
 @asynccontextmanager
-async def new_kernel(client: Client) -> AsyncIterator[str]:
-    """Give the id of a new kernel of the server's default kind, or else of its first one, and end it afterwards.
+async def new_kernel(client: Client, name: str = "", path: str = "") -> AsyncIterator[str]:
+    """Give the id of a new kernel, and end it afterwards: of the kind `name`, or else of the server's
+    default kind or its first one. It begins in the folder of the notebook at `path`, or at the server's root.
 
     Raises: RepositoryFault, where the server starts none; WorldFault, where it does not answer.
     """
     try:
         try:
-            started = await client.call("POST", "api/kernels", {})
+            asked = {"name": name, "path": path} if name else {}
+            started = await client.call("POST", "api/kernels", asked)
         except RepositoryFault:  # no Python in it, perhaps
+            if name:
+                raise
             kinds = (await client.call("GET", "api/kernelspecs"))["kernelspecs"]
             started = await client.call("POST", "api/kernels", {"name": min(kinds)})
         kernel_id = str(uuid.UUID(started["id"]))
@@ -189,6 +197,8 @@ async def channels_of(server: Server, kernel_id: str) -> AsyncIterator[ClientCon
         async with opening as socket:
             yield socket
     except (WebSocketException, OSError) as error:
+        if isinstance(error, ConnectionClosed) and error.sent and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+            raise RepositoryFault(f"An output is larger than {_LONGEST_MESSAGE_BYTES // 2**20} MiB.") from error
         raise WorldFault("The connection to the kernel broke.") from error
 
 
@@ -207,6 +217,8 @@ async def ask_kernel(socket: ClientConnection, kind: str, content: Mapping[str, 
     try:
         async for data in socket:
             message = json.loads(data)
+            if message["msg_type"] == "status" and message["content"].get("execution_state") in _DEAD:
+                raise RepositoryFault("The kernel died.")
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             yield message

@@ -18,6 +18,7 @@ from binder.errors import BinderError, OperatorFault
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
+from binder.store.notebook_runs import sessions_of_runs
 from binder.store.tables import Session, utc_now
 from deploy.engine import Engine, Running, ServiceState, SessionSpec
 from deploy.facts import Ending, PoolFacts
@@ -142,6 +143,9 @@ class Keeper:
             return facts
         # After the store: a row without a pod has lost it, and a pod without a row is a leftover, or was begun since.
         pods = await self._engine.running()
+        # What notebooks are checked in was written down before it was started, and is none of the pool's.
+        checks = await sessions_of_runs(self._store)
+        pods = {session_id: pod for session_id, pod in pods.items() if session_id not in checks}
         self._looked_at = time.monotonic()
         await self._note_services(pods)
         return replace(facts, pods=pods)

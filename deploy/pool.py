@@ -108,7 +108,7 @@ def may_try_again(failures: Sequence[datetime], now: datetime) -> bool:
 
 
 def _is_checked(build: BuildFact) -> bool:
-    return build.state is BuildState.CHECKING and build.image is not None
+    return build.state is BuildState.CHECKING and build.image is not None and not build.awaits_check
 
 
 def _without(endings: Iterable[Ending], rows: Iterable[SessionFact]) -> list[SessionFact]:

@@ -50,15 +50,15 @@ async def proof_of(engine: Engine, spec: SessionSpec, target: str, *, timeout_se
         try:
             async with asyncio.timeout(timeout_seconds):
                 client = await stack.enter_async_context(Client(server))
-                await _wait_until_up(engine, spec.id, client)
+                await wait_until_up(engine, spec.id, client)
                 # Beside the start of the kernel, which is a process of its own, it costs nobody any time.
                 stack.push_async_callback(asyncio.wait, {asyncio.create_task(client.warm_up())})
                 await _ask_new_kernel(stack, client)
         except TimeoutError as error:
             sentence = f"The notebook server did not come up within {timeout_seconds:g} s."
-            raise await _fault(engine, spec, sentence) from error
+            raise await fault_at_start(engine, spec, sentence) from error
         except BinderError as error:
-            raise await _fault(engine, spec, error.message) from error
+            raise await fault_at_start(engine, spec, error.message) from error
         yield
 
 
@@ -98,7 +98,11 @@ async def _watch(client: Client, kernel_id: str) -> None:
             raise RepositoryFault("The kernel ends as soon as it is started.") from error
 
 
-async def _wait_until_up(engine: Engine, session_id: str, client: Client) -> None:
+async def wait_until_up(engine: Engine, session_id: str, client: Client) -> None:
+    """Wait until a session's notebook server answers, for ever.
+
+    Raises: RepositoryFault, where its container ends instead.
+    """
     look_at = time.monotonic() + _LOOK_SECONDS
     while not await client.is_up():
         if time.monotonic() >= look_at:
@@ -113,7 +117,8 @@ async def _check_alive(engine: Engine, session_id: str) -> None:
         raise RepositoryFault((found and found.reason) or "The container is gone.")
 
 
-async def _fault(engine: Engine, spec: SessionSpec, sentence: str) -> RepositoryFault:
+async def fault_at_start(engine: Engine, spec: SessionSpec, sentence: str) -> RepositoryFault:
+    """Return a fault with the last lines of the server's log."""
     quote = telling_lines((await engine.log_of(spec.id)).replace(spec.token, "***"))
     return RepositoryFault(f"{sentence} Its last lines: {quote}" if quote else sentence, step="start")
 

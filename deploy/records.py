@@ -99,7 +99,7 @@ def _builds() -> Select[*tuple[Any, ...]]:
         select(newest.where(*same_commit).scalar_subquery()).where(Preview.live),
     ).subquery()
     image = Build.result["image"].as_string()
-    columns = (Build.id, Build.repository_id, Build.sha, Build.state, Build.preview_id, image)
+    columns = (Build.id, Build.repository_id, Build.sha, Build.state, Build.preview_id, image, Build.awaits_check)
     return select(*columns).join(of_interest, of_interest.c[0] == Build.id)
 
 

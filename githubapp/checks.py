@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from binder.build_words import size_of_layers, words_of_saving, words_of_size, words_of_time, words_of_way
+from binder.build_words import (
+    size_of_layers,
+    word_of_outcome,
+    words_of_saving,
+    words_of_size,
+    words_of_time,
+    words_of_way,
+)
 from binder.store.tables import Build, Preview
 from githubapp.markdown import code_span, one_line, unmarked
 from githubapp.reports import (
@@ -26,6 +33,8 @@ NAME = "binder/build"
 # Source: https://docs.github.com/en/rest/checks/runs#create-a-check-run
 _LONGEST_TITLE = 255
 _LONGEST_MESSAGE = 2000
+_LONGEST_TRACEBACK = 3000
+_MOST_ANNOTATIONS = 50
 _LONGEST_WORDS = 300
 _MOST_NOTEBOOKS = 20
 _MOST_PACKAGES = 30
@@ -48,7 +57,7 @@ def _check_of_build(facts: CommitFacts, build: Build, addresses: Addresses) -> C
         conclusion,
         one_line(title, _LONGEST_TITLE),
         _summary(facts, build, addresses),
-        annotations=_annotations(build.fault or {}) if is_failed else [],
+        annotations=_annotations(build) if is_failed else [],
         actions=[_RERUN] if facts.live and (is_failed or conclusion == "cancelled") else [],
         details_url=addresses.build(build),
         external_id=str(build.id),
@@ -89,22 +98,33 @@ def _waiting_check(facts: CommitFacts, addresses: Addresses) -> Check:
     )
 
 
-def _annotations(fault: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the note at the line at fault; a file without a line is noted at its first."""
-    if not fault.get("file"):
-        return []
+def _annotations(build: Build) -> list[dict[str, Any]]:
+    """Return the notes at the lines at fault: of each notebook that failed, or else of the build."""
+    notebooks = [one for one in _notebooks_of(build) if one.get("outcome") == "failed" and one.get("message")]
+    if notebooks:
+        return [_annotation({**one, "file": one["path"]}) for one in notebooks[:_MOST_ANNOTATIONS]]
+    fault = build.fault or {}
+    return [_annotation(fault)] if fault.get("file") else []
+
+
+def _annotation(fault: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the note at a line; a file without a line is noted at its first."""
     line = fault.get("line") or 1
     message = str(fault.get("message") or "See the log.")[:_LONGEST_MESSAGE]
-    return [
-        {
-            "path": str(fault["file"]),
-            "start_line": line,
-            "end_line": line,
-            "annotation_level": "failure",
-            "title": "This line" if fault.get("line") else "This file",
-            "message": message,
-        }
-    ]
+    traceback = str(fault.get("traceback") or "")[-_LONGEST_TRACEBACK:]
+    return {
+        "path": str(fault["file"]),
+        "start_line": line,
+        "end_line": line,
+        "annotation_level": "failure",
+        "title": "This line" if fault.get("line") else "This file",
+        "message": f"{message}\n\n{traceback}" if traceback else message,
+    }
+
+
+def _notebooks_of(build: Build) -> list[Mapping[str, Any]]:
+    """Return how far the notebooks are that have to run before the build is good."""
+    return list((build.result or {}).get("notebooks") or ())
 
 
 def _summary(facts: CommitFacts, build: Build, addresses: Addresses) -> str:
@@ -124,6 +144,7 @@ def _summary(facts: CommitFacts, build: Build, addresses: Addresses) -> str:
         if is_made
         else [],
         fault=code_span(text_of_fault(build.fault or {}), _LONGEST_WORDS) if standing == "failed" else None,
+        checked=[_checked_row(one, addresses.service, build) for one in _notebooks_of(build)],
         way=_sentence(words_of_way(result.get("way"))),
         why=unmarked(str(result.get("why") or ""), _LONGEST_WORDS) if result.get("why") else None,
         saved=words_of_saving(result.get("saved")),
@@ -140,6 +161,16 @@ def _summary(facts: CommitFacts, build: Build, addresses: Addresses) -> str:
 
 def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}"
+
+
+def _checked_row(notebook: Mapping[str, Any], service: str, build: Build) -> tuple[str, str, str, str]:
+    seconds = notebook.get("seconds")
+    return (
+        code_span(str(notebook.get("path")), _LONGEST_WORDS).replace("|", "\\|"),
+        f"{service}/builds/{build.id}/notebooks/{int(notebook.get('id') or 0)}",
+        word_of_outcome(notebook.get("outcome")),
+        "–" if seconds is None else words_of_time(seconds),  # noqa: RUF001
+    )
 
 
 def _row(layer: Mapping[str, Any], *, is_made: bool) -> tuple[str, str, str, str]:

@@ -30,6 +30,7 @@ class GitHubClient(Lookups):
 
     def __init__(self, sign_in: SignIn) -> None:
         super().__init__(sign_in)
+        self.lowest_allowance = lambda: sign_in.lowest_allowance
         self.about_app = AppCalls(sign_in.app)
         self._bot: str | None = None
 

@@ -61,6 +61,12 @@ class Connection:
         except WRONG_ANSWERS as error:
             raise fault_of(error, utc_now()) from error
 
+    @property
+    def allowance(self) -> float:
+        """The share of this hour's requests that is left, as far as answers told: nothing is asked."""
+        left, limit = self._github.requester.rate_limiting
+        return left / limit if limit > 0 else 1.0
+
     def _end_turn(self, work: asyncio.Future[Any]) -> None:
         """Let the next one in once the thread is free, which may be after nobody waits for its answer any more."""
         self._turn.release()

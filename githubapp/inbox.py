@@ -5,6 +5,7 @@ is stored `intake`, what is done about it `previews`.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from binder.app_manifest import WEBHOOK_PATH
 from binder.errors import StoreUnavailableError
+from binder.figures import Figures
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
@@ -29,6 +31,7 @@ _READ_SECONDS = 4.0
 _STORE_SECONDS = 5.5
 # Whoever sends is not known before the whole body is there: so much may wait in memory, over all requests.
 _HELD_BYTES = 4 * LARGEST_BODY_BYTES
+_RECEIVED = "binder_deliveries_received"
 _STATUS: dict[Outcome, int] = {"stored": 202, "ignored": 200, "duplicate": 200}
 
 
@@ -40,7 +43,8 @@ def webhook_route(inbox: "Inbox") -> Route:
 class Inbox:
     """The door for deliveries of one App. Without an App in the settings, each is refused as unsigned."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, figures: Figures | None = None) -> None:
+        self._figures = figures or Figures()
         self._store = store
         self._held_bytes = 0
         self.begin_with(settings)
@@ -54,14 +58,19 @@ class Inbox:
 
     async def receive(self, request: Request) -> Response:
         """Answer a delivery."""
+        began = time.monotonic()
         try:
             event, outcome = await self._take(request)
         except Refusal as refusal:
+            self._figures.count(_RECEIVED, outcome="refused")
             log.warning("delivery_refused", status=refusal.status, reason=refusal.message)
             return _answer(refusal.status, refusal.message)
         except (StoreUnavailableError, TimeoutError) as error:
+            self._figures.count(_RECEIVED, outcome="not_stored")
             log.error("delivery_not_stored", reason=repr(error.__cause__ or error))  # noqa: TRY400 - they come in bursts
             return _answer(503, "The delivery could not be stored. Please deliver it again.")
+        self._figures.count(_RECEIVED, outcome=outcome)
+        self._figures.measure("binder_delivery_store_duration_seconds", time.monotonic() - began)
         log.info("delivery_received", delivery=event.guid, name=event.name, outcome=outcome)
         return _answer(_STATUS[outcome], outcome)
 

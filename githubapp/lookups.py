@@ -194,6 +194,7 @@ def _repository(installation_id: int, answer: Mapping[str, Any]) -> RepositoryFa
         private=answer["private"],
         default_branch=answer["default_branch"],
         archived=answer.get("archived", False),
+        owner_id=answer["owner"].get("id"),
     )
 
 

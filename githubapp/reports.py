@@ -138,7 +138,9 @@ def status_of_build(build: Build, addresses: Addresses) -> Status:
 
 
 def words_of_plan(build: Build) -> str:
-    """Return what is known of a build that goes on: `Building: 3 of 4 layers re-used`."""
+    """Return what is known of a build that goes on: `Building: 3 of 4 layers re-used`, `Running the notebooks`."""
+    if build.awaits_check:
+        return "Built – running its notebooks"  # noqa: RUF001 - a dash, as in print
     reused = words_of_layers((build.result or {}).get("layers"))
     return f"Building: {reused}" if reused else "Building …"
 
@@ -151,6 +153,8 @@ def _status_of_fault(fault: Mapping[str, Any], page: str) -> Status:
 def headline_of_fault(fault: Mapping[str, Any]) -> str:
     """Return whose fault it is that there is no image, and what is wrong."""
     described = "Build failed" if fault.get("party") == "repository" else "Not built"
+    if fault.get("step") == "notebook":
+        described = "Notebook failed"
     return f"{described}: {text_of_fault(fault)}"
 
 

@@ -40,6 +40,7 @@ async def record_repository(
     if row.private != facts.private:
         row.access_epoch += 1
     row.external_id, row.owner, row.name = place.repository_id, facts.owner, facts.name
+    row.owner_id = facts.owner_id
     row.clone_url = f"{addresses.github}/{facts.owner}/{facts.name}.git"
     row.private, row.archived, row.default_branch = facts.private, facts.archived, facts.default_branch
     row.installation_id = place.installation_id

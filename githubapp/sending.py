@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.errors import BinderError
+from binder.figures import Figures
 from binder.log import logger
 from binder.store import Store
 from binder.store.tables import Installation, Report, Repository, utc_now
@@ -38,7 +39,8 @@ _NOBODY = 0
 class Sender:
     """Takes one report after the other. Several may work side by side, here and in other processes."""
 
-    def __init__(self, store: Store, github: GitHub) -> None:
+    def __init__(self, store: Store, github: GitHub, figures: Figures | None = None) -> None:
+        self._figures = figures or Figures()
         self._store = store
         self._github = github
         self._buckets: dict[int, Bucket] = {}
@@ -80,8 +82,10 @@ class Sender:
         try:
             remote_id = await show(self._github, owed)
         except BinderError as error:
+            self._figures.count("binder_reports", kind=kind, outcome="failed")
             await self._note_failure(owed, error)
         else:
+            self._figures.count("binder_reports", kind=kind, outcome="sent")
             await self._note_sent(owed, remote_id)
 
     async def _begin(self, report_id: int) -> Owed | None:

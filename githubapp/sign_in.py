@@ -90,6 +90,12 @@ class SignIn:
             self._drop_oldest()
             return kept.connection
 
+    @property
+    def lowest_allowance(self) -> float:
+        """The allowance of that installation, of those asked as lately, which has least left."""
+        connections = [kept.connection for kept in [*self._installations.values()] if kept.connection]
+        return min((one.allowance for one in connections), default=1.0)
+
     async def mint(self, installation_id: int, asked: Mapping[str, Any]) -> Token:
         """Return a new token; `asked` narrows it: `repository_ids`, `permissions`.
 

@@ -88,6 +88,16 @@ def write_app(folder: Path, app: StoredApp) -> None:
         raise OperatorFault(f"The App could not be kept in {_home(folder)}: {error.strerror}.") from error
 
 
+def app_files(folder: Path) -> list[Path]:
+    """Return the files in which the App below `folder` is kept; none, where none was set up."""
+    return [path for name in (_FACTS, _KEY, _WEBHOOK_SECRET, _CLIENT_SECRET) if (path := _home(folder) / name).exists()]
+
+
+def forget_app(folder: Path) -> None:
+    """Remove the App that is kept below `folder`: for whoever kept it and could not go on."""
+    shutil.rmtree(_home(folder), ignore_errors=True)
+
+
 def with_stored_app(settings: Settings, folder: Path) -> Settings:
     """Return the settings with the App that is kept below `folder` where they name none; what they name wins.
 

@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True)
 class RepositoryFacts:
-    """A repository, as it is named today."""
+    """A repository, as it is named today; `owner_id` is GitHub's number of the account that it belongs to."""
 
     place: Place
     owner: str
@@ -34,6 +34,7 @@ class RepositoryFacts:
     private: bool
     default_branch: str
     archived: bool = False
+    owner_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,14 @@ def _body(module: Module, level: str) -> Iterator[str]:
 
 def _example(module: Module) -> list[str]:
     """Return how it is asked for, with some of what may be said of it."""
-    asked = [f'        version: "{module.version}"']
+    asked = [f'    version: "{module.version}"']
     if suffix := next(iter(module.seeds), None):
-        asked.append(f"        seed: data/{'load' if suffix == '*' else f'all{suffix}'}")
+        asked.append(f"    seed: data/{'load' if suffix == '*' else f'all{suffix}'}")
     shown = list(module.parameters.values())[:_FEW]
     if shown:
-        asked.append("        parameters:")
-        asked += [f"          {one.name}: {_yaml(said(one, one.default))}" for one in shown]
-    return ["    # binder.yml", "    modules:", f"      {module.name}:", *asked, ""]
+        asked.append("    parameters:")
+        asked += [f"      {one.name}: {_yaml(said(one, one.default))}" for one in shown]
+    return ["```yaml", "# binder.yml", "modules:", f"  {module.name}:", *asked, "```", ""]
 
 
 def _yaml(text: str) -> str:

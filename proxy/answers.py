@@ -13,12 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from binder.errors import BinderError, OperatorFault, Party, RepositoryFault, VisitorFault, WorldFault
 from binder.names import version_of_sha
 from binder.settings import Settings
-from proxy.faults import TooManyError
+from proxy.faults import NotAllowedError, NotProvenError, TooManyError
 from templates import render
 
 _STATUSES: Final[Mapping[type[BinderError], int]] = {
     RepositoryFault: 422,
     TooManyError: 429,  # the first that fits counts
+    NotProvenError: 401,
+    NotAllowedError: 403,
     VisitorFault: 404,
     OperatorFault: 500,
     WorldFault: 503,

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from binder.build_words import words_of_layers, words_of_saving, words_of_size, words_of_time, words_of_way
+from binder.build_words import (
+    word_of_outcome,
+    words_of_layers,
+    words_of_saving,
+    words_of_size,
+    words_of_time,
+    words_of_way,
+)
 from binder.settings import Settings
 from binder.store.tables import Build, Repository
 
@@ -17,6 +24,16 @@ class LayerFacts:
     kind: str
     reused: bool
     size: str
+    time: str
+
+
+@dataclass(frozen=True)
+class NotebookFacts:
+    """A notebook that has to run: `number` is that of its page, empty words are not known."""
+
+    number: int
+    path: str
+    outcome: str
     time: str
 
 
@@ -38,6 +55,7 @@ class BuildFacts:
     took: tuple[tuple[str, str], ...]
     layers: tuple[LayerFacts, ...]
     modules: tuple[str, ...] = ()
+    notebooks: tuple[NotebookFacts, ...] = ()
 
 
 def facts_of(build: Build) -> BuildFacts:
@@ -56,7 +74,14 @@ def facts_of(build: Build) -> BuildFacts:
         took=tuple((phase, words_of_time(seconds)) for phase, seconds in (result.get("seconds") or {}).items()),
         layers=tuple(_layer(layer) for layer in layers),
         modules=tuple(f"{one['title']} {one['version']} ({one['mode']})" for one in result.get("modules") or ()),
+        notebooks=tuple(_notebook(one) for one in result.get("notebooks") or ()),
     )
+
+
+def _notebook(notebook: Mapping[str, Any]) -> NotebookFacts:
+    seconds = notebook.get("seconds")
+    outcome = word_of_outcome(notebook.get("outcome"))
+    return NotebookFacts(notebook["id"], notebook["path"], outcome, "" if seconds is None else words_of_time(seconds))
 
 
 def _layer(layer: Mapping[str, Any]) -> LayerFacts:

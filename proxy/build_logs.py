@@ -1,10 +1,11 @@
 """Reads the logs of builds while they grow: as lines that a page can show, by pages of a bounded size, by search."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from binder.plain_text import CONTROLS, plain
 
 PIECE_BYTES: Final = 2**18
 """How much is read at once: more than a line that a child printed can be long."""
@@ -14,8 +15,6 @@ _PAGE_BYTES = 2 * PIECE_BYTES
 _MOST_MATCHES = 200
 _MOST_LINES_SEARCHED = 1_000_000
 _HEADING = b"==> "
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Log(Protocol):
@@ -44,12 +43,6 @@ class Found:
 
     lines: tuple[tuple[int, str], ...]
     is_all: bool
-
-
-def plain(line: str) -> str:
-    """Return a line without what only a terminal understands; of a line that wrote over itself, what it ended as."""
-    shown = _ESCAPES.sub("", line).rstrip("\r").rsplit("\r", 1)[-1]
-    return _CONTROLS.sub("", shown)
 
 
 async def read_lines(log: Log, offset: int, *, most_bytes: int, end: int | None = None) -> tuple[list[str], int]:
@@ -126,7 +119,7 @@ async def _candidates(log: Log, wanted: str, end: int) -> AsyncIterator[list[str
 def _candidates_in(data: bytes, wanted: str) -> list[str]:
     text = data.decode(errors="replace").removesuffix("\n")
     # Most pieces hold nothing: looking at one as a whole costs a small part of looking at each of its lines.
-    if "\x1b" in text or wanted in _CONTROLS.sub("", text).casefold():
+    if "\x1b" in text or wanted in CONTROLS.sub("", text).casefold():
         return [plain(line) for line in text.split("\n")]
     return [""] * (text.count("\n") + 1)
 

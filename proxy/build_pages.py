@@ -21,7 +21,7 @@ from proxy.build_logs import Found, Log, Page, pages_of, read_lines, search
 from proxy.context import ProxyContext
 from proxy.links import Link, link_to
 from proxy.log_sections import sections_of
-from proxy.progress import STATE_WORDS
+from proxy.progress import words_of_state
 from proxy.providers import named_of, provider_of
 from proxy.visible import number_of, visible_build
 
@@ -100,7 +100,7 @@ class BuildPages:
             "build": build,
             "repository": repository,
             "link": start_again(repository, build.sha),
-            "state": STATE_WORDS[build.state],
+            "state": words_of_state(build),
             "is_active": not is_final(build.state),
             "facts": facts_of(build),
             "has_sbom": has_sbom,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from binder.lifecycle import BuildState, SessionState
@@ -47,12 +47,12 @@ class Quota:
 class Launched:
     """How a click ended: with an open session, or with why there is none yet.
 
-    `waited`: the visitor had a place in the queue before.
+    `waited_since`: when the visitor came to the queue, None where they had no place in it.
     """
 
     build: Build
     outcome: Session | Wait | BuildFailed | StartFailed | Busy | Full
-    waited: bool = False
+    waited_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ async def launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota,
         if isinstance(launched.outcome, Wait | Busy):
             turn.queue.wait(turn.ticket, image, now, is_served=isinstance(launched.outcome, Wait))
         else:
-            return replace(launched, waited=turn.queue.leave(turn.ticket, image))
+            return replace(launched, waited_since=turn.queue.leave(turn.ticket, image))
     return launched
 
 
@@ -86,14 +86,22 @@ async def _launch(store: Store, commit: Commit, launcher: Launcher, quota: Quota
     async with store.read() as session:  # those who only wait need no write lock, and wake nobody
         facts = _with_turn(await launch_facts(session, commit, quota=quota), launcher.turn, now)
         decision = decide(facts, now)
-        if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Full):
-            return Launched(facts.build, decision)
+    if facts.build and isinstance(decision, Wait | BuildFailed | StartFailed | Busy | Full):
+        if facts.build.for_jobs and isinstance(decision, Wait):
+            await _want_as_well(store, facts.build.id)
+        return Launched(facts.build, decision)
     launcher.start()
     async with store.write() as session:
         # Clicks on one repository take turns: what one has wanted, the next one waits for. SQLite's all do.
         await session.execute(select(Repository.id).where(Repository.id == commit.repository.id).with_for_update())
         facts = _with_turn(await launch_facts(session, commit, quota=quota, to_claim=True), launcher.turn, now)
         return await _act(session, commit, facts.build, decide(facts, now), launcher, now)
+
+
+async def _want_as_well(store: Store, build_id: int) -> None:
+    """Have a build go on for a visitor who waits for it, if the jobs that it was queued for give it up."""
+    async with store.write(tells=False) as session:
+        await session.execute(update(Build).where(Build.id == build_id).values(for_jobs=False))
 
 
 def _with_turn(facts: LaunchFacts, turn: Turn | None, now: datetime) -> LaunchFacts:

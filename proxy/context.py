@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from binder.figures import Figures
 from binder.paths import Paths
 from binder.settings import Settings
 from binder.store import Store
 from proxy.commits import RefResolver
 from proxy.draining import Draining
-from proxy.figures import Figures
 from proxy.launch_limits import LaunchLimits
 from proxy.routes import RouteKeeper
 from proxy.waiting import Queue

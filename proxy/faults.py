@@ -1,4 +1,4 @@
-"""The pages' own errors: what a visitor may not see, and too much of it at once."""
+"""The proxy's own errors: what a visitor may not see or do, and too much of it at once."""
 
 from binder.errors import VisitorFault
 
@@ -13,3 +13,11 @@ class TooManyError(VisitorFault):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class NotProvenError(VisitorFault):
+    """A program did not prove who it is."""
+
+
+class NotAllowedError(VisitorFault):
+    """It is known who asks, and what is asked for is not theirs to have done."""

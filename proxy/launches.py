@@ -10,6 +10,7 @@ from typing import Final
 from starlette.requests import Request
 
 from binder.errors import OperatorFault
+from binder.figures import Outcome
 from binder.log import logger
 from binder.store.tables import Session, utc_now
 from proxy.access import Access
@@ -17,7 +18,6 @@ from proxy.claims import Launched, Launcher, Quota, launch
 from proxy.commits import Commit, CommitFinder
 from proxy.context import ProxyContext
 from proxy.faults import TooManyError
-from proxy.figures import Outcome
 from proxy.launch import BuildFailed, Full, StartFailed
 from proxy.launch_limits import launcher_keys
 from proxy.providers import provider_of
@@ -59,15 +59,17 @@ class Launches:
         settings, figures = self._context.settings, self._context.figures
         quota = Quota(settings.sessions_at_most, settings.sessions_per_repository)
         provider = provider_of(commit.repository).id
+        asked_at = utc_now()
         try:
-            launched = await launch(self._context.store, commit, launcher, quota, utc_now())
+            launched = await launch(self._context.store, commit, launcher, quota, asked_at)
         except TooManyError:
             figures.launched(provider, "too_many")
             raise
         if outcome := _ENDS.get(type(launched.outcome)):
             figures.launched(provider, outcome)
         if isinstance(launched.outcome, Session):
-            figures.claimed("miss" if launched.waited else "hit")
+            since = launched.waited_since
+            figures.claimed("miss" if since else "hit", (utc_now() - (since or asked_at)).total_seconds())
         return launched
 
     async def open_way(self, session: Session, full_name: str) -> None:

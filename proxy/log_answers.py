@@ -14,7 +14,7 @@ from proxy.access import Access
 from proxy.build_logs import PIECE_BYTES, Log, read_lines, read_part, whole_size_of
 from proxy.context import ProxyContext
 from proxy.event_streams import EventStreams, LogTail, asked_offset
-from proxy.progress import STATE_WORDS
+from proxy.progress import words_of_state
 from proxy.visible import number_of, visible_build
 
 _MOST_BYTES = 4 * PIECE_BYTES
@@ -69,7 +69,7 @@ class _Following:
             yield text
         if build.state is not self._told:
             self._told = build.state
-            yield self._log.said("state", {"state": build.state, "label": STATE_WORDS[build.state]})
+            yield self._log.said("state", {"state": build.state, "label": words_of_state(build)})
         if is_final(build.state):
             self.is_over = True
             yield self._log.said("end", {"state": build.state})

@@ -5,21 +5,20 @@ the commands' `--json` (`binder.listing`).
 """
 
 import asyncio
-import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from binder import __version__
-from binder.errors import BinderError, RepositoryFault, VisitorFault
+from binder.errors import VisitorFault
 from binder.lifecycle import BuildState, is_final
 from binder.listing import QUERIES, Asked, Kind
-from binder.log import logger
+from binder.plain_text import plain_lines
 from binder.session_resources import Resources
 from binder.settings import Settings
 from binder.store import Store
@@ -29,24 +28,18 @@ from binder.store.tables import Build, utc_now
 from deploy.rendering import rendered
 from modules.bound import from_json
 from modules.catalogue import Catalogue
-from proxy.answers import retry_headers, status_of
 from proxy.build_logs import PIECE_BYTES, read_part, whole_size_of
 from proxy.claims import image_of
 from proxy.deployments import Deployment, modules_of
 from proxy.event_streams import asked_offset
+from proxy.json_answers import HEADERS, Handler, answered, answering, asked_in, fault
 from proxy.operating import Operating
 from proxy.operator_modules import modules_told
 from proxy.operator_stories import story_told
 from proxy.operator_views import EngineViews
 from proxy.visible import number_of
 
-log = logger(__name__)
-
-_LONGEST_BODY = 2**16
 _LARGEST_NUMBER = 2**31
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-_Handler = Callable[[Request], Awaitable[Response]]
 
 CatalogueOf = Callable[[], Catalogue]
 """Returns the modules of the service: read when they are asked for."""
@@ -66,7 +59,7 @@ class OperatorApi:
 
     def routes(self, *, is_open: bool = False) -> list[BaseRoute]:
         """Return the routes; `is_open` where nobody else can reach them, so that no token is asked for."""
-        handlers: Mapping[str, tuple[str, _Handler]] = {
+        handlers: Mapping[str, tuple[str, Handler]] = {
             "/api/about": ("GET", self.about),
             "/api/lists/{kind}": ("GET", self.listed),
             "/api/cluster": ("GET", self.cluster),
@@ -82,17 +75,17 @@ class OperatorApi:
             "/api/render": ("POST", self.render),
         }
         return [
-            Route(path, _answering(handler if is_open else self._for_operators(handler)), methods=[method])
+            Route(path, answering(handler if is_open else self._for_operators(handler)), methods=[method])
             for path, (method, handler) in handlers.items()
         ]
 
-    def _for_operators(self, handler: _Handler) -> _Handler:
+    def _for_operators(self, handler: Handler) -> Handler:
         async def asked(request: Request) -> Response:
             if not await self._is_operator(request):
                 return JSONResponse(
-                    _fault("visitor", "There is nothing at this address for who has no token of an operator's."),
+                    fault("visitor", "There is nothing at this address for who has no token of an operator's."),
                     401,
-                    _HEADERS | {"WWW-Authenticate": "Bearer"},
+                    HEADERS | {"WWW-Authenticate": "Bearer"},
                 )
             return await handler(request)
 
@@ -110,7 +103,7 @@ class OperatorApi:
 
     async def about(self, _: Request) -> Response:
         """Say what answers here."""
-        return _json({"version": __version__, "url": self._settings.url, "engine": self._settings.engine})
+        return answered({"version": __version__, "url": self._settings.url, "engine": self._settings.engine})
 
     async def listed(self, request: Request) -> Response:
         """List binders, builds or sessions."""
@@ -119,30 +112,30 @@ class OperatorApi:
             raise VisitorFault(f"There is no list {kind[:60]!r}: there are {', '.join(QUERIES)}.")
         query = request.query_params
         asked = Asked(query.get("repository", ""), query.get("all") == "1", number_of(query.get("limit")) or 100)
-        return _json({"items": await self._operating.listed(cast("Kind", kind), asked)})
+        return answered({"items": await self._operating.listed(cast("Kind", kind), asked)})
 
     async def cluster(self, _: Request) -> Response:
         """Say what sessions run on."""
-        return _json(await self._operating.capacity(await self._views.nodes()))
+        return answered(await self._operating.capacity(await self._views.nodes()))
 
     async def why(self, request: Request) -> Response:
         """Tell what happened to a commit."""
         query = request.query_params
-        return _json(await story_told(self._store, query.get("commit", ""), query.get("repository")))
+        return answered(await story_told(self._store, query.get("commit", ""), query.get("repository")))
 
     async def modules(self, _: Request) -> Response:
         """List the modules that may be asked for."""
-        return _json({"items": modules_told(await asyncio.to_thread(self._catalogue))})
+        return answered({"items": modules_told(await asyncio.to_thread(self._catalogue))})
 
     async def build(self, request: Request) -> Response:
         """Have a commit built, or all live previews' heads; with the builds, some of which may be done."""
-        body = await _body(request, {"repository": str, "ref": str, "all": bool, "again": bool})
+        body = await asked_in(request, {"repository": str, "ref": str, "all": bool, "again": bool})
         again = bool(body.get("again"))
         if body.get("all"):
             builds = await self._operating.build_all(again=again)
         else:
             builds = [await self._operating.build(await self._commit(body), again=again)]
-        return _json({"builds": [await self._operating.build_row(one.id) for one in builds]})
+        return answered({"builds": [await self._operating.build_row(one.id) for one in builds]})
 
     async def _commit(self, body: Mapping[str, Any]) -> Any:
         if not body.get("repository"):
@@ -151,7 +144,7 @@ class OperatorApi:
 
     async def one_build(self, request: Request) -> Response:
         """Say how far a build is."""
-        return _json(await self._operating.build_row(_number(request)))
+        return answered(await self._operating.build_row(_number(request)))
 
     async def log(self, request: Request) -> Response:
         """Give a part of a build's log from the byte `from` on; `Next-Offset` says where the next one begins."""
@@ -160,20 +153,20 @@ class OperatorApi:
         end = await whole_size_of(log, 2 * self._settings.build_log_bytes)
         lines, following = await read_part(log, offset, most_bytes=PIECE_BYTES, end=end)
         is_over = is_final(BuildState(build["state"])) and following >= end
-        headers = _HEADERS | {"Next-Offset": str(following), "Is-Over": str(int(is_over)), "State": build["state"]}
+        headers = HEADERS | {"Next-Offset": str(following), "Is-Over": str(int(is_over)), "State": build["state"]}
         return PlainTextResponse("".join(f"{line}\n" for line in lines), headers=headers)
 
     async def deploy(self, request: Request) -> Response:
         """Start a session of a commit that is built; else have it built, and say so: then it is asked for again."""
-        body = await _body(request, {"repository": str, "ref": str, "mode": str, "parameters": dict})
+        body = await asked_in(request, {"repository": str, "ref": str, "mode": str, "parameters": dict})
         commit = await self._commit(body)
         build = await self._operating.built(commit)
         if build is None:
             queued = await self._operating.build(commit, again=False)
-            return _json({"build": await self._operating.build_row(queued.id), "session": None})
+            return answered({"build": await self._operating.build_row(queued.id), "session": None})
         modules = modules_of(build.result or {}, _deployment(body), self._catalogue())
         row = await self._operating.deploy(build, modules)
-        return _json(
+        return answered(
             {
                 "build": await self._operating.build_row(build.id),
                 "session": await self._operating.session_row(row.id),
@@ -183,7 +176,7 @@ class OperatorApi:
     async def render(self, request: Request) -> Response:
         """Give the manifests that a session of a build would be started with, without their secrets."""
         known = {"build": int, "repository": str, "ref": str, "engine": str, "mode": str, "parameters": dict}
-        body = await _body(request, known)
+        body = await asked_in(request, known)
         build = await self._chosen_build(body)
         result, engine = build.result or {}, body.get("engine") or self._settings.engine
         if engine not in {"podman", "kubernetes"}:
@@ -192,7 +185,7 @@ class OperatorApi:
         resources = Resources(**result.get("resources", {}))
         image, instance = image_of(build) or "", await self._store.instance()
         made = await asyncio.to_thread(rendered, self._settings, instance, image, resources, modules, engine)
-        return _json({"build": build.id, "engine": engine, "manifests": made})
+        return answered({"build": build.id, "engine": engine, "manifests": made})
 
     async def _chosen_build(self, body: Mapping[str, Any]) -> Build:
         """Return the build that a request names, or that there is of the commit that it names.
@@ -215,19 +208,19 @@ class OperatorApi:
 
     async def one_session(self, request: Request) -> Response:
         """Say how far a session is; with its link, once a deployed one is open."""
-        return _json(await self._operating.session_row(request.path_params["session"]))
+        return answered(await self._operating.session_row(request.path_params["session"]))
 
     async def session_log(self, request: Request) -> Response:
         """Give the last lines of a session's notebook server, or of a service of it."""
         row = await self._operating.session_row(request.path_params["session"])
         if service := request.query_params.get("service", ""):
             await self._operating.check_service(row["session"], service)
-        said = await self._views.log_of(row["session"], service)
-        return PlainTextResponse(said, headers=_HEADERS | {"State": row["state"]})
+        text = plain_lines(await self._views.log_of(row["session"], service))
+        return PlainTextResponse(text, headers=HEADERS | {"State": row["state"]})
 
     async def stop(self, request: Request) -> Response:
         """End a session, those that nobody uses, or all; or say which those are."""
-        body = await _body(request, {"session": str, "inactive_minutes": (int, float), "all": bool, "dry_run": bool})
+        body = await asked_in(request, {"session": str, "inactive_minutes": (int, float), "all": bool, "dry_run": bool})
         minutes = body.get("inactive_minutes")
         if sum((bool(body.get("session")), minutes is not None, bool(body.get("all")))) != 1:
             raise VisitorFault("Say one of “session”, “inactive_minutes” and “all”.")
@@ -235,25 +228,7 @@ class OperatorApi:
         stopped = await self._operating.stop(
             body.get("session"), utc_now(), unused_for=unused_for, dry_run=bool(body.get("dry_run"))
         )
-        return _json({"sessions": stopped})
-
-
-def _answering(handler: _Handler) -> _Handler:
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except BinderError as error:
-            said = _fault(error.party, error.message)
-            if isinstance(error, RepositoryFault):
-                said |= {"file": error.file, "line": error.line, "step": error.step}
-            return JSONResponse(said, status_of(error), _HEADERS | retry_headers(error))
-        except Exception:
-            # Whatever it is, a program is told so in the words that it reads.
-            log.exception("operator_not_answered", path=request.url.path)
-            said = _fault("operator", "Something went wrong in the service that should not have. It was logged.")
-            return JSONResponse(said, 500, _HEADERS)
-
-    return answer
+        return answered({"sessions": stopped})
 
 
 def _deployment(body: Mapping[str, Any]) -> Deployment:
@@ -261,38 +236,8 @@ def _deployment(body: Mapping[str, Any]) -> Deployment:
     return Deployment(body.get("mode"), parameters)
 
 
-def _fault(party: str, message: str) -> dict[str, Any]:
-    return {"party": party, "message": message}
-
-
-def _json(value: Mapping[str, Any]) -> Response:
-    return JSONResponse(dict(value), headers=_HEADERS)
-
-
 def _number(request: Request) -> int:
     number = number_of(request.path_params["number"])
     if number is None:
         raise VisitorFault("There is no such build.")
     return number
-
-
-async def _body(request: Request, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a request asks for: an object of these keys, each of its kind.
-
-    Raises: VisitorFault.
-    """
-    data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > _LONGEST_BODY:
-            raise VisitorFault("That is more than is ever asked for here.")
-    try:
-        body = json.loads(data or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise VisitorFault("What is asked for must be JSON.") from error
-    if not isinstance(body, dict):
-        raise VisitorFault("What is asked for must be an object of JSON.")
-    for name, value in body.items():
-        if name not in known or (value is not None and not isinstance(value, known[name])):
-            raise VisitorFault(f"{name[:60]!r} is not asked for here so: there are {', '.join(known)}.")
-    return body

@@ -29,6 +29,7 @@ from proxy.launches import Launches
 from proxy.live_badges import LiveBadges
 from proxy.log_answers import LogAnswers
 from proxy.metrics import Metrics
+from proxy.notebook_pages import NotebookPages
 from proxy.operator_pages import OperatorPages
 from proxy.repository_pages import RepositoryPages
 from proxy.same_origin import OwnPagesOnly
@@ -64,6 +65,7 @@ def routes(context: ProxyContext) -> list[BaseRoute]:
         LiveBadges(context),
         LogAnswers(context),
         Metrics(context),
+        NotebookPages(context),
         OperatorPages(context),
         RepositoryPages(context),
         SessionPages(context),

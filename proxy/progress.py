@@ -25,6 +25,7 @@ STATE_WORDS: Final[dict[BuildState, str]] = dict(STEPS) | {
     BuildState.SUPERSEDED: "Superseded by a newer commit",
     BuildState.CANCELLED: "Cancelled",
 }
+_RUNS_NOTEBOOKS: Final = "Running its notebooks"
 # A build that is not over is never said to be done, however long the others took.
 _MOST_PERCENT: Final = 99
 _FETCHING: Final = frozenset({"fetch", "plan"})
@@ -67,7 +68,10 @@ def progress_of(build: Build, past: Sequence[Past], now: datetime, *, has_standb
     # The image is there, a session of it is not: that is the last step, also where no build ran for this visitor.
     at = order.index(build.state) if build.state in order else len(order) - 1
     steps = tuple(
-        Step(label, "done" if number < at else "now" if number == at else "later")
+        Step(
+            _RUNS_NOTEBOOKS if number == at and build.awaits_check else label,
+            "done" if number < at else "now" if number == at else "later",
+        )
         for number, (_, label) in enumerate(STEPS)
     )
     steps = (*steps[:-1], replace(steps[-1], label=steps[-1].label + _beside(build.result or {})))
@@ -79,6 +83,11 @@ def progress_of(build: Build, past: Sequence[Past], now: datetime, *, has_standb
         _percent_of(build, alike, now) if alike else None,
         "; ".join(filter(None, words)),
     )
+
+
+def words_of_state(build: Build) -> str:
+    """Return what a build is at."""
+    return _RUNS_NOTEBOOKS if build.awaits_check and build.state is BuildState.CHECKING else STATE_WORDS[build.state]
 
 
 def made_of(result: Mapping[str, Any]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from binder.store.tables import Build, Preview, Repository
 from proxy.build_facts import facts_of
 from proxy.build_pages import start_again
 from proxy.links import Link, link_to
-from proxy.progress import STATE_WORDS
+from proxy.progress import words_of_state
 from proxy.providers import named_of, provider_of
 
 MOST_PREVIEWS: Final = 50
@@ -81,7 +81,7 @@ def _link_to(repository: Repository, preview: Preview) -> Link:
 
 def state_words(build: Build) -> str:
     """Return how a build stands; one whose image is gone is built again when somebody opens it."""
-    return "Succeeded, image removed since" if has_lost_its_image(build) else STATE_WORDS[build.state]
+    return "Succeeded, image removed since" if has_lost_its_image(build) else words_of_state(build)
 
 
 def build_line(build: Build) -> BuildLine:

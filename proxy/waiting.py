@@ -15,11 +15,12 @@ _MOST_WAITERS = 1000
 
 @dataclass(frozen=True)
 class Waiter:
-    """Somebody who waits for a session of `image`. `is_served`: one is on its way to them."""
+    """Somebody who waits for a session of `image`, `since` then. `is_served`: one is on its way to them."""
 
     image: str
     is_served: bool
     seen_at: datetime
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Queue:
         """Keep a visitor's place, or give them the last one; where too many wait, they have to come again."""
         key = (ticket, image)
         if key in self._waiters or len(self._waiters) < _MOST_WAITERS:
-            self._waiters[key] = Waiter(image, is_served, now)
+            known = self._waiters.get(key)
+            self._waiters[key] = Waiter(image, is_served, now, known.since if known else now)
 
     def see(self, ticket: str, now: datetime) -> None:
         """Note that a visitor's page is still there."""
@@ -67,9 +69,10 @@ class Queue:
             if key[0] == ticket:
                 self._waiters[key] = replace(waiter, seen_at=now)
 
-    def leave(self, ticket: str, image: str) -> bool:
-        """Forget a visitor who waits no longer, and return whether they had waited."""
-        return self._waiters.pop((ticket, image), None) is not None
+    def leave(self, ticket: str, image: str) -> datetime | None:
+        """Forget a visitor who waits no longer, and return since when they had waited; None: they had not."""
+        waiter = self._waiters.pop((ticket, image), None)
+        return waiter.since if waiter else None
 
     def length(self, now: datetime) -> int:
         """Return how many wait for whom no session is on its way."""

@@ -82,18 +82,18 @@ def _panel_of(command: Any) -> str:
 def _command(typed: str, command: Any) -> list[str]:
     context = typer.Context(command, info_name=typed)
     usage = " ".join([typed, *command.collect_usage_pieces(context)])
-    lines = ["", f"### {typed}", "", f"    {usage}", "", *inspect.cleandoc(command.help or "").splitlines()]
+    lines = ["", f"### {typed}", "", *_block("text", [usage]), "", *inspect.cleandoc(command.help or "").splitlines()]
     records = [record for param in command.get_params(context) if (record := param.get_help_record(context))]
     options = [(name, text) for name, text in records if name != "--help"]
     if options:
         lines += ["", "| | |", "|---|---|", *(f"| `{_plain(name)}` | {_plain(text)} |" for name, text in options)]
     if command.examples:
-        lines += ["", *_block(command.examples)]
+        lines += ["", *_block("sh", command.examples)]
     return lines
 
 
-def _block(examples: Sequence[str]) -> list[str]:
-    return [f"    {example}" for example in examples]
+def _block(language: str, lines: Sequence[str]) -> list[str]:
+    return [f"```{language}", *lines, "```"]
 
 
 def _plain(text: str) -> str:

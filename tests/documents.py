@@ -13,6 +13,7 @@ from binder.settings import Settings
 from modules.catalogue import built_in
 from modules.describing import pages_of
 from tests.cli_document import cli_page
+from tests.monitoring_document import MONITORING, dashboard, metrics_page
 from tests.templates_document import templates_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,9 +116,15 @@ def main() -> None:
     (_CHART / "files" / "rights.json").write_text(chart_rights(), encoding="utf-8")
     schema = _CHART / "values.schema.json"
     schema.write_text(chart_schema(schema.read_text(encoding="utf-8")), encoding="utf-8")
-    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "templates.md": templates_page()}
+    pages = {
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+        "templates.md": templates_page(),
+        "metrics.md": metrics_page(),
+    }
     for name, text in pages.items():
         (ROOT / "docs" / name).write_text(text, encoding="utf-8")
+    (MONITORING / "dashboard.json").write_text(dashboard(), encoding="utf-8")
     folder = ROOT / "docs" / "modules"
     folder.mkdir(exist_ok=True)
     for old in set(folder.glob("*.md")) - {folder / name for name in module_pages()}:

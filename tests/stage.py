@@ -22,6 +22,7 @@ from githubapp.sandbox.values import Status
 
 PERSON = "ada"
 REPOSITORY = "ada/notes"
+METRICS_TOKEN = "a-token-of-the-tests-of-metrics"
 NOTEBOOK = (
     '{"cells": [{"cell_type": "code", "id": "one", "execution_count": null, "metadata": {}, "outputs": [], '
     '"source": ["print(6 * 7)"]}], "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", '
@@ -146,4 +147,5 @@ async def new_stage(sandbox: Sandbox, home: Path, port: int, settings: Mapping[s
     await git(folder, "init", "--quiet", "--initial-branch=main")
     await git(folder, "remote", "add", "origin", f"{sandbox.url}/{REPOSITORY}.git")
     token = sandbox.world.account(PERSON).token or ""
+    environment["BINDER_METRICS_TOKEN"] = METRICS_TOKEN
     return Stage(sandbox, home, {**environment, **settings}, sign_in(PERSON, token), port)

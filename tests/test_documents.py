@@ -1,13 +1,7 @@
 """The documentation says what the code says."""
 
-import shlex
-
-import pytest
-import typer.main
-
-from binder.cli import app
 from binder.settings import Settings
-from tests.cli_document import cli_page, commands, examples
+from tests.cli_document import cli_page, commands
 from tests.documents import (
     ROOT,
     architecture_page,
@@ -53,17 +47,6 @@ def test_the_page_of_commands_is_drawn_from_them() -> None:
 
 def test_the_page_of_templates_is_drawn_from_them() -> None:
     assert (ROOT / "docs" / "templates.md").read_text(encoding="utf-8") == templates_page(), "run `make docs`"
-
-
-@pytest.mark.parametrize("example", examples())
-def test_each_example_is_understood(example: str) -> None:
-    """Each is read as its command reads it; what commands do is theirs to test (tests/binder/cli)."""
-    name, *words = shlex.split(example.partition(" > ")[0])
-    assert name == "binder"
-    command = typer.main.get_command(app)
-    while hasattr(command, "commands"):
-        command = command.commands[words.pop(0)]
-    command.make_context(name, words)
 
 
 def test_each_command_has_an_example_and_a_help() -> None:

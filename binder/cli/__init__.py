@@ -29,9 +29,10 @@ def _binder(
 def main() -> None:
     """Run the command line; a fault is one sentence, and an exit code that says whose it is."""
     from binder.errors import BinderError  # noqa: PLC0415
+    from binder.plain_text import plain_lines  # noqa: PLC0415
 
     try:
         app()
     except BinderError as error:
-        typer.secho(f"binder: {error.message}", fg=typer.colors.RED, err=True)
+        typer.secho(f"binder: {plain_lines(error.message)}", fg=typer.colors.RED, err=True)
         sys.exit(EXIT_CODES[error.party])

@@ -1,5 +1,6 @@
 """Commands about the service and the machine that it runs on."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -62,6 +63,34 @@ def doctor() -> None:
     from binder.cli.doctor import examine  # noqa: PLC0415
 
     examine()
+
+
+@command(SERVICE, "binder backup /srv/backups/monday.zip", "binder backup --with-keys /srv/backups/monday.zip")
+def backup(
+    file: Annotated[Path, typer.Argument(help="A file that is not there yet; only this account can read it.")],
+    with_keys: Annotated[
+        bool,
+        typer.Option(help="Put the keys of the GitHub App into it, too: whoever reads it can act as the App."),
+    ] = False,
+) -> None:
+    """Write what cannot be made again to a file, also while the service runs: the store, and the locks of all builds.
+
+    Images are not in it: they are made again of the locks.
+    """
+    from binder.cli.backup import back_up  # noqa: PLC0415
+
+    back_up(file, with_keys=with_keys)
+
+
+@command(SERVICE, "binder restore /srv/backups/monday.zip")
+def restore(file: Annotated[Path, typer.Argument(help="What `binder backup` wrote.")]) -> None:
+    """Put what is in a backup into a state folder and a database that are empty, all of it or nothing.
+
+    Backups of older versions are brought forward, and one of SQLite may go into PostgreSQL, or the other way round.
+    """
+    from binder.cli.restore import restore_from  # noqa: PLC0415
+
+    restore_from(file)
 
 
 @command(SERVICE, "binder demo", "binder demo --once --port 0 --github-port 0")

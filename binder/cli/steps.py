@@ -12,6 +12,8 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from binder.plain_text import plain, plain_lines
+
 
 async def until_interrupted(work: Coroutine[None, None, None], steps: "Steps") -> None:
     """Do the work to its end, or until Ctrl-C or SIGTERM breaks it off.
@@ -61,11 +63,11 @@ class Steps:
     def detail(self, text: str) -> None:
         """Tell more about the step that runs."""
         if self._status:
-            self._status.update(f"[dim]{escape(text[: max(20, self._console.width - 4)])}[/]")
+            self._status.update(f"[dim]{escape(plain(text)[: max(20, self._console.width - 4)])}[/]")
 
     def note(self, text: str) -> None:
         """Say something between steps."""
-        self._console.print(escape(text))
+        self._console.print(escape(plain_lines(text)))
 
     def table(self) -> None:
         """Print all steps with their times."""

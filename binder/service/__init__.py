@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from binder.cgroups import Limits, limits_for, read_cgroup_facts
 from binder.errors import OperatorFault
+from binder.figures import Figures
 from binder.log import logger
 from binder.paths import Paths
 from binder.process import find_account
@@ -33,7 +34,6 @@ from binder.store.hints import heard_hints
 from build.commits.git import Git
 from build.host import find_certificates
 from githubapp.stored_app import with_stored_app
-from proxy.figures import Figures
 from templates.replacing import replace_from
 
 log = logger(__name__)
@@ -75,9 +75,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
     if complaints := complaints_about_parts(part, settings):
         raise OperatorFault(" ".join(complaints))
     account = find_account(settings.build_account)
-    check_machine(
-        account, settings.cache_dir, needs_of(part, settings.engine, builds_here=not settings.builds_namespace)
-    )
+    check_machine(account, settings, needs_of(part, settings.engine, builds_here=not settings.builds_namespace))
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)
@@ -87,9 +85,10 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
         builder = None
         if part != "proxy":
             builder = await stack.enter_async_context(chosen_builder(settings, paths, account, store))
-        github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=part != "proxy")))
+        figures = Figures()
+        github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, figures, tells=part != "proxy")))
         await github.begin_with(with_stored_app(settings, paths.github))
-        common = Common(settings, paths, account, store, github, Figures(), Views(settings, store))
+        common = Common(settings, paths, account, store, github, figures, Views(settings, store))
         if builder:
             git = builder.git
         else:

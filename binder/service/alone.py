@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binder.cgroups import limits_for, read_cgroup_facts
+from binder.figures import Figures
 from binder.paths import Paths
 from binder.process import find_account
 from binder.service.common import Common
@@ -24,7 +25,6 @@ from binder.settings import Settings
 from binder.store import Store
 from deploy.engine import Engine
 from deploy.podman import PodmanEngine
-from proxy.figures import Figures
 
 
 def is_served(settings: Settings) -> bool:
@@ -48,16 +48,15 @@ async def working_alone(settings: Settings, store: Store, views: Views, *, serve
     Raises: OperatorFault, where this machine or its settings do not allow it, or a service runs here.
     """
     account = find_account(settings.build_account)
-    check_machine(
-        account, settings.cache_dir, needs_of("all", settings.engine, builds_here=not settings.builds_namespace)
-    )
+    check_machine(account, settings, needs_of("all", settings.engine, builds_here=not settings.builds_namespace))
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)
         stack.enter_context(alone_in(paths.state))
         builder = await stack.enter_async_context(chosen_builder(settings, paths, account, store))
-        github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, tells=False)))
-        common = Common(settings, paths, account, store, github, Figures(), views)
+        figures = Figures()
+        github = stack.enter_context(contextlib.closing(GitHubSide(store, settings, figures, tells=False)))
+        common = Common(settings, paths, account, store, github, figures, views)
         loops = Loops(store.changed)
         if serves:
             of_proxy = await stack.enter_async_context(running_proxy(common, builder.git))

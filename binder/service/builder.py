@@ -92,7 +92,7 @@ def wired_builder(
     git = wired_git(settings, objects or paths, account, host.certificates)
     registry = _registry(settings) if settings.registry else None
     images: Images = RegistryImages(registry, front) if registry else LocalImages(front)
-    texts: Texts = RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
+    texts = _texts_in(registry, paths)
     alone = Alone(paths.making)
 
     def tools_of(with_: Buildah) -> Tools:
@@ -126,6 +126,21 @@ def wired_builder(
     systems = BuildSystems(tools)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
     return Builder(paths, account, host, front, git, registry, images, planner, pipeline, again, of_modules)
+
+
+@asynccontextmanager
+async def opened_texts(settings: Settings, paths: Paths) -> AsyncIterator[Texts]:
+    """Give the locks and records that builds are made with, to whoever makes none."""
+    registry = _registry(settings) if settings.registry else None
+    try:
+        yield _texts_in(registry, paths)
+    finally:
+        if registry:
+            await registry.close()
+
+
+def _texts_in(registry: Registry | None, paths: Paths) -> Texts:
+    return RegistryTexts(registry, LocalTexts(paths)) if registry else LocalTexts(paths)
 
 
 def wired_git(settings: Settings, paths: Paths, account: Account, certificates: Path | None) -> Git:

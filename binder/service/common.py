@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from binder.figures import Figures
 from binder.paths import Paths
 from binder.process import Account
 from binder.service.github import GitHubSide
 from binder.service.views import Views
 from binder.settings import Settings
 from binder.store import Store
-from proxy.figures import Figures
 
 
 @dataclass(frozen=True)

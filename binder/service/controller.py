@@ -13,9 +13,11 @@ from binder.service.builder import Builder
 from binder.service.common import Common
 from binder.service.engines import chosen_engine, chosen_preloader
 from binder.service.loops import Loops
-from binder.service.sources import RepositorySources
+from binder.service.sources import CommittedFiles, RepositorySources
 from binder.service.web import network_socket, serving
 from binder.settings import Settings
+from binder.stages import Stages
+from binder.traces import Traces, are_wanted, opened_exporter
 from binder.watchdog import Watchdog
 from build.again import Rebuilder
 from build.garbage.collector import Collector, policy_of
@@ -25,6 +27,7 @@ from build.worker import BuildWorker
 from deploy.engine import Engine
 from deploy.keeper import ON_A_CLUSTER, ON_ONE_MACHINE, Keeper
 from deploy.manifests import service_host
+from deploy.notebooks.checker import Checker
 from proxy.health import Health, check_store
 from proxy.metrics import OwnFigures
 
@@ -60,18 +63,34 @@ async def working_controller(
             at_once, host_of = ON_A_CLUSTER, partial(service_host, await store.instance())
         sessions = Keeper(store, engine, settings, at_once=at_once, host_of=host_of)
         stack.push_async_callback(sessions.close)
+        committed = CommittedFiles(store, builder.git, RepositorySources(common.github, settings))
+        checker = Checker(store, engine, settings, committed, at_once=settings.builds_at_once, host_of=host_of)
+        stack.push_async_callback(checker.close)
         if on_a_cluster and settings.preload_disk_bytes:
             preloader = await stack.enter_async_context(chosen_preloader(settings, store))
             loops.run("preload", preloader.step, always_rests=True)
+        traces = None
+        if are_wanted():
+            exporter = await stack.enter_async_context(opened_exporter())
+            traces = Traces(store, exporter, await store.instance())
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
         collector = Collector(
-            store, builder.buildah, builder.account, policy_of(settings), has_registry=bool(settings.registry)
+            store,
+            builder.buildah,
+            builder.account,
+            policy_of(settings),
+            has_registry=bool(settings.registry),
+            figures=common.figures,
         )
+        loops.run("stages", Stages(store, common.figures).step, always_rests=True)
+        if traces:
+            loops.run("traces", traces.step, always_rests=True)
         loops.run("builds", builds.step)
         loops.run("environments", rebuilder.step)
         loops.run("garbage", collector.step)
+        loops.run("notebooks", checker.step)
         loops.run("starts", sessions.start_wanted)
         loops.run("sessions", sessions.step, always_rests=True)
         for name, step in common.github.loops().items():

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.routing import Route
 
+from binder.figures import Figures
 from binder.log import logger
 from binder.settings import Settings
 from binder.store import Store
@@ -30,10 +31,11 @@ class GitHubSide:
     Only one that `tells` GitHub something needs the App's private key; others take deliveries, and sign visitors in.
     """
 
-    def __init__(self, store: Store, settings: Settings, *, tells: bool = True) -> None:
+    def __init__(self, store: Store, settings: Settings, figures: Figures | None = None, *, tells: bool = True) -> None:
+        self._figures = figures or Figures()
         self._tells = tells
         self._store = store
-        self._inbox = Inbox(store, settings)
+        self._inbox = Inbox(store, settings, self._figures)
         self.visitors = Visitors(store)
         self._client: GitHubClient | None = None
         self._steps: Mapping[str, Step] = {}
@@ -56,10 +58,11 @@ class GitHubSide:
 
     def _begin_telling(self, client: GitHubClient, settings: Settings) -> None:
         self._client = client
+        self._figures.allowance_from(client.lowest_allowance)
         self._steps = {
             "deliveries": DeliveryWorker(self._store, client, settings).step,
             "comparisons": Comparisons(self._store, client, settings).step,
-            "reports": Reporter(self._store, client, settings).step,
+            "reports": Reporter(self._store, client, settings, self._figures).step,
             "missed": _missed(client, self._inbox, settings).step,
         }
 

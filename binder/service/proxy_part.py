@@ -12,7 +12,9 @@ from binder.service.module_catalogue import catalogue_in
 from binder.service.sources import PublicRefs
 from binder.service.web import serving, unix_socket
 from build.commits.git import Git
+from githubapp.job_tokens import JobTokens
 from githubapp.setup import SetUp
+from proxy.action_api import ActionApi
 from proxy.certificates import Renewals
 from proxy.context import ProxyContext
 from proxy.haproxy import run_haproxy, service_socket
@@ -52,7 +54,8 @@ async def running_proxy(common: Common, git: Git) -> AsyncIterator[Loops]:
         )
         operating = Operating(store, settings, context.resolver, keeper.ensure_route)
         api = OperatorApi(store, settings, operating, common.views, lambda: catalogue_in(settings))
-        app = Starlette(routes=[github.route(), *api.routes(), *routes(context)])
+        action = ActionApi(context, JobTokens(settings))
+        app = Starlette(routes=[github.route(), *api.routes(), *action.routes(), *routes(context)])
         loops = Loops(store.changed)
         async with serving(app, unix_socket(service_socket(paths))):
             loops.run("routes", keeper.step, always_rests=True)

@@ -6,9 +6,10 @@ An address of a host that no setting names was given by a visitor: git is sent t
 from dataclasses import replace
 from typing import Protocol
 
-from binder.errors import VisitorFault
+from binder.errors import RepositoryFault, VisitorFault
 from binder.settings import Settings
-from binder.store.tables import Repository
+from binder.store import Store
+from binder.store.tables import Build, Repository
 from build.commits.addresses import public_addresses
 from build.commits.git import Git, Source
 from build.commits.records import is_record
@@ -59,6 +60,28 @@ class PublicRefs:
             return await self._git.resolve(source, ref)
         except VisitorFault:
             return None
+
+
+class CommittedFiles:
+    """What is committed, as git says it: for whoever has to know better than the session that runs it."""
+
+    def __init__(self, store: Store, git: Git, sources: RepositorySources) -> None:
+        self._store = store
+        self._git = git
+        self._sources = sources
+
+    async def read(self, build: Build, path: str) -> bytes:
+        """Return a file of a build's commit.
+
+        Raises: RepositoryFault, where there is none; WorldFault.
+        """
+        async with self._store.read() as session:
+            repository = await session.get_one(Repository, build.repository_id)
+        source = replace(await self._sources.source_of(repository), trusted=not build.untrusted)
+        commit = await self._git.fetch(source, build.sha)
+        if path not in commit.files:
+            raise RepositoryFault(f"There is no {path} in the commit.", file=path)
+        return await self._git.read(source, commit, path)
 
 
 async def _checked(source: Source, settings: Settings) -> Source:

@@ -12,12 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, func, make_url, or_, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as TimedOut
@@ -26,11 +22,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as OrmSession
 
 from binder.errors import StoreUnavailableError
-from binder.log import logger
 from binder.loop import Hint
-from binder.store.tables import Build, Delivery, Identity, Report, Row, Session
-
-log = logger(__name__)
+from binder.store.schema import upgrade
+from binder.store.tables import Build, Delivery, Identity, NotebookRun, Report, Row, Session
 
 Result = TypeVar("Result")
 LeasedRow = TypeVar("LeasedRow", Build, Delivery, Report, Session)
@@ -39,7 +33,13 @@ NOTIFIED = "binder"
 """The channel of PostgreSQL on which writers tell other processes to look again (`binder.store.hints`)."""
 
 _CHANGED, _ARRIVED = "changed", "arrived"
-_LEASED: tuple[type[Build | Delivery | Report | Session], ...] = (Build, Delivery, Report, Session)
+_LEASED: tuple[type[Build | Delivery | NotebookRun | Report | Session], ...] = (
+    Build,
+    Delivery,
+    NotebookRun,
+    Report,
+    Session,
+)
 
 
 class Store:
@@ -125,7 +125,7 @@ class Store:
     async def migrate(self) -> None:
         """Bring the schema up to date."""
         with _store_errors():
-            await asyncio.to_thread(_upgrade, self.url)
+            await asyncio.to_thread(upgrade, self.url)
 
     async def instance(self) -> str:
         """Return the name of the service whose store this is: eight letters, the same for all of its processes.
@@ -218,19 +218,6 @@ class _store_errors:  # noqa: N801 - reads as a statement
 def _age_of(kind: type[Build | Delivery | Report | Session]) -> InstrumentedAttribute[Any]:
     """Return what the oldest row has least of; a session's id is random, all others count up."""
     return kind.created_at if issubclass(kind, Session) else kind.id
-
-
-def _upgrade(url: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["url"] = url
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        if "Can't locate revision" not in str(error):
-            raise
-        # A newer version has been here, and what it did lets this one go on, as long as both run.
-        log.warning("store_is_newer", reason=str(error))
 
 
 def _set_up_sqlite(engine: Engine) -> None:

@@ -69,11 +69,13 @@ async def want_build(
     preview_id: int | None = None,
     again: bool = False,
     untrusted: bool = False,
+    for_jobs: bool = False,
 ) -> Build:
     """Return the newest build of a commit that is good for who asks, or queue one where there is none.
 
     A build that failed stands until somebody wants it `again`; one that was superseded or cancelled does not, nor one
-    whose image was removed, nor an untrusted one of a commit that is trusted by now.
+    whose image was removed, nor an untrusted one of a commit that is trusted by now. Unless it is wanted `for_jobs`, it
+    is from now on more than that.
     """
     untrusted = untrusted or await _is_forks_only(session, repository_id, sha)
     newest = await newest_build(session, repository_id=repository_id, sha=sha, untrusted=untrusted)
@@ -81,8 +83,9 @@ async def want_build(
     if newest and newest.state in kept and not has_lost_its_image(newest):
         if newest.preview_id is None:
             newest.preview_id = preview_id
+        newest.for_jobs = newest.for_jobs and for_jobs
         return newest
-    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id, untrusted=untrusted)
+    build = Build(repository_id=repository_id, sha=sha, preview_id=preview_id, untrusted=untrusted, for_jobs=for_jobs)
     session.add(build)
     await session.flush()
     return build

@@ -104,7 +104,7 @@ class Repository(Row):
     """A repository that a delivery or a link named. `external_id` is its host's number, which outlives a rename.
 
     `installation_id` is GitHub's number of the installation that covers it, None where the App is not installed on it
-    (any more).
+    (any more). `owner_id` is GitHub's number of the account that it belongs to, None where GitHub did not say yet.
     """
 
     __tablename__ = "repositories"
@@ -114,6 +114,7 @@ class Repository(Row):
     host: Mapped[str] = mapped_column(String(255))
     external_id: Mapped[int | None] = mapped_column(BigInteger)
     owner: Mapped[str] = mapped_column(String(100))
+    owner_id: Mapped[int | None] = mapped_column(BigInteger)
     name: Mapped[str] = mapped_column(String(100))
     clone_url: Mapped[str] = mapped_column(String(1000))
     default_branch: Mapped[str | None] = mapped_column(String(255))
@@ -179,7 +180,7 @@ class Preview(Row):
 class Decision(Row):
     """Why something was done about a commit, or not done: one line of its story, never changed.
 
-    `cause` is `delivery` (then `delivery_id` says which), `command`, `button`, `comparison`, `start` or `visitor`.
+    `cause` is `delivery` (then `delivery_id` says which), `command`, `button`, `comparison`, `start`, `visitor`, `job`.
     `outcome` is one word: `build`, `hold`, `stale`, `end`, `approve`, `cancel`, `stop`, `refuse`, `known`.
     """
 
@@ -202,10 +203,13 @@ class Decision(Row):
 class Build(Row, Leased):
     """One attempt to turn a commit into an image. `preview_id` is None where a link asked for it.
 
+    `for_jobs`: it was queued for jobs of workflows, and nobody else has wanted it since.
+
     `untrusted`: of a fork's commit, or of one that may be; it is given no secrets, a cache of its own, and less of the
     machine.
     `result` holds, once known: `image` (name), `digest`, `way`, `layers` (list of {kind, key, reused}: these are known
-    before they are made), `seconds` (phase → s), `changed` (packages that were exchanged).
+    before they are made), `seconds` (phase → s), `changed` (packages that were exchanged), `notebooks` (list
+    of {id, path, outcome, seconds, message, line, traceback}: how far those are that have to run).
     `fault` holds {party, message, file, line, step}.
     """
 
@@ -221,12 +225,48 @@ class Build(Row, Leased):
     preview_id: Mapped[int | None] = mapped_column(ForeignKey("previews.id"))
     sha: Mapped[str] = mapped_column(String(40))
     untrusted: Mapped[bool] = mapped_column(default=False)
+    for_jobs: Mapped[bool] = mapped_column(default=False)
     state: Mapped[BuildState] = mapped_column(default=BuildState.QUEUED)
     result: Mapped[dict[str, Any] | None]
     fault: Mapped[dict[str, Any] | None]
+    awaits_check: Mapped[bool] = mapped_column(default=False)
+    """Whether notebooks have to run before a session of its image is started for visitors (`NotebookRun`)."""
     queued_at: Mapped[datetime] = mapped_column(default=utc_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class NotebookRun(Row, Leased):
+    """A notebook that is to run in the image of a build, in a session of its own that is nobody else's.
+
+    `settings` is how (`binder.notebook_checks.CheckSettings`). `key` digests all that its end depends on, once that is
+    known. `session_id` is the session of the last attempt. `outcome` is `passed`, `failed` or `stopped`, None before
+    its end; `reused`: it is that of an earlier run of the same key. `fault` holds {party, message, line, traceback}.
+    `executed` is the notebook as it ran: nbformat's JSON, deflated.
+    """
+
+    __tablename__ = "notebook_runs"
+    __table_args__ = (
+        Index("ix_notebook_runs_build", "build_id"),
+        Index("ix_notebook_runs_key", "key"),
+        Index("ix_notebook_runs_finished", "finished_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    build_id: Mapped[int] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(String(4000))
+    settings: Mapped[dict[str, Any]]
+    key: Mapped[str | None] = mapped_column(String(64))
+    session_id: Mapped[str | None] = mapped_column(String(40))
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(8))
+    reused: Mapped[bool] = mapped_column(default=False)
+    seconds: Mapped[float | None]
+    fault: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    executed: Mapped[bytes | None] = mapped_column(deferred=True)
 
 
 class BuildLogPart(Row):
@@ -325,6 +365,27 @@ class Session(Row, Leased):
     ended_at: Mapped[datetime | None]
     services: Mapped[dict[str, Any] | None]
     deployed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class JobAsk(Row):
+    """That a job of a workflow asked for a build, once with each of its tokens, until `ends_at`.
+
+    `token` is the SHA-256 of what GitHub numbered the job's token with; `digest` that of what the job follows the build
+    by; that and `build_id` are None until there is one. `is_over`: it needs the build no more. `notebooks` are those
+    that it wants to see run in the image, and `runs` the ids of their `NotebookRun`s, None before the build succeeded.
+    """
+
+    __tablename__ = "job_asks"
+    __table_args__ = (Index("ix_job_asks_build", "build_id"), Index("ix_job_asks_ends", "ends_at"))
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    build_id: Mapped[int | None] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"))
+    seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ends_at: Mapped[datetime]
+    is_over: Mapped[bool] = mapped_column(default=False)
+    notebooks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    runs: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ApiToken(Row):

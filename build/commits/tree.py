@@ -56,6 +56,11 @@ def files_of(listing: bytes) -> dict[str, Entry]:
     return files
 
 
+def regular_files(files: Mapping[str, Entry]) -> list[str]:
+    """Return the paths of what is neither a link nor a submodule."""
+    return [path for path, entry in files.items() if entry.mode not in {LINK, SUBMODULE}]
+
+
 def check_paths(paths: Collection[str]) -> None:
     """Refuse paths that lead elsewhere, that no disk can hold, or that need one name for a file and a folder.
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+from binder.figures import Figures
 from binder.log import logger
 from binder.paths import Paths
 from binder.process import Account, TimedOutError, run
@@ -96,8 +97,16 @@ class Collector:
     """
 
     def __init__(
-        self, store: Store, buildah: Buildah, account: Account, policy: Policy, *, has_registry: bool = False
+        self,
+        store: Store,
+        buildah: Buildah,
+        account: Account,
+        policy: Policy,
+        *,
+        has_registry: bool = False,
+        figures: Figures | None = None,
     ) -> None:
+        self._figures = figures or Figures()
         self._store = store
         self._buildah = buildah
         self._paths: Paths = buildah.paths
@@ -114,6 +123,13 @@ class Collector:
         if self._policy.age is not None or self._policy.disk_bytes is not None:
             garbage = await self.look()
             kept = await self.remove(garbage)
+            stayed = {one.name for one in kept}
+            self._figures.collected(
+                images=sum(name_of(one.image) not in stayed for one in garbage.images),
+                files=sum(one.path.name not in stayed for one in garbage.files),
+                freed_bytes=garbage.image_bytes + garbage.file_bytes,
+                at=time.time(),
+            )
             log.info(
                 "garbage_collected",
                 images=len(garbage.images),
@@ -124,6 +140,7 @@ class Collector:
             )
         else:
             await self._forget_lost()
+            self._figures.collected(images=0, files=0, freed_bytes=0, at=time.time())
         self._due_at = time.monotonic() + EVERY_SECONDS
         return False
 

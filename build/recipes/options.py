@@ -6,17 +6,22 @@ post_build:
 resources:                    # what a session may use: `binder.session_resources`
   memory: 4 GiB
 modules: [postgres]           # what runs beside the notebook: `modules.asked`
+check:                        # notebooks that have to run: `binder.notebook_checks`
+  notebooks: ["*.ipynb"]
 
 What it says of previews is checked here, and used by those who decide what is built.
 """
 
 import contextlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from binder.errors import RepositoryFault
+from binder.notebook_checks import KEY as CHECK
+from binder.notebook_checks import AskedCheck, read_check
 from binder.plain_yaml import Node, Text, is_nothing, line_of, read_yaml
 from binder.preview_policy import LARGEST_BYTES, TOP_KEYS, policy_of
 from binder.session_resources import KEY, AskedResources, read_resources
@@ -25,7 +30,7 @@ from modules.asked import KEY as MODULES
 from modules.asked import AskedModule, read_modules
 
 _DAY = re.compile(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_KEYS = "It may say `as_of`, `modules`, `post_build`, `resources`, `previews`, `comment` and `deployments`."
+_KEYS = "It may say `as_of`, `check`, `modules`, `post_build`, `resources`, `previews`, `comment` and `deployments`."
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Options:
     post_build_inputs: tuple[str, ...] | None = None
     resources: AskedResources | None = None
     modules: tuple[AskedModule, ...] = ()
+    check: AskedCheck | None = None
 
 
 def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
@@ -50,20 +56,15 @@ def options_of(path: str, text: str) -> tuple[Options, dict[str, int]]:
         return Options(), {}
     if not isinstance(root, dict):
         raise _fault(path, root, f"{path} must be a table. {_KEYS}")
-    as_of, inputs, resources, modules = None, None, None, tuple[AskedModule, ...]()
+    found: dict[str, Any] = {}
     for key, value in root.items():
-        if key == "as_of":
-            as_of = _as_of(path, key, value)
-        elif key == "post_build":
-            inputs = _inputs(path, key, value)
-        elif key == KEY:
-            resources = read_resources(path, key, value)
-        elif key == MODULES:
-            modules = read_modules(path, key, value)
+        if key in _READERS:
+            found[_READERS[key][0]] = _READERS[key][1](path, key, value)
         elif key not in TOP_KEYS:
             raise _fault(path, key, f"{path} does not know `{key[:60]}`. {_KEYS}")
     policy_of(path, root)
-    return Options(as_of, None if inputs is None else tuple(inputs), resources, modules), inputs or {}
+    inputs: dict[str, int] | None = found.pop(_INPUTS, None)
+    return Options(**found, post_build_inputs=None if inputs is None else tuple(inputs)), inputs or {}
 
 
 def _as_of(path: str, key: Text, value: Node) -> Literal["commit-date"] | date:
@@ -91,6 +92,16 @@ def _inputs(path: str, key: Text, value: Node) -> dict[str, int]:
             raise _fault(path, item or key, f"{path} must list files and folders of the repository, as `data/x.csv`.")
         found.setdefault(place, item.line)
     return found
+
+
+_INPUTS = "inputs"
+_READERS: Mapping[str, tuple[str, Callable[[str, Text, Node], object]]] = {
+    "as_of": ("as_of", _as_of),
+    "post_build": (_INPUTS, _inputs),
+    KEY: ("resources", read_resources),
+    MODULES: ("modules", read_modules),
+    CHECK: ("check", read_check),
+}
 
 
 def _fault(path: str, node: Node, message: str) -> RepositoryFault:

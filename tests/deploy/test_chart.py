@@ -183,3 +183,16 @@ def test_plain_manifests_are_not_made_where_each_time_they_would_be_others(monke
     monkeypatch.setattr("sys.argv", ["helm", "--values", str(_VALUES / "smallest.yaml")])
     with pytest.raises(SystemExit, match=r"database\.embedded\.password"):
         main()
+
+
+def test_what_watches_is_there_where_it_is_asked_for(helm: Helm) -> None:
+    """The rules are of a kind that Kubernetes itself does not know."""
+    plain = helm.rendered(_values("smallest"))
+    watched = helm.rendered({**_values("smallest"), "monitoring": {"rules": True, "dashboard": True}})
+    assert len(watched) == len(plain) + 2
+    files = CHART / "files" / "monitoring"
+    rules = _of(watched, "PrometheusRule", "binder")
+    assert rules["spec"] == yaml.safe_load((files / "alerts.yaml").read_text(encoding="utf-8"))
+    dashboard = _of(watched, "ConfigMap", "binder-dashboard")
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["binder.json"]) == json.loads((files / "dashboard.json").read_text("utf-8"))

@@ -15,13 +15,17 @@ from binder.errors import RepositoryFault
 from build.lock import lock_from
 from tests.builds import Builder
 from tests.repositories import Files, LocalRepository
+from tests.unit_file import bounded_as_the_unit_is
 
 pytestmark = pytest.mark.slow
 
 
-async def _binder(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[int, str]:
+async def _binder(
+    *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, bounded: bool = False
+) -> tuple[int, str]:
+    argv = (sys.executable, "-m", "binder", *arguments)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "binder", *arguments),
+        *(bounded_as_the_unit_is(*argv) if bounded else argv),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "COLUMNS": "200", **(env or {})},
@@ -39,7 +43,9 @@ def own_state(home: Path) -> dict[str, str]:
 
 
 async def test_demo_once(own_state: dict[str, str]) -> None:
-    code, output = await _binder("demo", "--once", "--port", "0", "--github-port", "0", env=own_state)
+    """Within what the systemd unit leaves a service."""
+    ports = ("--port", "0", "--github-port", "0")
+    code, output = await _binder("demo", "--once", *ports, env=own_state, bounded=True)
     assert code == 0, output
     for step in ("First push", "opens JupyterLab", "A cell runs", "Second push", "Pull request"):
         assert re.search(rf"✓ .*{step}.* s", output), output

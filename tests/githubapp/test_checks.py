@@ -168,3 +168,44 @@ def test_nothing_can_be_written_into_the_summary(hostile: str, name: str) -> Non
         assert "html_inline" not in children
         assert "image" not in children
         assert children.count("link_open") == links
+
+
+_NOTEBOOKS = [
+    {"id": 4, "path": "a.ipynb", "outcome": "passed", "seconds": 2.0},
+    {
+        "id": 5,
+        "path": "b|c.ipynb",
+        "outcome": "failed",
+        "seconds": 3.5,
+        "message": "Cell 2 failed: E: no",
+        "line": 31,
+        "traceback": "Cell In[2]\nE: no",
+    },
+    {"id": 6, "path": "d.ipynb", "outcome": "failed", "seconds": None, "message": "It asks for a kernel."},
+]
+
+
+def test_notebooks_that_run_are_told_and_that_did() -> None:
+    running = check(build(BuildState.CHECKING, result={"layers": THREE}, awaits_check=True))
+    assert (running.status, running.title) == ("in_progress", "Built \N{EN DASH} running its notebooks")
+    done = check(build(BuildState.SUCCEEDED, result={"notebooks": _NOTEBOOKS[:1]}))
+    assert "| [` a.ipynb `](https://binder.example.org/builds/7/notebooks/4) | ran | 2.0 s |" in done.summary
+
+
+def test_each_notebook_that_failed_is_noted_at_its_line_with_its_traceback() -> None:
+    fault = {
+        "party": "repository",
+        "message": "Cell 2 failed: E: no",
+        "file": "b|c.ipynb",
+        "line": 31,
+        "step": "notebook",
+    }
+    shown = check(build(BuildState.FAILED, fault=fault, result={"notebooks": _NOTEBOOKS}))
+    assert shown.title == "Notebook failed: b|c.ipynb line 31: Cell 2 failed: E: no"
+    assert [(one["path"], one["start_line"], one["message"]) for one in shown.annotations] == [
+        ("b|c.ipynb", 31, "Cell 2 failed: E: no\n\nCell In[2]\nE: no"),
+        ("d.ipynb", 1, "It asks for a kernel."),
+    ]
+    assert r"| [` b\|c.ipynb `](https://binder.example.org/builds/7/notebooks/5) | failed | 3.5 s |" in shown.summary
+    html = MarkdownIt("commonmark").enable("table").render(shown.summary)
+    assert html.count("<tr>") == 4

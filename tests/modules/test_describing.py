@@ -5,11 +5,12 @@ import yaml
 from modules.describing import module_page, pages_of
 from modules.reading import read_module
 from tests.modules.samples import files_with, postgres
+from tests.pages import Page
 
 
 def test_a_page_says_all_of_a_module() -> None:
     page = module_page([postgres()])
-    assert page.startswith("# PostgreSQL\n\nA database of the session's own.\n\n    # binder.yml\n")
+    assert page.startswith("# PostgreSQL\n\nA database of the session's own.\n\n```yaml\n# binder.yml\n")
     for row in (
         "| `database` | `binder` | a text of at most 200 characters that matches `[a-z][a-z0-9_]{0,30}`",
         "| `memory` | `256 MiB` | a size from 128 MiB to 4 GiB, written as `512 MiB`",
@@ -28,8 +29,8 @@ def test_a_page_says_all_of_a_module() -> None:
 
 
 def test_the_example_is_what_a_binder_yml_may_say() -> None:
-    block = [line[4:] for line in module_page([postgres()]).splitlines() if line.startswith("    ")]
-    asked = yaml.safe_load("\n".join(block))
+    (block,) = Page("", module_page([postgres()])).blocks()
+    asked = yaml.safe_load(block.text)
     assert asked["modules"]["postgres"]["parameters"] == {"database": "binder", "memory": "256 MiB", "workers": 2}
 
 

@@ -1,8 +1,24 @@
 """What stands in for the proxy's neighbours: each keeps to the interface that it is named for."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from binder.errors import OperatorFault
+
+SAID_BY_A_SESSION = "one \x1b[31mred\x1b[0m\x1b]52;c;cm0gLXJmIH4=\x07\n\x1b[2J\x1b]0;bash\x1b\\10 %\rtwo\x08\x9b\n"
+"""What a hostile notebook server prints: colours, and commands to a terminal."""
+
+
+class FakeEngineViews:
+    """The `EngineViews` of a service whose only session prints `SAID_BY_A_SESSION`."""
+
+    async def nodes(self) -> list[dict[str, Any]] | None:
+        """Return nothing: what this machine has is told by others."""
+        return None
+
+    async def log_of(self, session_id: str) -> str:
+        """Return what it printed."""
+        return SAID_BY_A_SESSION
 
 
 class FakeRouteTable:

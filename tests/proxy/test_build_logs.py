@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.build_logs import Found, Page, pages_of, plain, read_lines, search, tail_offset, whole_size_of
+from binder.plain_text import plain
+from proxy.build_logs import Found, Page, pages_of, read_lines, search, tail_offset, whole_size_of
 from tests.proxy.fakes import FakeLog
 
 

@@ -20,8 +20,8 @@ from proxy.launch import Wait
 from proxy.operating import Operating
 from proxy.operator_api import OperatorApi
 from tests.proxy.conftest import client_of
-from tests.proxy.fakes import FakeResolver
-from tests.proxy.rows import SHA, add_preview, add_repository, session_of
+from tests.proxy.fakes import SAID_BY_A_SESSION, FakeEngineViews, FakeResolver
+from tests.proxy.rows import SHA, add_build, add_preview, add_repository, add_session, session_of
 
 TOKEN = "a-token-of-an-operator"
 
@@ -31,7 +31,7 @@ async def operator(context: ProxyContext, resolver: FakeResolver) -> AsyncIterat
     """An operator's program."""
     settings = context.settings.model_copy(update={"api_token": SecretStr(TOKEN)})
     operating = Operating(context.store, settings, resolver)
-    api = OperatorApi(context.store, settings, operating, Views(settings, context.store), Catalogue)
+    api = OperatorApi(context.store, settings, operating, FakeEngineViews(), Catalogue)
     async with client_of(Starlette(routes=api.routes()), settings.url) as client:
         client.headers["Authorization"] = f"Bearer {TOKEN}"
         yield client
@@ -115,3 +115,31 @@ async def test_a_deployed_session_is_nobody_else_s(operator: httpx.AsyncClient, 
     assert link.endswith(f"/s/{deployed['session']}/lab?token={row.token}")
     refused = await operator.post("/api/sessions", json={**asked, "mode": "multi-node"})
     assert "This binder has no modules" in refused.json()["message"]
+
+
+async def test_a_token_of_an_operator_opens_no_visitor_s_session_and_makes_no_other_token(
+    operator: httpx.AsyncClient, store: Store
+) -> None:
+    build = await add_build(store, await add_repository(store), result={"image": "it"})
+    visitor_s = await add_session(store, build, SessionState.OPEN)
+    asked = [
+        *[f"/api/lists/{kind}?all=1" for kind in ("binders", "builds", "sessions")],
+        *["/api/about", "/api/cluster", "/api/modules", f"/api/why?commit={SHA}", f"/api/builds/{build.id}"],
+        *[f"/api/builds/{build.id}/log", f"/api/sessions/{visitor_s.id}"],
+    ]
+    for path in asked:
+        answer = await operator.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+        assert visitor_s.token not in answer.text
+        assert TOKEN not in answer.text
+    rendered = await operator.post("/api/render", json={"build": build.id})
+    assert (rendered.status_code, visitor_s.token in rendered.text) == (200, False)
+    assert (await operator.get(f"/api/sessions/{visitor_s.id}")).json()["link"] is None
+    for path in ("/api/tokens", "/api/token", "/api/settings", "/api/app"):
+        assert {(await operator.get(path)).status_code, (await operator.post(path)).status_code} == {404}
+
+
+async def test_what_a_session_prints_commands_no_terminal(operator: httpx.AsyncClient, store: Store) -> None:
+    row = await add_session(store, await add_build(store, await add_repository(store)), SessionState.OPEN)
+    assert "\x1b" in SAID_BY_A_SESSION
+    assert (await operator.get(f"/api/sessions/{row.id}/log")).text == "one red\ntwo\n"

@@ -49,7 +49,7 @@ def test_inputs_know_their_lines() -> None:
         (
             "- as_of",
             1,
-            "must be a table. It may say `as_of`, `modules`, `post_build`, `resources`, `previews`, `comment` and",
+            "must be a table. It may say `as_of`, `check`, `modules`, `post_build`, `resources`, `previews`, `comment`",
         ),
         ("as_of: commit-date\nasof: x", 2, "does not know `asof`"),
         ("as_of: yesterday", 1, "must be `commit-date`, or a day such as `2024-05-31`"),
