@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests release lint format types bench docs clean lock
+.PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests release lint format types bench docs pictures clean lock
 
 help: ## list the commands
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +69,10 @@ bench-cluster: cluster-programs # as below, on a real cluster
 bench-%: ## one benchmark
 	@scripts/set-up wrk
 	@$(PYTHON) -m tests.bench $* $(ARGS)
+
+pictures: ## draw the documentation's pictures of a real run
+	@scripts/set-up chromium fonts-dejavu-core
+	@$(PYTHON) -m tests.pictures
 
 docs: set-up ## draw what the documentation takes from the code
 	@$(PYTHON) -m tests.documents

@@ -153,7 +153,7 @@ def _status_of_fault(fault: Mapping[str, Any], page: str) -> Status:
 def headline_of_fault(fault: Mapping[str, Any]) -> str:
     """Return whose fault it is that there is no image, and what is wrong."""
     described = "Build failed" if fault.get("party") == "repository" else "Not built"
-    if fault.get("step") == "check":
+    if fault.get("step") == "notebook":
         described = "Notebook failed"
     return f"{described}: {text_of_fault(fault)}"
 

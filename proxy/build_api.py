@@ -20,7 +20,7 @@ from binder.lifecycle import BuildState
 from binder.store.build_logs import StoredLog
 from binder.store.tables import Build, Session
 from proxy.build_logs import tail_offset
-from proxy.build_phases import IN_WORK, Event, build_failed, busy, failed, log_events, phases_at, ready, said
+from proxy.build_phases import Event, build_failed, busy, failed, is_in_work, log_events, phases_at, ready, said
 from proxy.claims import Launcher
 from proxy.commits import Commit
 from proxy.context import ProxyContext
@@ -140,7 +140,7 @@ class _Launching:
         if self._log is None or self._log[0] != build.id:
             self._log = (build.id, await self._tail_of(build))
         # A client that reads on in the log of a build behind “built” would take the build for unfinished.
-        if self._told != phases_at(build) or build.state in IN_WORK:
+        if self._told != phases_at(build) or is_in_work(build):
             async for lines in self._log[1].lines():
                 for event in log_events(lines):
                     yield event

@@ -24,7 +24,7 @@ _BEFORE_THE_IMAGE: Final[Mapping[BuildState, Event]] = {
     BuildState.BUILDING: {"phase": "building", "message": "Building the environment...\n"},
     BuildState.PUSHING: {"phase": "pushing", "message": "Storing the image...\n", "progress": {}},
 }
-IN_WORK: Final = frozenset(_BEFORE_THE_IMAGE)
+_NOTEBOOKS: Final[Event] = {"phase": "building", "message": "Built the image, running its notebooks...\n"}
 
 
 def busy(position: int, of: int) -> Event:
@@ -38,11 +38,15 @@ def said(event: Event) -> str:
     return f"data: {json.dumps(event)}\n\n"
 
 
+def is_in_work(build: Build) -> bool:
+    """Whether there is more to come of a build's log."""
+    return build.state in _BEFORE_THE_IMAGE or (build.awaits_check and build.state is BuildState.CHECKING)
+
+
 def phases_at(build: Build) -> tuple[Event, ...]:
     """Return what is to be told once a build has come this far, and has not failed."""
-    before = _BEFORE_THE_IMAGE.get(build.state)
-    if before:
-        return (before,)
+    if is_in_work(build):
+        return (_BEFORE_THE_IMAGE.get(build.state, _NOTEBOOKS),)
     image = (build.result or {}).get("image") or ""
     return (
         {"phase": "built", "imageName": image, "message": "Built the image, launching...\n"},

@@ -34,6 +34,7 @@ _LONGEST_HTML = 2**20
 _LONGEST_IMAGE = 4 * 2**20
 _LONGEST_MARKDOWN = 20_000
 _MOST_COMPARED_LINES = 2000
+_AROUND = 2
 _TOO_MUCH = "There is more of this than a page can show."
 _NOT_SHOWN = "An output of a kind that is not shown here."
 
@@ -48,7 +49,11 @@ class OutputView:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell. `prose` is HTML of ours, of a cell in Markdown. `lines` are those of what changed, each with a sign."""
+    """A cell. `prose` is HTML of ours, of a cell in Markdown.
+
+    Where it changed, `lines` are those of its source and `said` those of what its outputs say, each with a sign in
+    front; they stand in the place of these.
+    """
 
     kind: str
     number: int
@@ -58,6 +63,7 @@ class CellView:
     outputs: tuple[OutputView, ...] = ()
     change: Change = ""
     lines: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
     told: tuple[str, ...] = field(default=(), repr=False)
     """What its outputs say, as it is compared."""
 
@@ -97,20 +103,20 @@ def _bare(cell: CellView, change: Change) -> CellView:
 
 
 def _compared(old: CellView, new: CellView) -> CellView:
-    if old.kind != new.kind:
-        return replace(new, change="changed", lines=tuple(_diff(old.source, new.source)))
-    lines = list(_diff(old.source, new.source)) if old.source != new.source else []
-    if old.told != new.told:
-        lines += _diff("\n".join(old.told), "\n".join(new.told))
+    lines = tuple(_diff(old.source, new.source, _MOST_COMPARED_LINES)) if old.source != new.source else ()
+    said = tuple(_diff("\n".join(old.told), "\n".join(new.told), _AROUND)) if old.told != new.told else ()
     images = [[one.value for one in cell.outputs if one.kind == "image"] for cell in (old, new)]
-    is_same = not lines and images[0] == images[1]
-    return replace(new, change="same" if is_same else "changed", lines=tuple(lines))
+    if old.kind == new.kind and not lines and not said and images[0] == images[1]:
+        return replace(new, change="same")
+    outputs = tuple(one for one in new.outputs if one.kind not in {"text", "error"}) if said else new.outputs
+    return replace(new, change="changed", lines=lines, said=said, outputs=outputs)
 
 
-def _diff(old: str, new: str) -> Iterator[str]:
+def _diff(old: str, new: str, around: int) -> Iterator[str]:
     before, after = (text.split("\n")[:_MOST_COMPARED_LINES] for text in (old, new))
-    lines = unified_diff(before, after, n=2, lineterm="")
-    return (line for number, line in enumerate(lines) if number > 1)  # the first two name files
+    for number, line in enumerate(unified_diff(before, after, n=around, lineterm="")):
+        if number > 2:  # the first two name files, the third one says that it begins
+            yield " …" if line.startswith("@@") else line
 
 
 def _view(number: int, cell: Mapping[str, Any], left: int) -> CellView:

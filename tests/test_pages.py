@@ -27,7 +27,7 @@ COMMANDS = shown_commands()
 _INDENTED = re.compile(r"\n\n {4}\S")
 
 # Programs that are not ours, which pages show how to use.
-OTHER_PROGRAMS = {"curl", "export", "git", "helm", "kubectl"}
+OTHER_PROGRAMS = {"curl", "export", "git", "grep", "helm", "journalctl", "kubectl", "sed", "sudo"}
 
 
 def test_all_that_is_shown_stands_in_fences() -> None:
@@ -39,7 +39,7 @@ def test_all_that_is_shown_stands_in_fences() -> None:
 def _settings_of_session(block: Block) -> None:
     """A binder.yml: read as a build reads it, with the modules that there are."""
     options, _ = options_of("binder.yml", block.text)
-    seeds = {module.seed: "100755" for module in options.modules if module.seed}
+    seeds = {str(module.seed): "100755" for module in options.modules if module.seed}
     choose(options.modules, built_in(), seeds, 2**40)
 
 
@@ -49,9 +49,15 @@ def _values_of_chart(block: Block) -> None:
     jsonschema_rs.validator_for(schema).validate(values)
 
 
+def _settings_of_prometheus(block: Block) -> None:
+    (rules,) = yaml.safe_load(block.text)["rule_files"]
+    assert (ROOT / rules.removeprefix("/PATH/")).exists()
+
+
 _FILES: Mapping[str, Callable[[Block], None]] = {
     "binder.yml": _settings_of_session,
     "mine.yaml": _values_of_chart,
+    "prometheus.yml": _settings_of_prometheus,
     ".github/workflows/binder.yml": lambda block: None,  # tests/action/test_page.py
 }
 
@@ -86,9 +92,15 @@ def _script(block: Block) -> None:
     assert block.page == "docs/first-hour.md"  # tests/end_to_end/test_first_hour.py
 
 
+def _query(block: Block) -> None:
+    """An alert's, drawn from the rules, which are held against what is counted (tests/test_monitoring.py)."""
+    assert block.page == "docs/metrics.md"
+
+
 CHECKS: Mapping[str, Callable[[Block], None]] = {
     "sh": _shell,
     "bash": _script,
+    "promql": _query,
     "yaml": _yaml_file,
     "mermaid": _diagram,
     "text": _addresses,

@@ -53,7 +53,7 @@ def run_demo(*, once: bool, port: int, github_port: int) -> None:
     Raises: BinderError.
     """
     settings = read_settings()
-    check_machine(find_account(settings.build_account), settings.cache_dir, needs_of("all", "podman"))
+    check_machine(find_account(settings.build_account), settings, needs_of("all", "podman"))
     place = Place(
         settings.state_dir / "demo",
         settings.cache_dir,

@@ -18,7 +18,7 @@ def examine() -> None:
     settings = read_settings()
     account = find_account(settings.build_account)
     needs = needs_of("all", settings.engine, builds_here=not settings.builds_namespace)
-    complaints = complaints_about(look_at_machine(account, settings.cache_dir), needs)
+    complaints = complaints_about(look_at_machine(account, settings), needs)
     remarks = [] if complaints else [f"✓ This machine has what a service needs. Builds run as {account.name}."]
     try:
         about_app = _look_at_app(settings, remarks)

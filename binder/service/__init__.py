@@ -75,9 +75,7 @@ async def running_service(settings: Settings, *, part: Part = "all", ephemeral: 
     if complaints := complaints_about_parts(part, settings):
         raise OperatorFault(" ".join(complaints))
     account = find_account(settings.build_account)
-    check_machine(
-        account, settings.cache_dir, needs_of(part, settings.engine, builds_here=not settings.builds_namespace)
-    )
+    check_machine(account, settings, needs_of(part, settings.engine, builds_here=not settings.builds_namespace))
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)

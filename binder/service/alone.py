@@ -48,9 +48,7 @@ async def working_alone(settings: Settings, store: Store, views: Views, *, serve
     Raises: OperatorFault, where this machine or its settings do not allow it, or a service runs here.
     """
     account = find_account(settings.build_account)
-    check_machine(
-        account, settings.cache_dir, needs_of("all", settings.engine, builds_here=not settings.builds_namespace)
-    )
+    check_machine(account, settings, needs_of("all", settings.engine, builds_here=not settings.builds_namespace))
     paths = Paths(settings.state_dir, settings.cache_dir)
     async with contextlib.AsyncExitStack() as stack:
         make_folders(paths, account)

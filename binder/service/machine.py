@@ -1,13 +1,16 @@
 """What a machine must have before a part of the service runs on it: looked at once, decided purely, said together."""
 
+import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from binder.errors import OperatorFault
 from binder.process import Account
 from binder.service.parts import EngineName, Part
+from binder.settings import Settings
 
 _TOOLS = {
     "buildah": "buildah",
@@ -39,7 +42,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What was found: the tools that are missing, the build account's subordinate ids, the tunnel device, the disk."""
+    """What was found: the tools that are missing, the build account's subordinate ids, the tunnel device, the disk.
+
+    `closed`: name of a setting → the folder above what it names that the account cannot pass through.
+    """
 
     missing_tools: Sequence[str]
     account: str
@@ -47,6 +53,7 @@ class MachineFacts:
     tunnel_usable: bool
     free_bytes: int
     cache: Path
+    closed: Mapping[str, Path] = field(default_factory=dict)
 
 
 def needs_of(part: Part, engine: EngineName, *, builds_here: bool = True) -> Needs:
@@ -75,6 +82,11 @@ def complaints_about(facts: MachineFacts, needs: Needs) -> list[str]:
             "/dev/net/tun cannot be opened by everybody, so that containers have no network. `make set-up` mends it "
             "(chmod 666, the distribution's default)."
         )
+    complaints += [
+        f"The account {facts.account}, which runs builds and HAProxy, cannot pass through {folder}, in which {setting} "
+        f"is. Set {setting} to a folder elsewhere, as below /var/lib or /srv, or let it pass: chmod o+x {folder}."
+        for setting, folder in facts.closed.items()
+    ]
     if needs.makes_images and facts.free_bytes < _LEAST_FREE_BYTES:
         free, least = facts.free_bytes / 2**30, _LEAST_FREE_BYTES / 2**30
         complaints.append(
@@ -84,8 +96,10 @@ def complaints_about(facts: MachineFacts, needs: Needs) -> list[str]:
     return complaints
 
 
-def look_at_machine(account: Account, cache: Path) -> MachineFacts:
+def look_at_machine(account: Account, settings: Settings) -> MachineFacts:
     """Find out what this machine has."""
+    cache = settings.cache_dir
+    folders = {"BINDER_STATE_DIR": settings.state_dir, "BINDER_CACHE_DIR": cache}
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     return MachineFacts(
         missing_tools=[tool for tool in _TOOLS if shutil.which(tool, path=_SYSTEM_PATH) is None],
@@ -94,7 +108,21 @@ def look_at_machine(account: Account, cache: Path) -> MachineFacts:
         tunnel_usable=_everybody_may_use(Path("/dev/net/tun")),
         free_bytes=shutil.disk_usage(existing).free,
         cache=cache,
+        closed={name: folder for name, path in folders.items() if (folder := _closed_above(path, account))},
     )
+
+
+def _closed_above(path: Path, account: Account) -> Path | None:
+    """Return the first folder above a path that an account other than ours cannot pass through, if there is one."""
+    if not account.is_other:
+        return None
+    return next((one for one in reversed(path.parents) if one.exists() and not _passes(account, one.stat())), None)
+
+
+def _passes(account: Account, folder: os.stat_result) -> bool:
+    if folder.st_uid == account.uid:
+        return bool(folder.st_mode & stat.S_IXUSR)
+    return bool(folder.st_mode & (stat.S_IXGRP if folder.st_gid == account.gid else stat.S_IXOTH))
 
 
 def _names(file: Path, account: Account) -> bool:
@@ -112,7 +140,7 @@ def _everybody_may_use(device: Path) -> bool:
         return False
 
 
-def check_machine(account: Account, cache: Path, needs: Needs) -> None:
+def check_machine(account: Account, settings: Settings, needs: Needs) -> None:
     """Raise OperatorFault with everything that is in the way."""
-    if complaints := complaints_about(look_at_machine(account, cache), needs):
+    if complaints := complaints_about(look_at_machine(account, settings), needs):
         raise OperatorFault(" ".join(complaints))

@@ -217,7 +217,7 @@ def _fault_of(failed: Sequence[NotebookRun]) -> BinderError:
     more = f" ({len(failed)} notebooks failed)" if len(failed) > 1 else ""
     message = f"{fault.get('message') or 'It failed.'}{more}"
     kind = _FAULTS.get(fault.get("party", ""))
-    return kind(message) if kind else RepositoryFault(message, file=first.path, line=fault.get("line"), step="check")
+    return kind(message) if kind else RepositoryFault(message, file=first.path, line=fault.get("line"), step="notebook")
 
 
 def _summary(row: NotebookRun) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from binder.errors import RepositoryFault
+from binder.plain_text import plain_lines
 
 LARGEST_BYTES = 16 * 2**20
 """No larger notebook is read."""
@@ -22,9 +23,6 @@ Kind: TypeAlias = Literal["code", "markdown", "raw"]
 _MOST_CELLS = 2000
 _LONGEST_NAME = 100
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])"  # CSI; OSC and its like; the rest
-)
 
 Place: TypeAlias = tuple[object, ...]
 
@@ -93,10 +91,7 @@ def text_of(value: object) -> str:
 
 def plain(text: str) -> str:
     """Return a text as a person would read it: without what terminals take for commands, and what cannot be seen."""
-    lines = _ESCAPES.sub("", text).replace("\r\n", "\n").split("\n")
-    # A progress bar writes over its line again and again: what is there in the end counts.
-    shown = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-    return "".join(one for one in shown if one.isprintable() or one in "\n\t")
+    return "".join(one for one in plain_lines(text) if one.isprintable() or one in "\n\t")
 
 
 def _cell(number: int, cell: object, lines: Mapping[Place, int]) -> Cell:

@@ -205,7 +205,8 @@ def error_of(cell: Cell, content: Mapping[str, Any], count: int | None) -> CellF
     told = _error_of(content)
     traceback = plain("\n".join(told["traceback"])[-_READ_OF_A_TRACEBACK:]).strip("\n")
     kept = traceback if len(traceback) <= _LONGEST_TRACEBACK else "…" + traceback[-_LONGEST_TRACEBACK:]
-    what = " ".join(plain(f"{told['ename'][:_LONGEST_SENTENCE]}: {told['evalue'][:_READ_FOR_A_LINE]}").split())
+    says = (told["ename"][:_LONGEST_SENTENCE], told["evalue"][:_READ_FOR_A_LINE])
+    what = " ".join(plain(": ".join(filter(None, says))).split())
     what = what if len(what) <= _LONGEST_SENTENCE else what[: _LONGEST_SENTENCE - 1] + "…"
     return CellFault(f"Cell {cell.number} failed: {what}", cell.line(line_within(traceback, count)), kept)
 

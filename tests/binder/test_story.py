@@ -146,11 +146,17 @@ def test_a_failed_build_names_the_file_and_the_line_and_whose_fault_it_is() -> N
 
 
 def test_a_build_says_what_it_reused_and_whom_it_is_for() -> None:
-    result = {"way": "content", "layers": [{"reused": True}, {"reused": False}], "saved": {"seconds": 41}}
+    notebooks = [{"outcome": "passed"}, {"outcome": "failed"}]
+    result = {
+        "way": "content",
+        "layers": [{"reused": True}, {"reused": False}],
+        "saved": {"seconds": 41},
+        "notebooks": notebooks,
+    }
     values = {"untrusted": True, "preview_id": None, "finished_at": later(4), "result": result}
     queued, done = events(builds=[build(BuildState.SUCCEEDED, **values)])
     assert queued.details == ("for somebody's link", "of a fork: without secrets")
-    assert done.details == ("only files changed", "1 of 2 layers re-used", "saved 41 s")
+    assert done.details == ("only files changed", "1 of 2 layers re-used", "1 of 2 notebooks ran", "saved 41 s")
     assert done.tone == "good"
 
 

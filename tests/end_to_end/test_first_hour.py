@@ -22,7 +22,7 @@ from tests.pages import ROOT
 from tests.pages import Page as Document
 from tests.proxy.conftest import free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package")]
 
 _PAGE = Document("docs/first-hour.md", (ROOT / "docs/first-hour.md").read_text(encoding="utf-8"))
 _BLOCKS = [block for block in _PAGE.blocks() if block.language == "bash"]
@@ -96,7 +96,7 @@ async def _create_app(page: Page, said: str) -> None:
     await page.goto(address)
     await page.get_by_label("Code").fill(code)
     for button in (begin, go_on, create, create_there, install):
-        await page.get_by_role("button", name=button, exact=True).click(timeout=PATIENCE_MS)
+        await page.get_by_role("button", name=button).click(timeout=PATIENCE_MS)
     await expect(page.get_by_role("heading", name="It is installed")).to_be_visible(timeout=PATIENCE_MS)
 
 

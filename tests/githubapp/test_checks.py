@@ -193,7 +193,13 @@ def test_notebooks_that_run_are_told_and_that_did() -> None:
 
 
 def test_each_notebook_that_failed_is_noted_at_its_line_with_its_traceback() -> None:
-    fault = {"party": "repository", "message": "Cell 2 failed: E: no", "file": "b|c.ipynb", "line": 31, "step": "check"}
+    fault = {
+        "party": "repository",
+        "message": "Cell 2 failed: E: no",
+        "file": "b|c.ipynb",
+        "line": 31,
+        "step": "notebook",
+    }
     shown = check(build(BuildState.FAILED, fault=fault, result={"notebooks": _NOTEBOOKS}))
     assert shown.title == "Notebook failed: b|c.ipynb line 31: Cell 2 failed: E: no"
     assert [(one["path"], one["start_line"], one["message"]) for one in shown.annotations] == [

@@ -7,7 +7,7 @@ import pytest
 from binder.errors import BinderError, OperatorFault, VisitorFault, WorldFault
 from binder.lifecycle import BuildState
 from binder.store.tables import Build, Repository, Session
-from proxy.build_phases import build_failed, failed, log_events, phases_at, ready, said
+from proxy.build_phases import build_failed, failed, is_in_work, log_events, phases_at, ready, said
 from proxy.links import Link
 from proxy.providers import Named
 from tests.proxy.rows import IMAGE, SHA
@@ -39,6 +39,14 @@ def test_each_state_has_phases_that_clients_know(state: BuildState, phases: list
         assert told[0]["progress"] == {}
     if "built" in phases:
         assert told[0]["imageName"] == IMAGE
+
+
+def test_notebooks_that_run_are_part_of_the_build() -> None:
+    build = a_build(BuildState.CHECKING, awaits_check=True)
+    assert is_in_work(build)
+    (told,) = phases_at(build)
+    assert (told["phase"], told["message"]) == ("building", "Built the image, running its notebooks...\n")
+    assert not is_in_work(a_build(BuildState.CHECKING, awaits_check=False))
 
 
 def test_a_line_of_the_log_is_one_event() -> None:

@@ -89,14 +89,16 @@ def test_what_changed_stands_where_it_was() -> None:
         ("d", "added"),
         ("e", "same"),
     ]
-    assert found[1].lines == ("@@ -1 +1 @@", "-b", "+b2")
+    assert (found[1].lines, found[1].said) == (("-b", "+b2"), ())
     (gone,) = changed_cells(_cells("a"), [])
     assert (gone.change, gone.outputs) == ("removed", ())
 
 
 def test_outputs_that_changed_are_told() -> None:
     (found,) = changed_cells(_cells("a", say="x\n1\n"), _cells("a", say="x\n2\n"))
-    assert (found.change, found.lines[-2:]) == ("changed", ("-1", "+2"))
+    assert (found.change, found.lines, found.said) == ("changed", (), (" x", "-1", "+2"))
+    # What changed in it stands in the place of what it says.
+    assert found.outputs == ()
     old, new = ([*cells_of(executed(code("a", shown(image_png=image))))] for image in (PNG, PNG[:-4] + "AAAA"))
     assert [cell.change for cell in changed_cells(old, new)] == ["changed"]
     assert [cell.change for cell in changed_cells(old, old)] == ["same"]

@@ -8,7 +8,7 @@ import pytest
 
 from binder.lifecycle import BuildState
 from binder.store.tables import Build
-from proxy.progress import STATE_WORDS, End, Past, Progress, progress_of
+from proxy.progress import STATE_WORDS, End, Past, Progress, progress_of, words_of_state
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 WHOLE = Past({"fetch": 1, "plan": 1, "environment": 30, "content": 8}, 50, frozenset({"environment", "content"}))
@@ -42,6 +42,19 @@ def test_steps_follow_the_build(state: BuildState, statuses: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("titles", "label"),
+    [
+        ([], "Starting the notebook server"),
+        (["Redis"], "Starting the notebook server with Redis"),
+        (["PostgreSQL", "Redis", "S3"], "Starting the notebook server with PostgreSQL, Redis and S3"),
+    ],
+)
+def test_what_is_started_with_the_notebook_is_said(titles: list[str], label: str) -> None:
+    result = {"modules": [{"title": title} for title in titles]}
+    assert at(BuildState.CHECKING, result=result).steps[-1].label == label
+
+
+@pytest.mark.parametrize(
     ("state", "has_standby", "is_coming", "end"),
     [
         (BuildState.BUILDING, False, False, None),
@@ -61,6 +74,13 @@ def test_the_end_says_what_the_browser_does_next(
 ) -> None:
     build = Build(state=state, started_at=NOW)
     assert progress_of(build, (), NOW, has_standby=has_standby, is_coming=is_coming).end == end
+
+
+def test_notebooks_that_run_are_told_in_the_last_step() -> None:
+    build = Build(state=BuildState.CHECKING, started_at=NOW, awaits_check=True)
+    steps = progress_of(build, (), NOW, has_standby=False, is_coming=False).steps
+    assert [(step.label, step.status) for step in steps][-1] == ("Running its notebooks", "now")
+    assert words_of_state(build) == "Running its notebooks"
 
 
 def test_every_state_has_a_word() -> None:

@@ -25,6 +25,8 @@ OF_A_SERVICE = {"list", "stop", "why", "render", "cluster"}
 AT_HOME = {"modules", "token"}
 SETTING_UP = "tests/end_to_end/test_setup.py::test_an_app_is_set_up_in_a_browser_and_works_at_once_and_after_a_restart"
 RUN_BY: Mapping[str, str] = {
+    "backup": "tests/binder/cli/test_backup.py::test_what_was_backed_up_is_there_again",
+    "restore": "tests/binder/cli/test_backup.py::test_what_was_backed_up_is_there_again",
     "build": "tests/binder/cli/test_alone.py::test_a_folder_is_built",
     "deploy": "tests/binder/cli/test_alone.py::test_a_binder_is_deployed_with_parameters",
     "demo": "tests/end_to_end/test_commands.py::test_demo_once",

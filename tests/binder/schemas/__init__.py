@@ -18,6 +18,7 @@ _WORDS: Final[Mapping[tuple[str, str], Sequence[str]]] = {
     ("sessions", "state"): ("open", "ended"),
     ("previews", "kind"): ("branch", "pull"),
     ("decisions", "kind"): ("branch", "pull"),
+    ("notebook_runs", "outcome"): ("passed", "failed"),
     ("reports", "kind"): ("status", "comment"),
 }
 _COUNT: Final = 2
