@@ -19,6 +19,7 @@ from binder.settings import Settings
 from build.recipes.options import options_of
 from modules.binding import choose
 from modules.catalogue import built_in
+from tests.bench.__main__ import BENCHES, OF_FIGURE
 from tests.pages import ROOT, Block, Command, Page, pages, shown_commands
 
 PAGES = pages()
@@ -183,3 +184,18 @@ def test_each_target_of_make_is_there(words: tuple[str, ...]) -> None:
 def test_each_command_that_make_lists_says_what_it_does() -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert all(len(line.split()) > 2 for line in listed.splitlines())
+
+
+def test_each_figure_can_be_measured_and_those_of_readme_are_among_them() -> None:
+    by_path = {page.path: page.text for page in PAGES}
+    figures = by_path["docs/figures.md"]
+    measured = set(BENCHES) | set(OF_FIGURE)
+    assert set(re.findall(r"^\| `([\w-]+)`", figures, re.MULTILINE)) <= measured
+    rows = re.findall(
+        r"^\| [^|]+ \| ([\d.,]+)[^|]*\| ([^|]+) \| `make bench-([\w-]+)` \|$", by_path["README.md"], re.MULTILINE
+    )
+    assert len(rows) > 4
+    for here, otherwise, bench in rows:
+        assert bench in measured
+        for number in (here, *re.findall(r"[\d.,]*\d", otherwise)):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.]*\d)", figures), f"{number} is no figure"

@@ -35,7 +35,7 @@ BENCHES: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
 _ONLY_BY_NAME = {"scale", "scale-full", "cluster"}
 """Those that need root, the programs of a cluster, and the whole machine for a while."""
 
-_OF_FIGURE = {
+OF_FIGURE = {
     "demo-fresh": "demo",
     "demo-again": "demo",
     "click-standby-p50": "click",
@@ -68,11 +68,11 @@ _OF_FIGURE = {
 
 def main() -> int:
     """Run the benchmarks that were named, or all of them."""
-    names = list(dict.fromkeys(_OF_FIGURE.get(name, name) for name in sys.argv[1:])) or [
+    names = list(dict.fromkeys(OF_FIGURE.get(name, name) for name in sys.argv[1:])) or [
         name for name in BENCHES if name not in _ONLY_BY_NAME
     ]
     if unknown := [name for name in names if name not in BENCHES]:
-        known = ", ".join([*BENCHES, *_OF_FIGURE])
+        known = ", ".join([*BENCHES, *OF_FIGURE])
         sys.stderr.write(f"There is no benchmark {unknown[0]!r}. There are: {known}.\n")
         return 2
     figures = [figure for name in names for figure in asyncio.run(_measured(name))]

@@ -1,4 +1,7 @@
-"""`docs/first-hour.md`, followed by somebody who types what stands there, and clicks what it says."""
+"""`docs/first-hour.md`, followed by somebody who types what stands there, and clicks what it says.
+
+What is installed is a clone of this checkout: what is not committed is not in it.
+"""
 
 import asyncio
 import os
