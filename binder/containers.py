@@ -31,16 +31,17 @@ if [ "$(cat run/boot 2>/dev/null)" != "$boot" ]; then
     mkdir run
     echo "$boot" >run/boot
 fi
-mkdir -p storage tmp home
+mkdir -p storage tmp
+[ "$1" != home ] || rm -rf "$2"
 exec python3 -I -c '
 import json, os, sys
 for name, text in json.load(sys.stdin).items():
-    path = os.path.join("home", name)
+    path = os.path.join(sys.argv[1], name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(path + ".new", path)
-'
+' "$1"
 """
 
 # Podman keeps a process that holds its namespaces open; "migrate" ends it, with all containers that there are, but does
@@ -61,12 +62,18 @@ exit 1
 """
 
 
+def engine_home(paths: Paths) -> Path:
+    """Return the folder of the settings: its own for a service that has registries, for all others one."""
+    own = paths.engine / f"home-{paths.instance}"
+    return own if own.exists() else paths.engine / "home"
+
+
 def engine_environment(paths: Paths, account: Account) -> dict[str, str]:
     """Return the environment in which Buildah and podman find our storage and settings, and nobody else's.
 
-    It holds for a child that runs as `account`, and for one that is sandboxed.
+    It holds for a child that runs as `account`, and for one that is sandboxed, once the engine is prepared.
     """
-    home = paths.engine / "home"
+    home = engine_home(paths)
     return {
         # The signature policy, caches and credentials are looked for below it; no variable names them.
         "HOME": str(home),
@@ -107,9 +114,12 @@ async def prepare_engine(paths: Paths, account: Account, registries: Registries 
 
     Raises: OperatorFault.
     """
+    own = f"home-{paths.instance}"
+    # What others who share the folder know of registries, or do not know, is not to be written over.
+    home = "home" if registries == NO_REGISTRIES else own
     # Not as arguments: everybody could read the password there.
-    files = json.dumps(engine_settings(paths, registries)).encode()
-    await _run_script(paths, account, _PREPARE, stdin=files, sandboxed=True)
+    files = json.dumps(engine_settings(paths, registries, home)).encode()
+    await _run_script(paths, account, _PREPARE, home, own, stdin=files, sandboxed=True)
 
 
 async def release_engine(paths: Paths, account: Account) -> None:
@@ -121,10 +131,10 @@ async def release_engine(paths: Paths, account: Account) -> None:
 
 
 async def _run_script(
-    paths: Paths, account: Account, script: str, *, stdin: bytes | None = None, sandboxed: bool
+    paths: Paths, account: Account, script: str, *arguments: str, stdin: bytes | None = None, sandboxed: bool
 ) -> None:
     command = Command(
-        ["sh", "-c", script],
+        ["sh", "-c", script, "sh", *arguments],
         env=engine_environment(paths, account),
         cwd=paths.engine,
         account=account,
@@ -139,13 +149,13 @@ async def _run_script(
         raise OperatorFault(f"The folder {paths.engine} cannot be used for containers: {done.output}")
 
 
-def engine_settings(paths: Paths, registries: Registries = NO_REGISTRIES) -> dict[str, str]:
-    """Return the settings of Buildah and podman: path below their home → text.
+def engine_settings(paths: Paths, registries: Registries = NO_REGISTRIES, home: str = "home") -> dict[str, str]:
+    """Return the settings of Buildah and podman: path below their `home` → text.
 
     Source: containers.conf(5), containers-storage.conf(5), containers-registries.conf(5), containers-policy.json(5).
     """
     return {
-        "containers.conf": _containers_conf(paths),
+        "containers.conf": _containers_conf(paths, home),
         "storage.conf": _toml(
             storage={
                 "driver": "overlay",
@@ -196,11 +206,11 @@ def _certificates(registries: Registries) -> dict[str, str]:
     return {f".config/containers/certs.d/{registries.host}/ca.crt": text}
 
 
-def _containers_conf(paths: Paths) -> str:
+def _containers_conf(paths: Paths, home: str) -> str:
     return _toml(
         containers={
             # The distribution's list would mount the host's secrets into every container.
-            "default_mounts_file": str(paths.engine / "home/mounts.conf"),
+            "default_mounts_file": str(paths.engine / home / "mounts.conf"),
             # A container learns no names and addresses of the host.
             "base_hosts_file": "none",
             "host_containers_internal_ip": "none",

@@ -88,6 +88,12 @@ COUNTED: Final[tuple[Counted, ...]] = (
         _WAITS,
     ),
     Counted(
+        "binder_notebook_run_duration_seconds",
+        "What notebooks took that a repository has run before its commits are green; not those of an earlier run.",
+        {"outcome": ("passed", "failed", "stopped")},
+        _BUILDS,
+    ),
+    Counted(
         "binder_commit_duration_seconds",
         "From when a commit's build was queued to its final status.",
         {"outcome": ("succeeded", "failed", "superseded", "cancelled")},

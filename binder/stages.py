@@ -16,7 +16,7 @@ from binder.figures import PHASES, Figures
 from binder.lifecycle import BuildState, DeliveryState, SessionState
 from binder.store import Store
 from binder.store.queries import ACTIVE_BUILDS
-from binder.store.tables import Build, Delivery, Session, utc_now
+from binder.store.tables import Build, Delivery, NotebookRun, Session, utc_now
 
 _EVERY_SECONDS: Final = 5.0
 # A row is seen once it is committed, some time after the moment that is written in it.
@@ -35,8 +35,8 @@ class Stages:
         self._figures = figures
         self._due_at = 0.0
         self._since: datetime | None = None
-        self._deliveries = _Unfinished()
-        self._builds = _Unfinished()
+        self._deliveries = Unfinished()
+        self._builds = Unfinished()
 
     async def step(self) -> bool:
         """Measure what has ended since the last look; there is never more to do at once."""
@@ -47,7 +47,7 @@ class Stages:
         return False
 
     async def look(self, until: datetime) -> None:
-        """Measure what has ended since the last look; of sessions, what happened before `until`.
+        """Measure what has ended since the last look; of sessions and notebooks, what happened before `until`.
 
         Raises: StoreUnavailableError.
         """
@@ -56,6 +56,7 @@ class Stages:
             await self._look_at_builds(session)
             if self._since is not None:
                 await self._look_at_sessions(session, self._since, until)
+                await self._look_at_notebooks(session, self._since, until)
         self._since = until
 
     async def _look_at_deliveries(self, session: AsyncSession) -> None:
@@ -112,8 +113,16 @@ class Stages:
             elif state is SessionState.FAILED and not ready_at:
                 measure(start, _between(created_at, ended_at), outcome="failed")
 
+    async def _look_at_notebooks(self, session: AsyncSession, since: datetime, until: datetime) -> None:
+        runs = select(NotebookRun.outcome, NotebookRun.seconds).where(
+            NotebookRun.finished_at > since, NotebookRun.finished_at <= until, NotebookRun.reused.is_(False)
+        )
+        for outcome, seconds in await session.execute(runs):
+            if outcome and seconds is not None:
+                self._figures.measure("binder_notebook_run_duration_seconds", seconds, outcome=outcome)
 
-class _Unfinished:
+
+class Unfinished:
     """Rows of a table whose numbers count up: those that were not final at the last look, and the last number."""
 
     def __init__(self) -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 
 from binder.errors import RepositoryFault
 from binder.names import digest_of
-from binder.paths import Paths
-from build.alone import Alone
-from build.buildah import Buildah, Mount
+from build.buildah import Mount
 from build.faults import explain_installation
-from build.foundations import Foundation, Foundations
-from build.host import HostSettings, step_mounts
-from build.images import Images, name_of
+from build.foundations import Foundation
+from build.host import step_mounts
+from build.images import name_of
 from build.lock import uv_options
 from build.log import BuildLog
 from build.plan import template
 from build.recipes.recipe import Recipe
+from build.tools import Tools
 
 _SCRIPT = "build-systems.sh"
 
@@ -26,15 +25,8 @@ _SCRIPT = "build-systems.sh"
 class BuildSystems:
     """Brings build systems to this machine."""
 
-    def __init__(
-        self, paths: Paths, buildah: Buildah, images: Images, foundations: Foundations, host: HostSettings, alone: Alone
-    ) -> None:
-        self._paths = paths
-        self._buildah = buildah
-        self._images = images
-        self._foundations = foundations
-        self._host = host
-        self._alone = alone
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
 
     async def fetch(
         self,
@@ -55,7 +47,7 @@ class BuildSystems:
         fetched = False
         for lock in sorted({lock for lock in locks if lock}):
             name = digest_of("fetched", foundation.base.key, lock, python, template(_SCRIPT))
-            async with self._alone.at(f"fetched-{name}"):
+            async with self._tools.alone.at(f"fetched-{name}"):
                 if again or not (self._packages(foundation) / "fetched" / name).exists():
                     await self._fetch(name, foundation, recipe, lock, python, notes, work)
                     fetched = True
@@ -71,14 +63,14 @@ class BuildSystems:
         notes: BuildLog,
         work: Path,
     ) -> None:
-        await self._foundations.lay(foundation, recipe, notes, work)
+        await self._tools.foundations.lay(foundation, recipe, notes, work)
         notes.heading("Fetching what the repository is built with")
         given = work / f"fetched-{name}"
         given.mkdir(mode=0o755, exist_ok=True)
         (given / "requirements.lock").write_text(lock, encoding="utf-8")
         try:
-            await self._buildah.run_inside(
-                name_of(self._images, foundation.system),
+            await self._tools.buildah.run_inside(
+                name_of(self._tools.images, foundation.system),
                 template(_SCRIPT),
                 name,
                 *uv_options(lock.splitlines()),
@@ -92,8 +84,10 @@ class BuildSystems:
             notes.line(error.message)
 
     def _packages(self, foundation: Foundation) -> Path:
-        return self._paths.wheels(with_credentials=foundation.with_credentials)
+        return self._tools.paths.wheels(with_credentials=foundation.with_credentials)
 
     def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
         packages = (self._packages(foundation), "/run/packages", "rw")
-        return step_mounts(self._host, self._paths, given, packages, reads_credentials=foundation.with_credentials)
+        return step_mounts(
+            self._tools.host, self._tools.paths, given, packages, reads_credentials=foundation.with_credentials
+        )

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from binder.containers import engine_home
 from binder.errors import BinderError
 from binder.paths import Paths
 from binder.uses import using_foreign_images
@@ -57,7 +58,7 @@ class Asked:
 def _exports(paths: Paths, host: HostSettings) -> str:
     """Return what lets images be loaded as this host loads things, and as nobody: a Dockerfile could name any image."""
     variables = {name: value for name, value in host.variables.items() if name.upper().endswith("_PROXY")}
-    variables["REGISTRY_AUTH_FILE"] = str(paths.engine / "home/no-auth.json")
+    variables["REGISTRY_AUTH_FILE"] = str(engine_home(paths) / "no-auth.json")
     if host.certificates:
         variables["SSL_CERT_FILE"] = str(paths.tools / "certificates.pem")
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

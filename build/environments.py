@@ -13,15 +13,13 @@ from typing import Literal
 
 from binder.errors import RepositoryFault, WorldFault
 from binder.log import logger
-from binder.paths import Paths
 from binder.uses import mark_used
-from build.alone import Alone
-from build.buildah import Buildah, Mount
+from build.buildah import Mount
 from build.delta import Delta, Made, nearest
 from build.faults import NoWheelFault, explain_installation
-from build.foundations import Foundation, Foundations
-from build.host import HostSettings, step_mounts
-from build.images import Images, LocalTexts, Record, Texts, name_of, read_record, write_record
+from build.foundations import Foundation
+from build.host import step_mounts
+from build.images import LocalTexts, Record, name_of, read_record, write_record
 from build.inventory import INVENTORY, Listing
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
@@ -40,6 +38,7 @@ from build.recipes.conda import explain_conda
 from build.recipes.cran import Need
 from build.recipes.recipe import Recipe
 from build.system_faults import explain_r
+from build.tools import Tools
 from templates import render
 
 log = logger(__name__)
@@ -142,24 +141,9 @@ class _Size:
 class Environments:
     """Makes the lower layers of images, each once."""
 
-    def __init__(
-        self,
-        paths: Paths,
-        buildah: Buildah,
-        images: Images,
-        texts: Texts,
-        foundations: Foundations,
-        host: HostSettings,
-        alone: Alone,
-    ) -> None:
-        self._paths = paths
-        self._buildah = buildah
-        self._images = images
-        self._texts = texts
-        self._foundations = foundations
-        self._near = LocalTexts(paths)
-        self._host = host
-        self._alone = alone
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._near = LocalTexts(tools.paths)
 
     async def make(
         self, wanted: Wanted, foundation: Foundation, recipe: Recipe, notes: BuildLog, work: Path
@@ -168,8 +152,8 @@ class Environments:
 
         Raises: BinderError.
         """
-        async with self._alone.at(wanted.layer.tag):
-            if wanted.layer in await self._images.present([wanted.layer]):
+        async with self._tools.alone.at(wanted.layer.tag):
+            if wanted.layer in await self._tools.images.present([wanted.layer]):
                 return Outcome("there")
             if delta := await self._delta_for(wanted):
                 try:
@@ -178,7 +162,7 @@ class Environments:
                     notes.line(error.message)
                 else:
                     return Outcome("delta", delta.changed)
-            await self._foundations.lay(foundation, recipe, notes, work)
+            await self._tools.foundations.lay(foundation, recipe, notes, work)
             await self._make_whole(wanted, notes, work)
             return Outcome("whole")
 
@@ -193,7 +177,7 @@ class Environments:
         Raises: BinderError.
         """
         layer = Layer("environment", key)
-        async with self._alone.at(layer.tag):
+        async with self._tools.alone.at(layer.tag):
             text = await self._near.read(f"{_AGAIN}{key}")
             if text is None:
                 return
@@ -203,13 +187,13 @@ class Environments:
             parent, lock, namespace = again["parent"], lock_from(again["lock"]), again.get("namespace", "")
             if lock is None:
                 return
-            await mark_used(self._paths, [layer.tag, Layer(*parent).tag])
-            before = await read_record(self._texts, layer)
+            await mark_used(self._tools.paths, [layer.tag, Layer(*parent).tag])
+            before = await read_record(self._tools.texts, layer)
             wanted = Wanted(layer, Layer(*parent), lock, {}, namespaces=Namespaces(namespace, namespace))
-            if wanted.parent in await self._images.present([wanted.parent]):
-                await self._images.bring(wanted.parent)
+            if wanted.parent in await self._tools.images.present([wanted.parent]):
+                await self._tools.images.bring(wanted.parent)
                 await self._make_whole(wanted, notes, work)
-                after = await read_record(self._texts, layer)
+                after = await read_record(self._tools.texts, layer)
                 if changed := _differing(before.packages or (), after.packages or ()):
                     log.error("delta_differed", environment=key, changed=changed)
 
@@ -221,19 +205,19 @@ class Environments:
         delta = nearest(await self._there(self._near.environments()), families, wanted.lock.pins)
         if delta is None:
             return None
-        await mark_used(self._paths, [f"environment-{delta.start.key}"])
+        await mark_used(self._tools.paths, [f"environment-{delta.start.key}"])
         # From now on it stays, if it was not just removed.
         return delta if await self._there([delta.start]) else None
 
     async def _there(self, made: Sequence[Made]) -> list[Made]:
-        there = await self._buildah.images()
-        return [one for one in made if f"{self._images.repository}:environment-{one.key}" in there]
+        there = await self._tools.buildah.images()
+        return [one for one in made if f"{self._tools.images.repository}:environment-{one.key}" in there]
 
     async def _exchange(self, wanted: Wanted, delta: Delta, notes: BuildLog, work: Path) -> None:
         shown = ", ".join(delta.changed[:_SHOWN]) + (" …" if len(delta.changed) > _SHOWN else "")
         notes.heading(f"Exchanging packages of an earlier environment: {shown}")
         start = Layer("environment", delta.start.key)
-        size = (await read_record(self._texts, start)).size_bytes
+        size = (await read_record(self._tools.texts, start)).size_bytes
         await self._install(wanted, start, "delta", notes, work, depth=delta.start.depth + 1, size_bytes=size)
         if wanted.namespaces.is_trusted:  # a fork's is not worth the time of a machine that has nothing else to do
             parent, namespace = (wanted.parent.kind, wanted.parent.key), wanted.namespaces.taken
@@ -271,7 +255,7 @@ class Environments:
         context.mkdir()
         text = render(
             "build/environment.Containerfile",
-            parent=name_of(self._images, start),
+            parent=name_of(self._tools.images, start),
             variables=variables_of(wanted),
             entrypoint=wanted.entrypoint,
             home=HOME,
@@ -279,8 +263,8 @@ class Environments:
         file.write_text(text, encoding="utf-8")
         size = _Size(notes.take)
         listing = Listing(size.take)
-        await self._buildah.make(
-            name_of(self._images, wanted.layer),
+        await self._tools.buildah.make(
+            name_of(self._tools.images, wanted.layer),
             file,
             context,
             mounts=await self._mounts(given, method, wanted),
@@ -293,7 +277,7 @@ class Environments:
                 or explain_installation(output)
             ),
         )
-        await self._images.keep(wanted.layer)
+        await self._tools.images.keep(wanted.layer)
         record = Record(
             seconds=round(monotonic() - began, 3),
             family=_family_of(wanted, method),
@@ -302,16 +286,16 @@ class Environments:
             pins=wanted.lock.pins,
             packages=listing.packages,
         )
-        await write_record(self._texts, wanted.layer, record)
+        await write_record(self._tools.texts, wanted.layer, record)
 
     async def _mounts(self, given: Path, method: Method, wanted: Wanted) -> list[Mount]:
         # Into the folder that all share goes only what was installed without any of it having run.
         runs_nothing = method == "whole" and not wanted.lock.conda and not wanted.r
-        wheels = self._paths.wheels(with_credentials=wanted.namespaces.with_credentials)
+        wheels = self._tools.paths.wheels(with_credentials=wanted.namespaces.with_credentials)
         packages: Mount = (wheels, "/run/packages", "rw" if runs_nothing else "O")
-        library = [await conda_library(self._paths)] if wanted.lock.conda else []
+        library = [await conda_library(self._tools.paths)] if wanted.lock.conda else []
         reads = runs_nothing and wanted.namespaces.with_credentials
-        return step_mounts(self._host, self._paths, given, packages, *library, reads_credentials=reads)
+        return step_mounts(self._tools.host, self._tools.paths, given, packages, *library, reads_credentials=reads)
 
 
 def _family_of(wanted: Wanted, method: Method) -> str | None:

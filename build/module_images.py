@@ -14,12 +14,10 @@ from time import monotonic
 
 from binder.errors import BinderError, OperatorFault, RepositoryFault
 from binder.uses import mark_used, named
-from build.alone import Alone
-from build.buildah import Buildah, Network
+from build.buildah import Network
 from build.container_faults import explain_containerfile
-from build.foundations import Foundations
-from build.host import HostSettings, step_mounts
-from build.images import Images, Record, Texts, name_of, write_record
+from build.host import step_mounts
+from build.images import Record, name_of, write_record
 from build.log import BuildLog
 from build.plan import BEGINNING_OF_TIME, Layer, Namespaces, base_layer, in_namespace, module_layer
 from build.recipes.apt import packages_of
@@ -28,6 +26,7 @@ from build.recipes.debian import PYTHON_OF_SUITE
 from build.recipes.recipe import Recipe
 from build.recipes.requirements import text_of
 from build.system_faults import explain_system
+from build.tools import Tools
 from modules.binding import Chosen
 from modules.bound import Bound
 from modules.catalogue import REPOSITORY
@@ -110,24 +109,8 @@ def wanted_image(module: Module, image: Image, default_suite: str, namespace: st
 class ModuleImages:
     """Makes images of modules. `suite` is the Debian release of those that name none."""
 
-    def __init__(
-        self,
-        buildah: Buildah,
-        images: Images,
-        texts: Texts,
-        foundations: Foundations,
-        host: HostSettings,
-        alone: Alone,
-        network: Network,
-        *,
-        suite: str,
-    ) -> None:
-        self._buildah = buildah
-        self._images = images
-        self._texts = texts
-        self._foundations = foundations
-        self._host = host
-        self._alone = alone
+    def __init__(self, tools: Tools, network: Network, *, suite: str) -> None:
+        self._tools = tools
         self._network: Network = network
         self._suite = suite
 
@@ -156,21 +139,21 @@ class ModuleImages:
             wanted = wanted_image(module, image, self._suite, namespaces.kept if is_apart else "")
             if wanted is None:
                 return image.reference or ""
-            await mark_used(self._buildah.paths, [wanted.layer.tag])
-            async with self._alone.at(wanted.layer.tag):
-                if wanted.layer not in await self._images.present([wanted.layer]):
+            await mark_used(self._tools.buildah.paths, [wanted.layer.tag])
+            async with self._tools.alone.at(wanted.layer.tag):
+                if wanted.layer not in await self._tools.images.present([wanted.layer]):
                     await self._make(wanted, notes, work)
-            return name_of(self._images, wanted.layer)
+            return name_of(self._tools.images, wanted.layer)
 
     async def _make(self, wanted: WantedImage, notes: BuildLog, work: Path) -> None:
-        base, packages = name_of(self._images, wanted.base), wanted.packages
-        file = wanted.containerfile(self._images.repository, base)
+        base, packages = name_of(self._tools.images, wanted.base), wanted.packages
+        file = wanted.containerfile(self._tools.images.repository, base)
         if packages and wanted.is_own and self._network == "none":
             raise OperatorFault(
                 f"{wanted.place}/{_PACKAGES} asks for packages of Debian, and what a repository builds has no network "
                 "here (BINDER_BUILD_NETWORK)."
             )
-        await self._foundations.lay_base(wanted.suite, notes)
+        await self._tools.foundations.lay_base(wanted.suite, notes)
         notes.heading(f"Making the image {wanted.name} of the module {wanted.module.name} {wanted.module.version}")
         began = monotonic()
         folder = work / wanted.layer.tag
@@ -186,13 +169,13 @@ class ModuleImages:
             fault = explain_system(output, f"{wanted.place}/{_PACKAGES}", packages)
             return fault or explain_containerfile(output, file)
 
-        paths = self._buildah.paths
+        paths = self._tools.buildah.paths
         wheels = (paths.wheels(with_credentials=False), "/run/packages", "O")
-        await self._buildah.make(
-            name_of(self._images, wanted.layer),
+        await self._tools.buildah.make(
+            name_of(self._tools.images, wanted.layer),
             written,
             context,
-            mounts=step_mounts(self._host, paths, given, wheels, (paths.public_apt, "/run/apt", "ro")),
+            mounts=step_mounts(self._tools.host, paths, given, wheels, (paths.public_apt, "/run/apt", "ro")),
             created=BEGINNING_OF_TIME,
             step=_STEP,
             take=notes.take,
@@ -200,8 +183,8 @@ class ModuleImages:
             network=self._network if wanted.is_own else "host",
             arguments={"BASE": _BASE},
         )
-        await self._images.keep(wanted.layer)
-        await write_record(self._texts, wanted.layer, Record(seconds=round(monotonic() - began, 3)))
+        await self._tools.images.keep(wanted.layer)
+        await write_record(self._tools.texts, wanted.layer, Record(seconds=round(monotonic() - began, 3)))
 
 
 def _said(one: Chosen) -> str:

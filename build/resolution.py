@@ -14,14 +14,12 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from binder.errors import RepositoryFault
-from binder.paths import Paths
-from build.alone import Alone
-from build.buildah import Buildah, Mount
+from build.buildah import Mount
 from build.commits.content import Tar
 from build.faults import Lines, explain_resolution
-from build.foundations import Foundation, Foundations
-from build.host import HostSettings, step_mounts
-from build.images import Images, Texts, name_of
+from build.foundations import Foundation
+from build.host import step_mounts
+from build.images import name_of
 from build.lock import Lock, lock_from, lock_text, uv_options
 from build.log import BuildLog
 from build.plan import (
@@ -38,6 +36,7 @@ from build.rattler import conda_library
 from build.recipes.conda import CondaChannels, explain_conda, locked_records, request_json
 from build.recipes.modules import named
 from build.recipes.recipe import BuildSystem
+from build.tools import Tools
 from modules.binding import Chosen
 
 _PYPI_FOLLOWS = "--- lock ---"
@@ -81,24 +80,8 @@ class After:
 class Resolution:
     """Makes locks."""
 
-    def __init__(
-        self,
-        paths: Paths,
-        buildah: Buildah,
-        images: Images,
-        texts: Texts,
-        foundations: Foundations,
-        host: HostSettings,
-        alone: Alone,
-        channels: CondaChannels,
-    ) -> None:
-        self._paths = paths
-        self._buildah = buildah
-        self._images = images
-        self._texts = texts
-        self._foundations = foundations
-        self._host = host
-        self._alone = alone
+    def __init__(self, tools: Tools, channels: CondaChannels) -> None:
+        self._tools = tools
         self._channels = channels
 
     async def lock(
@@ -114,20 +97,20 @@ class Resolution:
         Raises: BinderError.
         """
         tags = lock_tags(lock_key(foundation.base, asked), asked.namespaces)
-        async with self._alone.at(tags[-1]):
+        async with self._tools.alone.at(tags[-1]):
             if lock := await self._kept(tags):
                 return lock
-            await self._foundations.lay(foundation, asked.recipe, notes, work)
+            await self._tools.foundations.lay(foundation, asked.recipe, notes, work)
             notes.heading("Resolving the environment")
             conda = await self._conda(foundation, asked, notes, work)
             lock = await self._pypi(foundation, asked, conda, archive, notes, work)
             lock = replace(lock, made_of=asked_key(foundation.suite, asked))
-            await self._texts.write(tags[-1], lock_text(lock))
+            await self._tools.texts.write(tags[-1], lock_text(lock))
             return lock
 
     async def _kept(self, tags: Iterable[str]) -> Lock | None:
         for tag in dict.fromkeys(tags):
-            if (text := await self._texts.read(tag)) and (lock := lock_from(text)):
+            if (text := await self._tools.texts.read(tag)) and (lock := lock_from(text)):
                 return lock
         return None
 
@@ -151,10 +134,10 @@ class Resolution:
         if not system.requires:
             return Lock("", made_of=made_of)
         tags = lock_tags(build_lock_key(foundation.base, asked, system, of.python), asked.namespaces)
-        async with self._alone.at(tags[-1]):
+        async with self._tools.alone.at(tags[-1]):
             if lock := await self._kept(tags):
                 return lock
-            await self._foundations.lay(foundation, asked.recipe, notes, work)
+            await self._tools.foundations.lay(foundation, asked.recipe, notes, work)
             notes.heading(f"Resolving what {system.file} is built with")
             options = asked.recipe.python.index_options
             given = _folder(work / tags[-1])
@@ -165,7 +148,7 @@ class Resolution:
                 foundation, arguments, self._mounts(foundation, given), {system.file: ""}, lines, notes
             )
             lock = Lock("\n".join([*options, *found, ""]), made_of=made_of)
-            await self._texts.write(tags[-1], lock_text(lock))
+            await self._tools.texts.write(tags[-1], lock_text(lock))
             return lock
 
     async def _conda(
@@ -181,10 +164,10 @@ class Resolution:
         newest = asked.newest.isoformat() if asked.newest else None
         (given / "request.json").write_text(request_json(request, self._channels, newest), encoding="utf-8")
         answer = After(_CONDA_FOLLOWS, notes.take)
-        await self._buildah.run_inside(
-            name_of(self._images, foundation.system),
+        await self._tools.buildah.run_inside(
+            name_of(self._tools.images, foundation.system),
             _CONDA,
-            mounts=[*self._mounts(foundation, given), await conda_library(self._paths)],
+            mounts=[*self._mounts(foundation, given), await conda_library(self._tools.paths)],
             step="environment",
             take=answer.take,
             explain=lambda output: explain_conda(output, request),
@@ -235,8 +218,8 @@ class Resolution:
 
         async def resolve(mounts: list[Mount], *options: str) -> list[str]:
             answer = After(_PYPI_FOLLOWS, notes.take)
-            await self._buildah.run_inside(
-                name_of(self._images, foundation.system),
+            await self._tools.buildah.run_inside(
+                name_of(self._tools.images, foundation.system),
                 template("resolve.sh"),
                 *options,
                 *arguments,
@@ -247,7 +230,7 @@ class Resolution:
             )
             return without_places(answer.lines or ())
 
-        has_credentials = bool(foundation.with_credentials and self._host.netrc)
+        has_credentials = bool(foundation.with_credentials and self._tools.host.netrc)
         found = await self._signed_in(resolve, mounts, notes) if has_credentials else None
         return found or await resolve(mounts)
 
@@ -256,15 +239,15 @@ class Resolution:
     ) -> list[str] | None:
         """Resolve with the host's credentials, and without building anything; None if that fails."""
         try:
-            return await resolve([*mounts, (self._paths.credentials, "/run/credentials", "ro")], "--no-build")
+            return await resolve([*mounts, (self._tools.paths.credentials, "/run/credentials", "ro")], "--no-build")
         except RepositoryFault as error:
             notes.line(error.message)
             notes.heading("Resolving again, without this service's credentials, for something must be built")
             return None
 
     def _mounts(self, foundation: Foundation, given: Path) -> list[Mount]:
-        wheels = (self._paths.wheels(with_credentials=foundation.with_credentials), "/run/packages", "O")
-        return step_mounts(self._host, self._paths, given, wheels)
+        wheels = (self._tools.paths.wheels(with_credentials=foundation.with_credentials), "/run/packages", "O")
+        return step_mounts(self._tools.host, self._tools.paths, given, wheels)
 
 
 def without_places(lines: Iterable[str]) -> list[str]:

@@ -21,8 +21,8 @@ from deploy.placement import Placement, pod_fields
 from deploy.pod_services import fault_of
 from deploy.pods import Seen
 from deploy.reasons import why_refused
-from deploy.service_manifests import apart_manifests, seed_of, workload_name
-from deploy.service_words import failed_seed, slow_seed
+from deploy.service_manifests import MEETING, apart_manifests, seed_of, workload_name
+from deploy.service_words import failed_seed, not_reached, slow_seed
 
 _POLL_SECONDS = 0.3
 _AGAIN_SECONDS = 0.5
@@ -130,6 +130,8 @@ class ClusterServices:
                 fault = fault_of(one, seen, await self.log_of(spec.id, one.name))
                 assert fault  # noqa: S101 - it was one without the log
                 raise fault
+        if pod.seed and pod.seed.code and pod.seed.container == MEETING:
+            raise not_reached(await self.log_of(spec.id, MEETING))
         if pod.seed and pod.seed.code and (seed := seed_of(pod.seed.container, spec.services)):
             title = spec.services.titles.get(seed.module, seed.module)
             raise failed_seed(title, seed.file, pod.seed.code, await self.log_of(spec.id, pod.seed.container))

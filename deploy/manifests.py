@@ -17,6 +17,7 @@ from deploy.service_manifests import (
     containers_on_podman,
     host_name,
     label_of,
+    meeting_on_cluster,
     pull_policy,
     resources_of,
     secret_data,
@@ -167,7 +168,8 @@ def cluster_manifest(spec: SessionSpec, *, instance: str, owner_uid: str, placem
         kept = variables_kept(name, "notebook", spec.services.environment)
         notebook["env"] += kept
         sidecars = sidecars_on_cluster(spec.services, spec.image, name, placement)
-        pod["spec"]["initContainers"] = [*sidecars, *seeds_on_cluster(spec.services, notebook, kept)]
+        before = [*meeting_on_cluster(spec.services, notebook), *seeds_on_cluster(spec.services, notebook, kept)]
+        pod["spec"]["initContainers"] = [*sidecars, *before]
         pod["spec"]["volumes"] = volumes_of((one for one in spec.services.services if not one.apart), name)
     manifest: Json = pod
     return manifest

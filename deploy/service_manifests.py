@@ -24,7 +24,35 @@ WITH_HELPERS = (
     'if [ -d /opt/binder/modules ]; then export PYTHONPATH="/opt/binder/modules${PYTHONPATH:+:$PYTHONPATH}"; fi'
 )
 """A line of a shell's that lets Python find what modules laid into the image (the package `binder_modules`)."""
+MEETING = "meeting"
+"""On a cluster, the container in a session's pod that waits for the way to services with pods of their own."""
+MEETING_SECONDS = 60
+"""How long it waits for them, all together."""
 
+# Python is what a notebook server needs. Where it is under no usual name, nobody waits.
+MEETING_SCRIPT = """\
+python=$(command -v python3 || command -v python) || exit 0
+exec "$python" -I -c '
+import socket, sys, time
+last = time.monotonic() + float(sys.argv[1])
+for asked in sys.argv[2:]:
+    host, ports = asked.split(":")
+    failed = ""
+    while time.monotonic() < last:
+        for port in ports.split(","):
+            try:
+                socket.create_connection((host, int(port)), 2).close()
+                break
+            except OSError as error:
+                failed = f"{asked}: {error}"
+        else:
+            time.sleep(0.1)
+            continue
+        break
+    else:
+        sys.exit(failed)
+' "$0" "$@"
+"""
 _OF_THIS_MACHINE = "localhost/"
 # Of those who have a session open, one in ten computes: a node is given as many as that.
 _BUSY_AT_ONCE = 0.1
@@ -134,15 +162,35 @@ def sidecars_on_cluster(services: Services, notebook: str, secret: str, placemen
 
 def seeds_on_cluster(services: Services, notebook: Mapping[str, Any], environment: Json) -> list[Json]:
     """Return what is run once before the notebook, in containers like its own."""
-    like = {key: notebook[key] for key in ("image", "imagePullPolicy", "resources", "securityContext")}
     return [
         {
-            **like,
+            **_like(notebook),
             "name": seed_name(index),
             "args": [literal(part) for part in with_helpers(seed.command)],
             "env": environment,
         }
         for index, seed in enumerate(services.seeds)
+    ]
+
+
+def meeting_on_cluster(services: Services, notebook: Mapping[str, Any]) -> list[Json]:
+    """Return what waits, in a container like the notebook's, until services with pods of their own can be reached.
+
+    That one is ready is what its own node says of it: names, and what enforces the policy, learn of a new pod later.
+    """
+    ports: dict[str, list[int]] = {}
+    for one in services.services:
+        if one.apart and one.ports:
+            ports[one.host] = sorted({*ports.get(one.host, ()), *one.ports.values()})
+    if not ports:
+        return []
+    asked = [f"{host}:{','.join(map(str, of_host))}" for host, of_host in ports.items()]
+    return [
+        {
+            **_like(notebook),
+            "name": MEETING,
+            "command": ["sh", "-c", literal(MEETING_SCRIPT), str(MEETING_SECONDS), *asked],
+        }
     ]
 
 
@@ -212,6 +260,10 @@ def workload_name(pod: str, service: str) -> str:
 def host_name(pod: str, group: str) -> str:
     """Return the name under which the pods of a session meet a component that has pods of its own."""
     return short_name(f"{pod}-{group}", _LONGEST_NAME)
+
+
+def _like(notebook: Mapping[str, Any]) -> dict[str, Json]:
+    return {key: notebook[key] for key in ("image", "imagePullPolicy", "resources", "securityContext")}
 
 
 def _on_cluster(one: Service, notebook: str, secret: str, placement: Placement) -> dict[str, Json]:

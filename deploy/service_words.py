@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from binder.errors import RepositoryFault
+from binder.errors import OperatorFault, RepositoryFault
 from deploy.engine import ServiceState
 from modules.services import Services
 
@@ -28,6 +28,12 @@ def does_not_stay(title: str, reason: str) -> str:
 def not_up(sentence: str, log: str) -> RepositoryFault:
     """Return the fault of a service that does not come up, with the last lines of its log."""
     return RepositoryFault(_quoting(sentence, log), step="modules")
+
+
+def not_reached(output: str) -> OperatorFault:
+    """Return the fault of a cluster that keeps a session's notebook from its own services."""
+    sentence = "The notebook does not reach its services, which run. The cluster's names or network policies fail."
+    return OperatorFault(_quoting(sentence, output))
 
 
 def failed_seed(title: str, file: str, code: int, output: str) -> RepositoryFault:

@@ -142,6 +142,18 @@ class Operating:
             await self._open_way(found)
         return row | {"link": link}
 
+    async def check_service(self, session_id: str, name: str) -> None:
+        """See that a session has a service of this name.
+
+        Raises: VisitorFault.
+        """
+        async with self._store.read() as session:
+            kept = (await session.get_one(Session, session_id)).services
+        known = (kept or {}).get("services", {})
+        if name not in known:
+            has = f"It has {', '.join(known)}." if known else "It has none."
+            raise VisitorFault(f"Session {session_id} has no service {name[:60]!r}. {has}")
+
     def _link_of(self, row: Session) -> str | None:
         if row.deployed is None or row.state is not SessionState.OPEN:
             return None

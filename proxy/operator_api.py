@@ -211,9 +211,11 @@ class OperatorApi:
         return answered(await self._operating.session_row(request.path_params["session"]))
 
     async def session_log(self, request: Request) -> Response:
-        """Give the last lines of a session's notebook server."""
+        """Give the last lines of a session's notebook server, or of a service of it."""
         row = await self._operating.session_row(request.path_params["session"])
-        text = plain_lines(await self._views.log_of(row["session"]))
+        if service := request.query_params.get("service", ""):
+            await self._operating.check_service(row["session"], service)
+        text = plain_lines(await self._views.log_of(row["session"], service))
         return PlainTextResponse(text, headers=HEADERS | {"State": row["state"]})
 
     async def stop(self, request: Request) -> Response:

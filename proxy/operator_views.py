@@ -9,8 +9,8 @@ class EngineViews(Protocol):
     async def nodes(self) -> list[dict[str, Any]] | None:
         """Return what sessions run on (`deploy.capacity`); None, where that cannot be seen from here."""
 
-    async def log_of(self, session_id: str) -> str:
-        """Return the last lines of a session's notebook server.
+    async def log_of(self, session_id: str, service: str = "") -> str:
+        """Return the last lines of a session's notebook server, or of a service of it.
 
         Raises: OperatorFault, where there is no engine to be asked.
         """

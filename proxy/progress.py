@@ -1,7 +1,7 @@
 """How far a launch is, in the words of the page that shows it, and how long such builds usually take. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 from typing import Any, Final, Literal
@@ -74,6 +74,7 @@ def progress_of(build: Build, past: Sequence[Past], now: datetime, *, has_standb
         )
         for number, (_, label) in enumerate(STEPS)
     )
+    steps = (*steps[:-1], replace(steps[-1], label=steps[-1].label + _beside(build.result or {})))
     alike = _alike(build, past) if build.state in order else []
     words = (_words_of(alike), words_of_layers((build.result or {}).get("layers")))
     return Progress(
@@ -92,6 +93,13 @@ def words_of_state(build: Build) -> str:
 def made_of(result: Mapping[str, Any]) -> frozenset[str]:
     """Return the kinds of the layers that a build made, or is to make, by its result."""
     return frozenset(layer["kind"] for layer in result.get("layers") or () if not layer.get("reused"))
+
+
+def _beside(result: Mapping[str, Any]) -> str:
+    """Return what is started with a notebook server: ` with PostgreSQL and Redis`."""
+    titles = [module["title"] for module in result.get("modules") or ()]
+    *most, last = titles or [""]
+    return f" with {', '.join(most)}{' and ' if most else ''}{last}" if titles else ""
 
 
 def _alike(build: Build, past: Sequence[Past]) -> Sequence[Past]:

@@ -6,6 +6,7 @@ the values that ours of the same path is given, and for no others; those are the
 
 import difflib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from functools import cache
@@ -100,15 +101,19 @@ def replace_from(folder: Path | None) -> None:
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Give the files of a folder: path in it → file; what begins with a dot is left out, and may be a mount's own."""
+    """Give the files of a folder: path in it → file.
+
+    Of a ConfigMap that is mounted, all is links to what begins with two dots: links are followed, and what begins
+    with a dot is left out.
+    """
     found = 0
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(top, name) for name in sorted(names) if not name.startswith(".")):
             found += 1
             if found > _MOST_FILES:
                 raise TemplateFault(str(folder), None, f"it has more than {_MOST_FILES} files.")
-            yield inside.as_posix(), path
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _check_file(name: str, path: Path) -> None:

@@ -21,7 +21,7 @@ _BEGIN, _END = "<!-- life cycles: begin -->", "<!-- life cycles: end -->"
 _CHART = ROOT / "deploy" / "chart"
 _SAID_BY_CHART = re.compile(
     r"\A(?:state_dir|cache_dir|url|sessions_host|listen|http_listen|certificates|database_url|engine|.*namespace|build_account|"
-    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|drain_seconds|metrics_token|api_token|"
+    r"builder_image|registry(?:_.*)?|github_(?:app_id|private_key_file|webhook_secrets|client_.*)|drain_seconds|metrics_token|api_token|templates|"
     r"session_priority_class)\Z"
 )
 _HOMES = {

@@ -77,6 +77,7 @@ _ROWS: Final[Sequence[tuple[str, Sequence[tuple[str, str, Sequence[_Query]]]]]] 
             ("Builds by way", "s", _quantiles("binder_build_duration_seconds", "way")),
             ("Phases of builds", "s", _quantiles("binder_build_phase_duration_seconds", "phase")),
             ("Checking an image", "s", _quantiles("binder_build_check_duration_seconds")),
+            ("Notebooks that have to run", "s", _quantiles("binder_notebook_run_duration_seconds", "outcome")),
             ("How builds end", "ops", _rates("binder_build_duration_seconds_count", "outcome", "way")),
             ("Whose fault", "ops", _rates("binder_build_faults_total", "party")),
         ),
@@ -227,7 +228,7 @@ def metrics_page() -> str:
         ]
         waits = f" for {rule['for']}" if "for" in rule else ""
         lines += [
-            f"    {' '.join(rule['expr'].split())}{waits and '    #' + waits}",
+            *("```promql", f"{' '.join(rule['expr'].split())}{waits and '    #' + waits}", "```"),
             "",
             rule["annotations"]["runbook"],
         ]

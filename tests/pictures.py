@@ -75,7 +75,7 @@ async def _pull_request(stage: Stage, page: Page) -> None:
     pull = await stage.sandbox.open_pull_request(REPOSITORY, author=PERSON, head="chaos", title=title)
     assert (await stage.final_status(sha, timeout_seconds=_BUILD_SECONDS)).state == "success"
     await page.goto(f"{stage.sandbox.url}/{REPOSITORY}/pull/{pull.number}")
-    comment = page.get_by_role("article").filter(has_text=sha[:7]).filter(has_text="lorenz.ipynb")
+    comment = page.get_by_role("article").filter(has_text="commented at").filter(has_text="lorenz.ipynb")
     async with asyncio.timeout(PATIENCE_MS / 1000):
         while not await comment.count():
             await asyncio.sleep(0.3)

@@ -27,7 +27,7 @@ COMMANDS = shown_commands()
 _INDENTED = re.compile(r"\n\n {4}\S")
 
 # Programs that are not ours, which pages show how to use.
-OTHER_PROGRAMS = {"curl", "export", "git", "helm", "kubectl"}
+OTHER_PROGRAMS = {"curl", "export", "git", "grep", "helm", "journalctl", "kubectl", "sed", "sudo"}
 
 
 def test_all_that_is_shown_stands_in_fences() -> None:
@@ -49,7 +49,16 @@ def _values_of_chart(block: Block) -> None:
     jsonschema_rs.validator_for(schema).validate(values)
 
 
-_FILES: Mapping[str, Callable[[Block], None]] = {"binder.yml": _settings_of_session, "mine.yaml": _values_of_chart}
+def _settings_of_prometheus(block: Block) -> None:
+    (rules,) = yaml.safe_load(block.text)["rule_files"]
+    assert (ROOT / rules.removeprefix("/PATH/")).exists()
+
+
+_FILES: Mapping[str, Callable[[Block], None]] = {
+    "binder.yml": _settings_of_session,
+    "mine.yaml": _values_of_chart,
+    "prometheus.yml": _settings_of_prometheus,
+}
 
 
 def _yaml_file(block: Block) -> None:
@@ -82,9 +91,15 @@ def _script(block: Block) -> None:
     assert block.page == "docs/first-hour.md"  # tests/end_to_end/test_first_hour.py
 
 
+def _query(block: Block) -> None:
+    """An alert's, drawn from the rules, which are held against what is counted (tests/test_monitoring.py)."""
+    assert block.page == "docs/metrics.md"
+
+
 CHECKS: Mapping[str, Callable[[Block], None]] = {
     "sh": _shell,
     "bash": _script,
+    "promql": _query,
     "yaml": _yaml_file,
     "mermaid": _diagram,
     "text": _addresses,

@@ -1,4 +1,4 @@
-"""`binder logs`: the log of a build, or the last lines of a session's notebook server, and with `-f` what comes."""
+"""`binder logs`: the log of a build, or what a session or its service last said, and with `-f` what comes."""
 
 import asyncio
 
@@ -13,21 +13,23 @@ _POLL_SECONDS = 1.0
 _LONGEST_SECONDS = 24 * 3600
 
 
-def print_log(what: str, *, follow: bool) -> None:
+def print_log(what: str, service: str, *, follow: bool) -> None:
     """Print a log.
 
     Raises: BinderError.
     """
-    asyncio.run(_print(what, follow=follow))
+    asyncio.run(_print(what, service, follow=follow))
 
 
-async def _print(what: str, *, follow: bool) -> None:
+async def _print(what: str, named: str, *, follow: bool) -> None:
     async with asyncio.timeout(_LONGEST_SECONDS), chosen_service() as service:
         if what.isascii() and what.isdigit():
+            if named:
+                raise VisitorFault("A build has no services: with --service, give the id of a session.")
             await _of_build(service, what, follow=follow)
         elif is_session_id(what):
             async with with_engine(service):
-                await _of_session(service, what, follow=follow)
+                await _of_session(service, what, named, follow=follow)
         else:
             raise VisitorFault(f"{what!r} is neither the number of a build nor the id of a session: see `binder list`.")
 
@@ -45,11 +47,11 @@ async def _of_build(service: Service, number: str, *, follow: bool) -> None:
         offset = following
 
 
-async def _of_session(service: Service, session_id: str, *, follow: bool) -> None:
+async def _of_session(service: Service, session_id: str, named: str, *, follow: bool) -> None:
     """Print what an engine keeps of a session's log: its last lines, so that what is new is what follows the old."""
     shown: list[str] = []
     while True:
-        answer = await service.read(f"/api/sessions/{session_id}/log")
+        answer = await service.read(f"/api/sessions/{session_id}/log", service=named)
         lines = answer.text.splitlines()
         for line in lines[overlap(shown, lines) :]:
             typer.echo(line)

@@ -115,7 +115,7 @@ def stop(
     stop_sessions(session, inactive_since_minutes=inactive_since, yes=yes, as_json=as_json)
 
 
-@command(BINDERS, "binder logs 12", "binder logs 12 --follow", "binder logs s7k3mzq2vbnw4hxd")
+@command(BINDERS, "binder logs 12", "binder logs 12 --follow", "binder logs s7k3mzq2vbnw4hxd --service postgres-server")
 def logs(
     what: Annotated[
         str,
@@ -126,11 +126,14 @@ def logs(
         ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    service: Annotated[
+        str, typer.Option(metavar="NAME", help="A service of the session, in place of its notebook server.")
+    ] = "",
 ) -> None:
-    """Print the log of a build, or the last lines of a session's notebook server."""
+    """Print the log of a build, or the last lines of a session's notebook server or of a service beside it."""
     from binder.cli.logs import print_log  # noqa: PLC0415
 
-    print_log(what, follow=follow)
+    print_log(what, service, follow=follow)
 
 
 @command(BINDERS, "binder why 0123abc --repository ada/notebooks")

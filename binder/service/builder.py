@@ -33,6 +33,7 @@ from build.planner import Planner
 from build.recipes.conda import CondaChannels
 from build.registries.registry import Registry
 from build.resolution import Resolution
+from build.tools import Tools
 from build.worker import Maker
 from modules.catalogue import Catalogue, built_in
 from templates.replacing import replace_from
@@ -94,14 +95,14 @@ def wired_builder(
     texts = _texts_in(registry, paths)
     alone = Alone(paths.making)
 
-    def environments(with_: Buildah) -> tuple[Foundations, Environments]:
-        foundations = Foundations(with_, images, texts, alone)
-        return foundations, Environments(paths, with_, images, texts, foundations, host, alone)
+    def tools_of(with_: Buildah) -> Tools:
+        return Tools(paths, with_, images, texts, Foundations(with_, images, texts, alone), host, alone)
 
-    foundations, made = environments(front)
+    tools = tools_of(front)
     behind = buildah(paths, account, timeout_seconds=settings.build_timeout_seconds, in_background=True)
+    made, again = Environments(tools), Environments(tools_of(behind))
     channels = CondaChannels(settings.conda_channel_alias)
-    resolution = Resolution(paths, front, images, texts, foundations, host, alone, channels)
+    resolution = Resolution(tools, channels)
     has_credentials = host.has_credentials
     planner = Planner(
         paths,
@@ -119,14 +120,12 @@ def wired_builder(
         ),
     )
     network: Network = "host" if settings.build_network == "always" else "none"
-    of_modules = ModuleImages(front, images, texts, foundations, host, alone, network, suite=settings.debian_suite)
+    of_modules = ModuleImages(tools, network, suite=settings.debian_suite)
     contents = Contents(paths, front, images, texts, host, network)
     containerfiles = Containerfiles(front, images, texts, host, network)
-    systems = BuildSystems(paths, front, images, foundations, host, alone)
+    systems = BuildSystems(tools)
     pipeline = Pipeline(paths, planner, images, texts, alone, made, systems, contents, containerfiles, of_modules)
-    return Builder(
-        paths, account, host, front, git, registry, images, planner, pipeline, environments(behind)[1], of_modules
-    )
+    return Builder(paths, account, host, front, git, registry, images, planner, pipeline, again, of_modules)
 
 
 @asynccontextmanager

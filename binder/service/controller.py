@@ -17,6 +17,7 @@ from binder.service.sources import CommittedFiles, RepositorySources
 from binder.service.web import network_socket, serving
 from binder.settings import Settings
 from binder.stages import Stages
+from binder.traces import Traces, are_wanted, opened_exporter
 from binder.watchdog import Watchdog
 from build.again import Rebuilder
 from build.garbage.collector import Collector, policy_of
@@ -68,6 +69,10 @@ async def working_controller(
         if on_a_cluster and settings.preload_disk_bytes:
             preloader = await stack.enter_async_context(chosen_preloader(settings, store))
             loops.run("preload", preloader.step, always_rests=True)
+        traces = None
+        if are_wanted():
+            exporter = await stack.enter_async_context(opened_exporter())
+            traces = Traces(store, exporter, await store.instance())
         # Before what they began, the loops that begin it.
         stack.push_async_callback(loops.stop)
         rebuilder = Rebuilder(store, builder.again, common.paths, build_limits, secrets=builder.host.secrets)
@@ -80,6 +85,8 @@ async def working_controller(
             figures=common.figures,
         )
         loops.run("stages", Stages(store, common.figures).step, always_rests=True)
+        if traces:
+            loops.run("traces", traces.step, always_rests=True)
         loops.run("builds", builds.step)
         loops.run("environments", rebuilder.step)
         loops.run("garbage", collector.step)

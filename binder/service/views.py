@@ -34,8 +34,8 @@ class Views:
         except (ApiException, OperatorFault):
             return None
 
-    async def log_of(self, session_id: str) -> str:
-        """Return the last lines of a session's notebook server.
+    async def log_of(self, session_id: str, service: str = "") -> str:
+        """Return the last lines of a session's notebook server, or of a service of it.
 
         Raises: OperatorFault, where this process has no engine.
         """
@@ -44,4 +44,4 @@ class Views:
                 "This part of the service runs no sessions, and so does not see what they say. Run `binder logs` with "
                 "the service's settings and without BINDER_URL, or ask the cluster: `kubectl logs`."
             )
-        return await self.engine.log_of(session_id)
+        return await self.engine.log_of(session_id, service)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from binder.containers import engine_environment, engine_settings, prepare_engine
+from binder.containers import Registries, engine_environment, engine_settings, prepare_engine
 from binder.paths import Paths
 from binder.process import Account, Command, run
 
@@ -55,6 +55,25 @@ async def test_services_that_start_together_prepare_the_engine_together(new_path
         await _look(new_paths, account, "cat home/containers.conf")
         == engine_settings(new_paths)["containers.conf"].splitlines()
     )
+
+
+async def test_a_service_keeps_its_registry_whoever_shares_the_folder(new_paths: Paths, account: Account) -> None:
+    other = Paths(new_paths.state.parent / "other", new_paths.cache)
+    other.make(account)
+    own = Registries("registry.example.org/binder", "binder", "a-password", plain_http=True)
+    await prepare_engine(new_paths, account, own)
+    await prepare_engine(other, account)
+    found = {}
+    for paths in (new_paths, other):
+        environment = engine_environment(paths, account)
+        files = (environment["CONTAINERS_REGISTRIES_CONF"], f"{environment['HOME']}/.config/containers/auth.json")
+        found[paths] = [" ".join(await _look(paths, account, f"cat {file}")) for file in files]
+    assert ["registry.example.org" in text for text in found[new_paths]] == [True, True]
+    assert ["registry.example.org" in text for text in found[other]] == [False, False]
+    # Without a registry, it is as all others are.
+    await prepare_engine(new_paths, account)
+    assert engine_environment(new_paths, account)["HOME"] == engine_environment(other, account)["HOME"]
+    assert "a-password" not in " ".join(await _look(new_paths, account, "cat home*/.config/containers/auth.json"))
 
 
 async def test_what_runs_is_kept_and_what_ran_before_the_machine_did_is_not(new_paths: Paths, account: Account) -> None:

@@ -6,7 +6,7 @@ from binder.figures import PHASES, Figures
 from binder.lifecycle import BuildState, DeliveryState, SessionState
 from binder.stages import Stages
 from binder.store import Store
-from binder.store.tables import Build, Delivery, Session
+from binder.store.tables import Build, Delivery, NotebookRun, Session
 from tests.binder.rows import add_repository
 
 _T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -110,3 +110,21 @@ async def test_sessions_are_measured_as_they_go(store: Store) -> None:
         assert _told(figures, start, outcome="failed") == (1, 9)
         assert _told(figures, "binder_session_standby_duration_seconds") == (2, 120)
         assert _told(figures, "binder_session_open_duration_seconds") == (1, 34)
+
+
+async def test_notebooks_that_ran_are_measured_and_those_of_before_are_not(store: Store) -> None:
+    figures = Figures()
+    stages = Stages(store, figures)
+    build = await _build(store, BuildState.CHECKING)
+    await stages.look(_T0)
+    ends = {"passed": (8.0, False), "failed": (2.0, False), "stopped": (None, False), "reused": (9.0, True)}
+    async with store.write() as session:
+        for path, (seconds, reused) in ends.items():
+            outcome = "passed" if reused else path
+            run = NotebookRun(build_id=build, path=path, settings={}, outcome=outcome, seconds=seconds, reused=reused)
+            run.finished_at = _at(10)
+            session.add(run)
+    for _ in range(2):
+        await stages.look(_at(20))
+        told = {end: _told(figures, "binder_notebook_run_duration_seconds", outcome=end) for end in ends}
+        assert told == {"passed": (1, 8), "failed": (1, 2), "stopped": (0, 0), "reused": (0, 0)}

@@ -68,7 +68,7 @@ async def _laid(machine: Builder) -> str:
     async with machine.work() as work:
         notes = BuildLog(FileLog(work / "log"), secrets=[], most_bytes=2**20)
         try:
-            await machine.wired.again._foundations.lay(wanted, recipe, notes, work)
+            await machine.wired.again._tools.foundations.lay(wanted, recipe, notes, work)
         finally:
             await notes.close()
     name = f"{LOCAL}:{wanted.system.tag}"

@@ -85,10 +85,31 @@ async def test_a_service_whose_database_ends_goes_on_with_it(stage: ClusterStage
 async def test_whose_session_was_taken_away_is_told_so(stage: ClusterStage) -> None:
     visit = await _open(stage)
     session_id = visit.base_url.split("/")[-2]
-    (pod,) = [one for one in stage.sessions.list("pods") if one["metadata"]["labels"]["binder.session"] == session_id]
-    await _kill(stage, stage.sessions, pod["metadata"]["name"])
+    (pod,) = _pods_of(stage, session_id)
+    await _kill(stage, stage.sessions, pod)
     await _until(lambda: _is_answered(visit, 410))
     await _nothing_is_left(stage)
+
+
+async def test_the_sessions_of_a_lost_node_end_and_say_so_and_standbys_appear_where_there_is_one(
+    stage: ClusterStage, cluster: Cluster
+) -> None:
+    visit = await _open(stage)
+    session_id = visit.base_url.split("/")[-2]
+    with cluster.halted("kubelet"):
+        await _until(lambda: _as_awaitable(not _pods_of(stage, session_id)), seconds=240)
+    await _until(lambda: _is_answered(visit, 410), seconds=120)
+    (reason,) = await stage.until(f"select reason from sessions where id = '{session_id}' and state = 'ended'")
+    assert reason == ["The node that it ran on was lost."]
+    await stage.until("select 1 from sessions where state = 'standby'", timeout_seconds=180)
+    await _nothing_is_left(stage)
+
+
+def _pods_of(stage: ClusterStage, session_id: str) -> list[str]:
+    """Return the pods of a session that nobody has told to go."""
+    pods = [one["metadata"] for one in stage.sessions.list("pods")]
+    ours = [one for one in pods if one["labels"]["binder.session"] == session_id]
+    return [one["name"] for one in ours if "deletionTimestamp" not in one]
 
 
 async def _push_slowly(stage: ClusterStage, mark: str) -> str:

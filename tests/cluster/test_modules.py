@@ -1,5 +1,7 @@
 """Repositories that ask for modules, with their sessions on a real cluster: in the session's pod, and in pods apart."""
 
+import asyncio
+import json
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.binder.cli.typed import typed
 from tests.cluster.given import Cluster, Namespace, until
 from tests.end_to_end.modules import (
     ALL_COUNT,
@@ -22,10 +25,17 @@ from tests.end_to_end.modules import (
     opened,
     pushed,
 )
-from tests.stage import Stage, running_stage
+from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
 
 # The first time, images are made of nothing: for minutes.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+
+_TOKEN = "token-of-an-operator"
+_DATABASE = """\
+from binder_modules import postgres
+with postgres.connect() as connection:
+    print(connection.execute("SELECT current_database()").fetchone())
+"""
 
 
 async def test_what_computes_does_so_in_both_modes(cluster: Cluster, reachable_root: Path) -> None:
@@ -38,6 +48,50 @@ async def test_what_keeps_data_does_so_in_both_modes(cluster: Cluster, reachable
     async with _stage(cluster, reachable_root) as stage:
         await _check_databases(stage, DATABASES)
         await _check_databases(stage, {**DATABASES, "binder.yml": _apart(DATABASES["binder.yml"])})
+
+
+async def test_an_operator_deploys_in_another_mode_and_sees_what_becomes_of_it(
+    cluster: Cluster, reachable_root: Path
+) -> None:
+    async with _stage(cluster, reachable_root) as stage:
+        await pushed(stage, {"index.ipynb": NOTEBOOK, "binder.yml": "modules: [postgres]\n"})
+        there = {"BINDER_URL": stage.url, "BINDER_TOKEN": _TOKEN}
+        wishes = ("--mode", "multi-node", "--parameter", "postgres.database=sky")
+        made = await typed("deploy", REPOSITORY, *wishes, "--json", env=there, seconds=280)
+        assert made.code == 0, made.complaint
+        row = json.loads(made.output)
+        session = await opened(row["link"])
+        assert session.id == row["session"]
+        assert await session.compute(_DATABASE) == "('sky',)\n"
+
+        (node,) = json.loads((await typed("cluster", "--json", env=there)).output)["nodes"]
+        assert (node["is_ready"], node["sessions"] >= 1, node["memory_bytes"] > 0) == (True, True, True)
+        assert (
+            "ready to accept connections"
+            in (await typed("logs", session.id, "--service", "postgres-server", env=there)).output
+        )
+
+        namespace = Namespace(cluster, stage.environment["BINDER_NAMESPACE"])
+        (server,) = (
+            pod["metadata"]["name"]
+            for pod in namespace.list("pods")
+            if pod["metadata"]["labels"].get("binder.service")
+            and pod["metadata"]["labels"]["binder.session"] == session.id
+        )
+        await asyncio.to_thread(namespace.known(server).execute, "sh", "-c", "kill -INT 1")
+        back = "json_extract(services, '$.services.\"postgres-server\".restarts') >= 1"
+        await stage.until(f"select 1 from sessions where id = '{session.id}' and {back}", timeout_seconds=60)
+        ready = "json_extract(services, '$.services.\"postgres-server\".ready')"
+        await stage.until(f"select 1 from sessions where id = '{session.id}' and {ready}", timeout_seconds=120)
+        assert await session.compute(_DATABASE) == "('sky',)\n"
+
+        assert (await typed("stop", session.id, "--yes", env=there)).code == 0
+        until(lambda: not _of(namespace, session.id), "the session's pods are left")
+
+
+def _of(namespace: Namespace, session_id: str) -> list[str]:
+    pods = (pod["metadata"] for pod in namespace.list("pods"))
+    return [pod["name"] for pod in pods if pod["labels"].get("binder.session") == session_id]
 
 
 @asynccontextmanager
@@ -53,6 +107,7 @@ async def _stage(cluster: Cluster, root: Path) -> AsyncIterator[Stage]:
             "BINDER_REGISTRY_PLAIN_HTTP": "true",
             "BINDER_SESSION_PROXIES": f"{cluster.host}/32",
             "KUBECONFIG": str(cluster.kubeconfig),
+            "BINDER_API_TOKEN": _TOKEN,
         }
         async with running_stage(home, settings=settings) as stage:
             yield stage

@@ -27,6 +27,7 @@ _SECRETS = (
     "webhook-secret",
     "client-secret",
     "metrics-token",
+    "api-token",
     "database-password",
 )
 
@@ -105,6 +106,20 @@ def test_the_app_s_key_and_the_registry_s_password_are_not_given_to_who_meets_vi
     for word in ("private-key", "REGISTRY_PASSWORD", "pip.conf", "mirrors.sources"):
         assert word not in json.dumps(pods["proxy"])
         assert word in json.dumps(pods["controller"])
+
+
+def test_folders_of_the_operators_are_mounted_in_both_parts(helm: Helm) -> None:
+    manifests = helm.rendered(_values("everything"))
+    data = _of(manifests, "ConfigMap", "binder")["data"]
+    assert (data["BINDER_MODULES"], data["BINDER_TEMPLATES"]) == ("/run/modules", "/run/templates")
+    for part, pod in _pods(manifests):
+        if part in {"proxy", "controller"}:
+            (container,) = pod["containers"]
+            mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+            volumes = {one["name"]: one for one in pod["volumes"]}
+            assert (mounts["modules"], mounts["templates"]) == ("/run/modules", "/run/templates")
+            assert volumes["modules"]["persistentVolumeClaim"] == {"claimName": "my-modules", "readOnly": True}
+            assert volumes["templates"]["configMap"]["items"] == [{"key": "page", "path": "pages/front.html"}]
 
 
 def test_settings_become_what_the_service_reads(helm: Helm) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from binder.errors import OperatorFault, RepositoryFault
-from deploy import kubernetes_services
+from deploy import kubernetes_services, service_manifests
 from deploy.engine import ServiceState, SessionSpec
 from deploy.kubernetes import KubernetesEngine
 from deploy.manifests import pod_name, service_host
@@ -76,6 +76,16 @@ async def test_a_service_has_a_pod_of_its_own_which_the_notebook_and_seeds_reach
         await asyncio.sleep(0.1)
     assert sown == f"sown: to {ODD}\n"
     assert "ready" in await kubernetes_engine.log_of(spec.id, "store-server")
+
+
+async def test_a_notebook_that_does_not_reach_its_services_is_the_clusters_fault(
+    kubernetes_engine: KubernetesEngine, image: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_manifests, "MEETING_SCRIPT", "echo store:8070: timed out; exit 1")
+    with pytest.raises(OperatorFault, match=r"does not reach its services, which run\..* store:8070: timed out"):
+        await kubernetes_engine.start(_spec(kubernetes_engine, image))
+    gone = f"is left: {_left(kubernetes_engine, cluster)}"
+    await asyncio.to_thread(until, lambda: not _left(kubernetes_engine, cluster), gone, seconds=20)
 
 
 async def test_no_other_session_meets_a_service(

@@ -1,6 +1,9 @@
 """The session's manifest: its golden file, and what no value can break out of."""
 
 import json
+import socket
+import subprocess
+import threading
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +24,7 @@ from deploy.manifests import (
 )
 from deploy.placement import ANYWHERE, Placement, pod_fields
 from deploy.podman import allowance_of, without_secrets
-from deploy.service_manifests import workload_name
+from deploy.service_manifests import MEETING_SCRIPT, workload_name
 from templates import render
 from tests.deploy.services import apart, store, with_seed
 
@@ -117,6 +120,39 @@ def test_every_container_of_a_session_meets_the_restricted_standard() -> None:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"]["memory"]
+
+
+def test_a_notebook_waits_for_the_way_to_services_with_pods_of_their_own_before_seeds() -> None:
+    spec = replace(SPEC, services=with_seed(apart(store("a"), "binder-x-store"), "true"))
+    manifest: Any = cluster_manifest(spec, instance="0", owner_uid="8a2e2f9e")
+    meeting, seed = manifest["spec"]["initContainers"]
+    assert (meeting["name"], seed["name"]) == ("meeting", "seed0")
+    assert meeting["command"][-1] == "binder-x-store:8070"
+    beside: Any = cluster_manifest(replace(SPEC, services=store("a")), instance="0", owner_uid="8a2e2f9e")
+    assert [one["name"] for one in beside["spec"]["initContainers"]] == ["store-server"]
+
+
+def _meets(seconds: float, *asked: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", MEETING_SCRIPT, str(seconds), *asked]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_it_goes_on_once_any_port_of_each_host_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        first, second = (server.getsockname()[1] for server in (one, other))
+        assert _meets(5, f"127.0.0.1:1,{first}", f"localhost:{second}").returncode == 0
+    closed = _meets(0.3, f"127.0.0.1:1,{first}")
+    assert closed.returncode == 1
+    assert closed.stderr.startswith(f"127.0.0.1:1,{first}: ")
+
+
+def test_it_waits_for_a_port_that_is_opened_later() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        opening = threading.Timer(0.5, server.listen)
+        opening.start()
+        assert _meets(10, f"127.0.0.1:{server.getsockname()[1]}").returncode == 0
+        opening.join()
 
 
 def test_a_session_may_use_what_its_services_may_besides() -> None:

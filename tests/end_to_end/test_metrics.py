@@ -1,6 +1,7 @@
 """What Prometheus is told by a service that has built a commit and given a visitor a session."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from time import monotonic
 
@@ -71,3 +72,21 @@ async def test_dashboard_and_alerts_ask_for_what_a_service_tells(stage: Stage) -
     names = {name.partition("{")[0] for name in await _told(stage)}
     asked = frozenset[str]().union(*(names_in(query) for _, query in queries()))
     assert asked - names == set()
+
+
+async def test_the_lines_of_a_push_are_found_by_its_ids(stage: Stage) -> None:
+    sha = await stage.push({"index.ipynb": NOTEBOOK.replace("6 * 7", "6 * 14")})
+    assert (await stage.final_status(sha)).state == "success"
+    ((build,),) = stage.rows(f"select id from builds where sha = '{sha}'")
+    query = f"select guid from deliveries join decisions on deliveries.id = delivery_id where sha = '{sha}'"
+    ((delivery,),) = stage.rows(query)
+    session = (await stage.until(f"select id from sessions where build_id = {build} and ready_at is not null"))[0][0]
+    lines = [json.loads(line) for line in stage.service_log.read_text(encoding="utf-8").splitlines() if line[0] == "{"]
+    of = {
+        name: {line["event"] for line in lines if line.get(name) == wanted}
+        for name, wanted in {"delivery": delivery, "build": build, "session": session}.items()
+    }
+    assert of["delivery"] >= {"delivery_received", "delivery_acted_on"}
+    assert of["build"] >= {"build_started", "build_made", "session_started"}
+    assert of["session"] >= {"session_started"}
+    assert {line["commit"] for line in lines if line.get("build") == build and "commit" in line} == {sha}

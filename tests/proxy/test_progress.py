@@ -42,6 +42,19 @@ def test_steps_follow_the_build(state: BuildState, statuses: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("titles", "label"),
+    [
+        ([], "Starting the notebook server"),
+        (["Redis"], "Starting the notebook server with Redis"),
+        (["PostgreSQL", "Redis", "S3"], "Starting the notebook server with PostgreSQL, Redis and S3"),
+    ],
+)
+def test_what_is_started_with_the_notebook_is_said(titles: list[str], label: str) -> None:
+    result = {"modules": [{"title": title} for title in titles]}
+    assert at(BuildState.CHECKING, result=result).steps[-1].label == label
+
+
+@pytest.mark.parametrize(
     ("state", "has_standby", "is_coming", "end"),
     [
         (BuildState.BUILDING, False, False, None),

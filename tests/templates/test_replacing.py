@@ -111,11 +111,10 @@ def test_what_goes_wrong_while_it_is_rendered_is_named_too(given: Given) -> None
         render("pages/live_badge.svg", word="w", colour="c", width=1)
 
 
-def test_mounts_of_a_cluster_are_folders_of_links(given: Given, tmp_path: Path) -> None:
-    folder = given({"..2026/unavailable.html": "Mounted"})
+def test_mounts_of_a_cluster_are_folders_of_links(given: Given) -> None:
+    folder = given({"..2026/pages/unavailable.html": "Mounted"})
     (folder / "..data").symlink_to("..2026")
-    (folder / "pages").mkdir()
-    (folder / "pages" / "unavailable.html").symlink_to(tmp_path / "templates" / "..data" / "unavailable.html")
+    (folder / "pages").symlink_to("..data/pages")
     replace_from(folder)
     assert render("pages/unavailable.html") == "Mounted"
 

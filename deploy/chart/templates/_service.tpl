@@ -34,6 +34,12 @@ BINDER_BUILDER_PULL_SECRETS: {{ include "binder.name" . }}-registry
 {{- if .Values.registry.certificates }}
 BINDER_REGISTRY_CERTIFICATES: /run/mirrors/registry.pem
 {{- end }}
+{{- if .Values.folders.templates }}
+BINDER_TEMPLATES: /run/templates
+{{- end }}
+{{- if and .Values.folders.modules (not (hasKey .Values.settings "modules")) }}
+BINDER_MODULES: /run/modules
+{{- end }}
 BINDER_REGISTRY_USERNAME: {{ .Values.registry.username | quote }}
 BINDER_REGISTRY_PLAIN_HTTP: {{ .Values.registry.plainHttp | quote }}
 {{- range $name, $value := .Values.settings }}
@@ -79,12 +85,14 @@ env:
         key: BINDER_REGISTRY_PASSWORD
   {{- end }}
   {{- end }}
-  {{- if $root.Values.metricsToken }}
-  - name: BINDER_METRICS_TOKEN
+  {{- range $setting, $value := dict "BINDER_METRICS_TOKEN" $root.Values.metricsToken "BINDER_API_TOKEN" $root.Values.apiToken }}
+  {{- if $value }}
+  - name: {{ $setting }}
     valueFrom:
       secretKeyRef:
         name: {{ $name }}-settings
-        key: BINDER_METRICS_TOKEN
+        key: {{ $setting }}
+  {{- end }}
   {{- end }}
 {{- end -}}
 
@@ -136,6 +144,7 @@ initContainers:
 
 {{/* A list of the root and the part: what says where packages come from is the controller's, which passes it on. */}}
 {{- define "binder.mounts" -}}
+{{- $folders := (index . 0).Values.folders -}}
 {{- $mirrors := (index . 0).Values.mirrors -}}
 volumeMounts:
   - name: state
@@ -147,6 +156,13 @@ volumeMounts:
   - name: mirrors
     mountPath: /run/mirrors
     readOnly: true
+  {{- range $what, $volume := $folders }}
+  {{- if $volume }}
+  - name: {{ $what }}
+    mountPath: /run/{{ $what }}
+    readOnly: true
+  {{- end }}
+  {{- end }}
   {{- if eq (index . 1) "controller" }}
   - name: app
     mountPath: /run/app
@@ -181,6 +197,12 @@ volumes:
   - name: mirrors
     configMap:
       name: {{ $secret }}
+  {{- range $what, $volume := $root.Values.folders }}
+  {{- if $volume }}
+  - name: {{ $what }}
+    {{- toYaml $volume | nindent 4 }}
+  {{- end }}
+  {{- end }}
   {{- if eq (index . 1) "controller" }}
   - name: app
     secret:
@@ -207,5 +229,5 @@ volumes:
 {{- define "binder.checksums" -}}
 binder/settings: {{ include "binder.settings" . | sha256sum }}
 binder/mirrors: {{ .Values.mirrors | toJson | sha256sum }}
-binder/secrets: {{ list .Values.github .Values.registry .Values.metricsToken .Values.database.existingSecret .Values.database.url .Values.database.embedded.password | toJson | sha256sum }}
+binder/secrets: {{ list .Values.github .Values.registry .Values.metricsToken .Values.apiToken .Values.database.existingSecret .Values.database.url .Values.database.embedded.password | toJson | sha256sum }}
 {{- end -}}

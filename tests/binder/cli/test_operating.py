@@ -9,7 +9,7 @@ import pytest
 from binder.lifecycle import BuildState, SessionState
 from binder.store import Store
 from binder.store.api_tokens import add_token
-from binder.store.tables import utc_now
+from binder.store.tables import Session, utc_now
 from tests.binder.cli.conftest import TOKEN, Desk
 from tests.binder.cli.typed import typed
 from tests.proxy.rows import SHA, add_build, add_log, add_repository, add_session, session_of
@@ -73,6 +73,24 @@ async def test_a_session_s_log_is_its_engine_s(desk: Desk) -> None:
     ended = await typed("logs", used, env=desk.env)
     assert ended.code == 4
     assert "This part of the service runs no sessions" in ended.complaint
+
+
+async def test_a_service_whose_log_is_asked_for_must_be_one_of_the_session(desk: Desk) -> None:
+    used, *_ = await three_sessions(desk.store)
+    ended = await typed("logs", used, "--service", "postgres-server", env=desk.env)
+    assert (ended.code, f"Session {used} has no service 'postgres-server'. It has none." in ended.complaint) == (
+        2,
+        True,
+    )
+    kept = {"title": "Store", "ready": True, "restarts": 0, "reason": None, "gave_up": False}
+    async with desk.store.write() as session:
+        (await session.get_one(Session, used)).services = {"services": {"store-server": kept}, "links": []}
+    ended = await typed("logs", used, "--service", "postgres-server", env=desk.env)
+    assert "It has store-server." in ended.complaint
+    ended = await typed("logs", used, "--service", "store-server", env=desk.env)
+    assert "This part of the service runs no sessions" in ended.complaint
+    ended = await typed("logs", "12", "--service", "store-server", env=desk.env)
+    assert (ended.code, "A build has no services" in ended.complaint) == (2, True)
 
 
 @pytest.mark.parametrize(
