@@ -101,7 +101,7 @@ class JobBuilds:
             was_there = before is not None and before.id == build.id
             if not was_there:
                 self._context.limits.start([f"jobs of {job.owner_id}"], time.monotonic())
-            session.add(_decision(job, build, "known" if was_there else "build", None))
+            session.add(_decision(job, build, "known" if was_there else "build"))
             followed_by = await follow_by(session, job, build.id, notebooks, now)
             return Followed(build, commit.repository, was_there, awaits=bool(notebooks)), followed_by
 
@@ -247,7 +247,7 @@ async def _held(session: AsyncSession, repository: Repository, sha: str) -> str 
     return f"It is not built: {held}." if held else None
 
 
-def _decision(job: WorkflowJob, build: Build, outcome: str, reason: str | None) -> Decision:
+def _decision(job: WorkflowJob, build: Build, outcome: str) -> Decision:
     """Return a line of the commit's story."""
     number = job.ref.removeprefix(_PULL).partition("/")[0]
     is_pull = job.ref.startswith(_PULL) and number.isdigit()
@@ -259,6 +259,5 @@ def _decision(job: WorkflowJob, build: Build, outcome: str, reason: str | None) 
         sha=build.sha,
         cause="job",
         outcome=outcome,
-        reason=reason,
         actor=job.actor[:_LONGEST_ACTOR],
     )

@@ -22,7 +22,7 @@ const yaml = await load("yaml");
 // What `uses:` of ours is checked against; of others' actions nothing is known here.
 const ours = yaml.parse(fs.readFileSync(manifest, "utf8"));
 const actionsMetadataProvider = {
-  fetchActionMetadata: async (action) => (action.path === "action" ? ours : undefined),
+  fetchActionMetadata: async (action) => (action.name === "binder-action" ? ours : undefined),
 };
 for (const file of files) {
   const text = fs.readFileSync(file, "utf8");

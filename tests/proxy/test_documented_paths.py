@@ -8,7 +8,9 @@ from starlette.routing import BaseRoute, Match, Mount, Route
 from binder.service.github import GitHubSide
 from binder.service.views import Views
 from githubapp.events import kept
+from githubapp.job_tokens import JobTokens
 from modules.catalogue import Catalogue
+from proxy.action_api import ActionApi
 from proxy.context import ProxyContext
 from proxy.operating import Operating
 from proxy.operator_api import OperatorApi
@@ -25,7 +27,9 @@ _FOLDERS = ("/var/", "/etc/", "/home/", "/opt", "/usr", "/srv", "/app", "/run", 
 def _all_of(context: ProxyContext) -> Iterator[Route]:
     operating = Operating(context.store, context.settings, context.resolver)
     api = OperatorApi(context.store, context.settings, operating, Views(context.settings, context.store), Catalogue)
-    todo: list[BaseRoute] = [GitHubSide(context.store, context.settings).route(), *api.routes(), *routes(context)]
+    action = ActionApi(context, JobTokens(context.settings))
+    github = GitHubSide(context.store, context.settings)
+    todo: list[BaseRoute] = [github.route(), *api.routes(), *action.routes(), *routes(context)]
     for route in todo:
         if isinstance(route, Mount):
             todo += route.routes
