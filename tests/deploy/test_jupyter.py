@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from binder.errors import BinderError, RepositoryFault, WorldFault
+from binder.errors import RepositoryFault, WorldFault
 from deploy.facts import Usage
 from deploy.jupyter import Client, Server, ask_kernel, channels_of, compute, new_kernel, text_of, usage_of
 
@@ -148,8 +148,17 @@ async def test_a_kernel_that_speaks_nonsense(nonsense: str | bytes) -> None:
 async def test_a_kernel_that_hangs_up() -> None:
     with pytest.raises(RepositoryFault, match="before it had answered"):
         await _ask(lambda _: [])
-    with pytest.raises(BinderError):
-        await _ask(lambda _: ["x" * 5 * 2**20])
+
+
+async def test_a_kernel_that_says_too_much_at_once() -> None:
+    with pytest.raises(RepositoryFault, match="larger than 8 MiB"):
+        await _ask(lambda _: ["x" * 9 * 2**20])
+
+
+@pytest.mark.parametrize("state", ["restarting", "autorestarting", "dead"])
+async def test_a_kernel_that_died_is_not_waited_for(state: str) -> None:
+    with pytest.raises(RepositoryFault, match="The kernel died"):
+        await _ask(lambda _: [_message({}, "status", {"execution_state": state})])
 
 
 async def test_code_has_a_time_limit() -> None:
