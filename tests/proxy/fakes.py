@@ -16,7 +16,7 @@ class FakeEngineViews:
         """Return nothing: what this machine has is told by others."""
         return None
 
-    async def log_of(self, session_id: str) -> str:
+    async def log_of(self, session_id: str, service: str = "") -> str:
         """Return what it printed."""
         return SAID_BY_A_SESSION
 
