@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 ARGS ?=
+# A process that compiles all that it imports, and forgets it, takes a second or more at each start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help set-up demo test test-fast test-cluster cluster-up cluster-down cluster-programs manifests release lint format types bench docs pictures clean lock
 
