@@ -69,8 +69,11 @@ class JobStage:
 
 
 @asynccontextmanager
-async def running_job_stage(folder: Path, **settings: object) -> AsyncIterator[JobStage]:
-    """Give the stage: nothing is built and no repository known. `settings` win over the usual ones."""
+async def running_job_stage(folder: Path, *, store_url: str = "", **settings: object) -> AsyncIterator[JobStage]:
+    """Give the stage: nothing is built and no repository known. `settings` win over the usual ones.
+
+    The store is SQLite's, unless `store_url` says where another is.
+    """
     (folder / "github").mkdir()
     listen = f"127.0.0.1:{free_port()}"
     async with running_sandbox(folder / "github") as sandbox:
@@ -90,7 +93,7 @@ async def running_job_stage(folder: Path, **settings: object) -> AsyncIterator[J
             }
         )
         paths = made_paths(known)
-        async with open_store(f"sqlite+aiosqlite:///{paths.state / 'binder.db'}") as store:
+        async with open_store(store_url or f"sqlite+aiosqlite:///{paths.state / 'binder.db'}") as store:
             github, table = GitHubSide(store, known), FakeRouteTable()
             github.visitors.begin_with(known)
             resolver = FakeResolver({(sandbox.clone_url(FULL_NAME), "HEAD"): SHA})

@@ -16,6 +16,7 @@ from binder.store.queries import want_build
 from binder.store.tables import Build, Decision, JobAsk, NotebookRun, Repository, utc_now
 from proxy.claims import Launcher, Quota, launch
 from proxy.commits import Commit
+from tests.postgresql import PostgreSQL
 from tests.proxy.conftest import client_of
 from tests.proxy.jobs import FULL_NAME, JobStage, running_job_stage
 from tests.proxy.rows import SHA, add_build, add_log, add_preview, add_repository
@@ -109,6 +110,21 @@ async def test_a_token_counts_once_in_all_replicas(stage: JobStage, client: http
     token = await stage.token("ada/notes", claims={"repository_id": "77", "repository_visibility": "private"})
     assert "install the App" in await refused(client, token, status=403)
     assert "was used before" in await refused(client, token, status=401)
+
+
+async def test_a_token_counts_once_where_several_write_at_once(folder: Path, postgresql: PostgreSQL) -> None:
+    async with (
+        running_job_stage(folder, store_url=postgresql.new_database()) as stage,
+        client_of(stage.application, stage.settings.url) as client,
+    ):
+        await stage.install()
+        for _ in range(3):
+            token = await stage.token()
+            answers = await asyncio.gather(*(asked(client, token) for _ in range(8)))
+            assert sorted(answer.status_code for answer in answers) == [200] + 7 * [401]
+        assert len(await builds(stage)) == 1
+        _, follow = await started(client, await stage.token())
+        assert await left(client, follow) == "Another job needs it, too."
 
 
 async def test_what_is_used_up_is_forgotten_once_no_token_of_then_is_good(stage: JobStage) -> None:
