@@ -208,7 +208,9 @@ async def test_a_public_repository_without_the_app_is_built_as_by_a_link(
 
 @pytest.mark.parametrize("signs_in", [True, False])
 async def test_a_private_one_needs_visitors_who_can_sign_in(folder: Path, signs_in: bool) -> None:
-    client_settings = {"github_client_id": "Iv1", "github_client_secret": SecretStr("s" * 40)} if signs_in else {}
+    client_settings: dict[str, Any] = (
+        {"github_client_id": "Iv1", "github_client_secret": SecretStr("s" * 40)} if signs_in else {}
+    )
     async with (
         running_job_stage(folder, **client_settings) as stage,
         client_of(stage.application, stage.settings.url) as client,
