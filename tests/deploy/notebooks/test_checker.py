@@ -278,10 +278,10 @@ async def test_outputs_are_compared_where_that_is_asked(store: Store, checker: C
 
 async def test_a_cell_that_never_ends_is_ended(store: Store, checker: Checker, files: Files, engine: Engine) -> None:
     files.files = {"a.ipynb": notebook("print 1", "wait")}
-    build = await add_checking(store, "a.ipynb", how=CheckSettings(timeout_seconds=0.3))
+    build = await add_checking(store, "a.ipynb", how=CheckSettings(timeout_seconds=2))
     await until_quiet(checker)
     (run,) = await runs_now(store, build)
-    assert (run.fault or {})["message"] == "The notebook did not end within 0.3 s. Cell 2 ran."
+    assert (run.fault or {})["message"] == "The notebook did not end within 2 s. Cell 2 ran."
     assert engine.started == engine.stopped
 
 
@@ -340,7 +340,7 @@ async def test_a_build_that_is_given_up_ends_its_session(
     files.files = {"a.ipynb": notebook("wait"), "b.ipynb": notebook("print 1")}
     build = await add_checking(store, *files.files)
     await checker.step()
-    await asyncio.wait_for(jupyter.waiting.wait(), 5)
+    await asyncio.wait_for(jupyter.waiting.wait(), 30)
     assert await sessions_of_runs(store) == set(engine.started)
     async with store.write() as session:
         advance_build(await session.get_one(Build, build.id), state, utc_now())
@@ -377,7 +377,7 @@ async def test_a_session_that_is_lost_is_nobodys_fault_here(
     files.files = {"a.ipynb": notebook("wait")}
     build = await add_checking(store, "a.ipynb")
     await checker.step()
-    await asyncio.wait_for(jupyter.waiting.wait(), 5)
+    await asyncio.wait_for(jupyter.waiting.wait(), 30)
     await engine.stop(engine.started[0])
     files.files["a.ipynb"] = notebook("print 1")
     async with asyncio.timeout(20):
@@ -406,7 +406,7 @@ async def test_what_the_container_ends_with_is_the_repositorys(
     files.files = {"a.ipynb": notebook("wait")}
     build = await add_checking(store, "a.ipynb")
     await checker.step()
-    await asyncio.wait_for(jupyter.waiting.wait(), 5)
+    await asyncio.wait_for(jupyter.waiting.wait(), 30)
     engine.end(engine.started[0], exit_code=137)
     await until_quiet(checker)
     (run,) = await runs_now(store, build)
@@ -422,12 +422,12 @@ async def test_all_notebooks_together_have_a_bound(
     store: Store, engine: Engine, files: Files, settings: Settings, tmp_path: Path
 ) -> None:
     files.files = {"a.ipynb": notebook("wait"), "b.ipynb": notebook("print 1")}
-    short = read_settings(state_dir=tmp_path, check_timeout_seconds=0.2)
+    short = read_settings(state_dir=tmp_path, check_timeout_seconds=2)
     checker = Checker(store, engine, short, files, at_once=1)
     build = await add_checking(store, *files.files)
     await until_quiet(checker)
     first, second = await runs_now(store, build)
-    assert (first.fault or {})["message"] == "The notebook did not end within 0.2 s. Cell 1 ran."
+    assert (first.fault or {})["message"] == "The notebook did not end within 2 s. Cell 1 ran."
     assert "have together here" in (second.fault or {})["message"]
 
 
