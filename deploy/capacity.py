@@ -1,6 +1,5 @@
 """How much there is of what sessions run on, and how much of it is taken: a machine, or a cluster's nodes."""
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -46,23 +45,24 @@ def machine_capacity(cache: Path) -> dict[str, Any]:
 async def cluster_capacity(connection: "ApiClient", *, namespace: str, instance: str) -> Sequence[dict[str, Any]]:
     """Return what a cluster's nodes have for pods, and how many of our sessions run on each.
 
-    Raises: ApiException, where we may not ask.
+    Raises: OperatorFault, where we may not ask; WorldFault.
     """
-    from kubernetes.aio.client import CoreV1Api  # noqa: PLC0415 - who has no cluster does not wait for its client
+    # Who has no cluster does not wait for its client.
+    from kubernetes.aio.client import CoreV1Api  # noqa: PLC0415
+
+    from binder.cluster import cluster_faults, read_answer  # noqa: PLC0415
+    from deploy.service_manifests import SERVICE  # noqa: PLC0415
 
     core = CoreV1Api(connection)
-    asked: dict[str, Any] = {"_request_timeout": _SECONDS, "_preload_content": False}
-    pods = await _items(
-        await core.list_namespaced_pod(namespace, label_selector=f"binder.instance={instance}", **asked)
-    )
-    sessions = Counter(pod["spec"].get("nodeName") for pod in pods if "binder.session" in pod["metadata"]["labels"])
-    nodes = await _items(await core.list_node(limit=_MOST_NODES, **asked))
-    return [node_capacity(node, sessions[node["metadata"]["name"]]) for node in nodes]
-
-
-async def _items(answer: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(await answer.read())["items"]
-    return found
+    asked: dict[str, Any] = {"_request_timeout": _SECONDS}
+    # A service with a pod of its own is no session.
+    ours = f"binder.instance={instance},binder.session,!{SERVICE}"
+    with cluster_faults():
+        answer = await core.list_namespaced_pod_without_preload_content(namespace, label_selector=ours, **asked)
+        _, pods = await read_answer(answer)
+        _, nodes = await read_answer(await core.list_node_without_preload_content(limit=_MOST_NODES, **asked))
+    sessions = Counter(pod["spec"].get("nodeName") for pod in pods["items"])
+    return [node_capacity(node, sessions[node["metadata"]["name"]]) for node in nodes["items"]]
 
 
 def node_capacity(node: Mapping[str, Any], sessions: int) -> dict[str, Any]:

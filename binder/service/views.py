@@ -22,8 +22,6 @@ class Views:
         if self._settings.engine == "podman":
             return [machine_capacity(self._settings.cache_dir)]
         # Who has no cluster does not wait two seconds for its client.
-        from kubernetes.aio.client import ApiException  # noqa: PLC0415
-
         from binder.cluster import cluster_connection  # noqa: PLC0415
         from deploy.capacity import cluster_capacity  # noqa: PLC0415
 
@@ -31,7 +29,7 @@ class Views:
         try:
             async with cluster_connection() as connection:
                 return [*await cluster_capacity(connection, **where)]
-        except (ApiException, OperatorFault):
+        except OperatorFault:
             return None
 
     async def log_of(self, session_id: str, service: str = "") -> str:

@@ -64,7 +64,9 @@ async def test_an_operator_deploys_in_another_mode_and_sees_what_becomes_of_it(
         assert session.id == row["session"]
         assert await session.compute(_DATABASE) == "('sky',)\n"
 
-        (node,) = json.loads((await typed("cluster", "--json", env=there)).output)["nodes"]
+        seen = await typed("cluster", "--json", env=there)
+        assert seen.code == 0, seen.complaint
+        (node,) = json.loads(seen.output)["nodes"]
         assert (node["is_ready"], node["sessions"] >= 1, node["memory_bytes"] > 0) == (True, True, True)
         assert (
             "ready to accept connections"
