@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from binder.names import new_token
 from build.cluster import jobs
 from build.cluster.pods import PATIENCE_SECONDS, is_at_work
 from build.pipeline import Built
+from templates import source_path
+from templates.replacing import replace_from
 from tests.build.cluster.conftest import Service, Shop
 from tests.build.git_servers import GitServer
 from tests.builds import Builder
@@ -94,6 +97,25 @@ async def test_a_token_is_nowhere_but_in_the_order(service: Service, git_of_pods
         await service.build(git_of_pods.source(f"{_OWNER}/private", token), sha)
     assert (found.value.file, found.value.step) == ("postBuild", "postBuild")
     assert token not in service.log.read_text()
+
+
+async def test_a_pod_builds_by_the_operators_templates(shop: Shop, git_of_pods: GitServer, tmp_path: Path) -> None:
+    name = "build/content.sh"
+    (tmp_path / "build").mkdir()
+    text = (
+        source_path(name)
+        .read_text(encoding="utf-8")
+        .replace("set -eu\n", "set -eu\necho An operator asks for this\n", 1)
+    )
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    _, sha = _repository(git_of_pods, "templates", {"postBuild": Script("#!/bin/sh\ntrue\n")})
+    replace_from(tmp_path)
+    try:
+        async with shop.service(templates=tmp_path) as service:
+            await _build(service, git_of_pods, "templates", sha)
+            assert "An operator asks for this" in service.log.read_text().splitlines()
+    finally:
+        replace_from(None)
 
 
 async def test_a_build_that_is_cancelled_leaves_nothing(service: Service, git_of_pods: GitServer) -> None:
