@@ -25,6 +25,7 @@ from tests.end_to_end.modules import (
     opened,
     pushed,
 )
+from tests.end_to_end.notebooks import notebook
 from tests.stage import NOTEBOOK, REPOSITORY, Stage, running_stage
 
 # The first time, images are made of nothing: for minutes.
@@ -89,6 +90,23 @@ async def test_an_operator_deploys_in_another_mode_and_sees_what_becomes_of_it(
 
         assert (await typed("stop", session.id, "--yes", env=there)).code == 0
         until(lambda: not _of(namespace, session.id), "the session's pods are left")
+
+
+async def test_notebooks_run_there_with_their_modules_before_a_commit_is_green(
+    cluster: Cluster, reachable_root: Path
+) -> None:
+    asked = "modules: [redis]\ncheck:\n  notebooks: [uses.ipynb]\n"
+    ask = "from binder_modules import redis\nassert redis.connect().incr('runs') == {}"
+    async with _stage(cluster, reachable_root) as stage:
+        await pushed(stage, {"uses.ipynb": notebook(ask.format(1)), "binder.yml": asked})
+        runs = "select path, outcome from notebook_runs order by id"
+        assert stage.rows(runs) == [("uses.ipynb", "passed")]
+        sha = await stage.push({"uses.ipynb": notebook(ask.format(2))})
+        assert (await stage.final_status(sha)).state == "failure"
+        assert stage.rows(runs)[1:] == [("uses.ipynb", "failed")]
+        namespace = Namespace(cluster, stage.environment["BINDER_NAMESPACE"])
+        (live,) = stage.rows("select count(*) from sessions where state in ('standby', 'open')")
+        until(lambda: (len(namespace.list("secrets")),) == live, "a session of a check is left")
 
 
 def _of(namespace: Namespace, session_id: str) -> list[str]:

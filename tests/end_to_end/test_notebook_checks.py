@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +13,10 @@ from playwright.async_api import Browser, expect
 
 from binder.cli.visit import compute, open_link
 from githubapp.sandbox.values import Status
+from tests.end_to_end.notebooks import notebook
 from tests.stage import REPOSITORY, Stage, running_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(600)]
-
-Outputs = Mapping[int, str]
-
-
-def notebook(*sources: str, printed: Outputs | None = None) -> str:
-    """A notebook of code cells; `printed` is what some of them have printed when it was committed."""
-    cells: list[dict[str, Any]] = [
-        {
-            "cell_type": "code",
-            "id": f"cell-{number}",
-            "execution_count": None,
-            "metadata": {},
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": [(printed or {})[number]]}]
-            if number in (printed or {})
-            else [],
-            "source": source.splitlines(keepends=True),
-        }
-        for number, source in enumerate(sources, 1)
-    ]
-    metadata = {"kernelspec": {"display_name": "Mine", "language": "python", "name": "my-own-environment"}}
-    return json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
 
 
 def line_of(text: str, part: str) -> int:
