@@ -9,8 +9,8 @@ is to be started and at nothing else, so that a visitor does not wait for that; 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,7 @@ from binder.store.tables import Session, utc_now
 from deploy.engine import Engine, Running, ServiceState, SessionSpec
 from deploy.facts import Ending, PoolFacts
 from deploy.jupyter import usage_of
+from deploy.leases import leased
 from deploy.lifetime import judge_usage, patience_of
 from deploy.pool import decide_pool
 from deploy.probe import Proof, proof_of, server_of
@@ -227,21 +228,10 @@ class Keeper:
         host_of = partial(self._host_of, row.id) if self._host_of else None
         return spec_of(settings, asked, modules, session_id=row.id, image=row.image, token=row.token, host_of=host_of)
 
-    @asynccontextmanager
-    async def _lease(self, session_id: str) -> AsyncIterator[None]:
+    def _lease(self, session_id: str) -> AbstractAsyncContextManager[None]:
         """Keep the session's row ours while the block runs."""
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(_LEASE_SECONDS / 3)
-                await renew_lease(self._store, session_id, lease_seconds=_LEASE_SECONDS)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+        renew = partial(renew_lease, self._store, session_id, lease_seconds=_LEASE_SECONDS)
+        return leased(renew, _LEASE_SECONDS)
 
     def _end(self, ending: Ending) -> bool:
         log.info("session_ended", session=ending.session_id, was=ending.was, now=ending.state, reason=ending.reason)

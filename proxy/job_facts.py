@@ -9,7 +9,7 @@ from binder.settings import Settings
 from binder.store.tables import Build, NotebookRun, Repository
 from proxy.answers import WHOSE_FAULT
 from proxy.links import link_to
-from proxy.progress import STATE_WORDS
+from proxy.progress import words_of_state
 from proxy.providers import named_of, provider_of
 
 
@@ -27,7 +27,7 @@ def build_told(build: Build, repository: Repository, settings: Settings, *, was_
         "repository": repository.full_name,
         "sha": build.sha,
         "state": build.state.value,
-        "label": STATE_WORDS[build.state],
+        "label": words_of_state(build),
         "is_over": is_final(build.state),
         "was_there": was_there,
         "seconds": took,

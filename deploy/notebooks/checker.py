@@ -12,8 +12,8 @@ again, a few times. Whoever dies meanwhile leaves a row whose lease ends, and a 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Protocol
 
@@ -38,6 +38,7 @@ from binder.store.notebook_runs import (
 from binder.store.tables import Build, NotebookRun, utc_now
 from deploy.engine import Engine, SessionSpec
 from deploy.jupyter import Client
+from deploy.leases import leased
 from deploy.notebooks.notebook import read_notebook
 from deploy.notebooks.running import CellFault, Run
 from deploy.probe import fault_at_start, server_of, wait_until_up
@@ -282,21 +283,10 @@ class Checker:
         text = f"==> {heading}  [{utc_now():%H:%M:%S}]{lines}\n"
         await StoredLog(self._store, build_id).append(text.encode(errors="replace"))
 
-    @asynccontextmanager
-    async def _lease(self, run_id: int) -> AsyncIterator[None]:
+    def _lease(self, run_id: int) -> AbstractAsyncContextManager[None]:
         """Keep the notebook's row ours while the block runs."""
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(_LEASE_SECONDS / 3)
-                await renew_run(self._store, run_id, lease_seconds=_LEASE_SECONDS)
-
-        renewing = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+        renew = partial(renew_run, self._store, run_id, lease_seconds=_LEASE_SECONDS)
+        return leased(renew, _LEASE_SECONDS)
 
 
 def key_of(run: NotebookRun, build: Build) -> str:
